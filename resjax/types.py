@@ -1,0 +1,76 @@
+"""Array types with named axes, and the few records that every layer shares.
+
+Axis names are the same everywhere: `batch`, `height`, `width`, `channel`, `class`, `image` (all images of a set).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int, Int32, Key, PyTree, UInt8
+
+PixelImages = UInt8[Array, "batch height width 3"]
+"""Images as they lie in the cache and on the device: RGB, 0 to 255."""
+
+Images = Float[Array, "batch height width channel"]
+"""Images inside the train step: floats in [0, 1] while augmented, standardized when the network sees them."""
+
+Features = Float[Array, "batch height width channel"]
+Labels = Int[Array, " batch"]
+Logits = Float[Array, "batch class"]
+PRNGKey = Key[Array, ""]
+Parameters = PyTree[Float[Array, "..."]]
+Statistics = PyTree[Float[Array, "..."]]
+
+
+class BadInput(ValueError):
+    """What the user gave cannot be used.
+
+    The text is one line that names the value and what would be accepted; the command line prints it and exits with 2.
+    """
+
+
+class Batch(NamedTuple):
+    """Images with their labels, on the device."""
+
+    images: PixelImages
+    labels: Labels
+
+
+class Variables(NamedTuple):
+    """The arrays of a network: what the optimizer changes, and what batch norm has seen."""
+
+    parameters: Parameters
+    statistics: Statistics
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Something of the source that is left out: an image, a row or a file."""
+
+    id: str
+    """File name or `row N`."""
+    reason: str
+    """One of a few fixed phrases, so that exclusions can be counted: `blank row`, `row without a file`, ..."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Decoded images on the host, with what is known of each.
+
+    Rows of all fields belong together. `groups` numbers the groups of copies: equal numbers are copies of one picture.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels: Int32[np.ndarray, " image"]
+    images: UInt8[np.ndarray, "image height width 3"]
+    contents: tuple[str, ...]
+    """SHA-256 of each image's bytes, in hexadecimal, or what else names them: equal for equal bytes."""
+    groups: Int32[np.ndarray, " image"]
+    exclusions: tuple[Exclusion, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What else is known of the source, for the record."""
