@@ -1,0 +1,48 @@
+"""Loss, accuracy, confusion matrix and per-class scores from logits, on the host in float64."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def loss_and_accuracy(
+    logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"]
+) -> tuple[float, float]:
+    """Mean cross-entropy (nats per image) and share of images whose largest logit is the label's."""
+    from scipy.special import log_softmax
+
+    losses = -log_softmax(logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
+    return float(losses.mean()), float((logits.argmax(-1) == labels).mean())
+
+
+def confusion_matrix(
+    predictions: Int[np.ndarray, " image"], labels: Int[np.ndarray, " image"], classes: int
+) -> Int[np.ndarray, "class class"]:
+    """How many images of each true class (row) were taken for each class (column)."""
+    from sklearn import metrics
+
+    return metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
+
+
+def per_class_scores(
+    confusion: Int[np.ndarray, "class class"], classes: Sequence[str]
+) -> dict[str, dict[str, float | int]]:
+    """Precision, recall, F1 and support of each class of a confusion matrix (rows true, columns predicted).
+
+    A ratio with nothing below the line is 0, as in scikit-learn with `zero_division=0`.
+    """
+    hits = np.diag(confusion).astype(np.float64)
+    support, predicted = confusion.sum(1), confusion.sum(0)
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    return {
+        name: {
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+            "support": int(support[i]),
+        }
+        for i, name in enumerate(classes)
+    }

@@ -1,0 +1,72 @@
+"""From the records of replicas to those of arms and of their differences; records in, records out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from resjax.evaluation.metrics import per_class_scores
+from resjax.evaluation.statistics import describe
+
+Record = Mapping[str, object]
+METRICS = {
+    "best_val_accuracy": lambda result: result["best"]["val_accuracy"],
+    "final_val_accuracy": lambda result: result["last"]["val_accuracy"],
+    "final_train_accuracy": lambda result: result["last"]["train_accuracy"],
+    "test_accuracy": lambda result: result["accuracy"] if result["evaluated_on"] == "test" else None,
+}
+"""Accuracies (fractions) of one replica's result; None where the run has no such set."""
+
+
+def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) -> dict[str, object]:
+    """One arm's part of `summary.json` from its replicas' results by seed; None stands for a pending replica.
+
+    Diverged replicas keep their place in `status` and are left out of every mean. The confusion matrix is the sum over
+    the finished seeds, so that its row shares are mean recalls.
+    """
+    status = {str(seed): "pending" if result is None else result["status"] for seed, result in results.items()}
+    done = {seed: result for seed, result in results.items() if result is not None and result["status"] == "done"}
+    summary: dict[str, object] = {"seeds": list(results), "status": status}
+    for metric, read in METRICS.items():
+        values = [value for result in done.values() if (value := read(result)) is not None]
+        if values or metric != "test_accuracy":
+            summary[metric] = describe(values)
+    confusion = sum(
+        (np.asarray(result["confusion_matrix"]) for result in done.values()), np.zeros([len(classes)] * 2, int)
+    )
+    summary["best_updates"] = {str(seed): result["best_updates"] for seed, result in done.items()}
+    summary["confusion_matrix"] = confusion.tolist()
+    summary["per_class"] = per_class_scores(confusion, classes)
+    return summary
+
+
+def compare_arms(arms: Mapping[str, Mapping[int, Record | None]]) -> list[dict[str, object]]:
+    """Paired differences, candidate minus baseline, over the seeds that both arms have finished.
+
+    The arm named first is the baseline of each pair. The metric is test accuracy where there is a test set, the best
+    validation accuracy otherwise.
+    """
+    differences = []
+    for baseline, candidate in combinations(arms, 2):
+        pairs = {
+            seed: (arms[baseline][seed], arms[candidate][seed])
+            for seed in arms[baseline]
+            if all((arms[arm].get(seed) or {}).get("status") == "done" for arm in (baseline, candidate))
+        }
+        tested = bool(pairs) and all(result["evaluated_on"] == "test" for pair in pairs.values() for result in pair)
+        metric = "test_accuracy" if tested else "best_val_accuracy"
+        read = METRICS[metric]
+        described = describe([read(second) - read(first) for first, second in pairs.values()])
+        differences.append(
+            {
+                "baseline": baseline,
+                "candidate": candidate,
+                "metric": metric,
+                "seeds": list(pairs),
+                "differences": described["values"],
+                "mean": described["mean"],
+                "sd": described["sd"],
+                "ci95": described["ci95"],
+            }
+        )
+    return differences

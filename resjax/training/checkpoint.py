@@ -1,0 +1,50 @@
+"""A replica's checkpoints, `best` and `last`, written by orbax in the background and committed atomically."""
+
+from pathlib import Path
+
+import orbax.checkpoint as ocp
+
+from resjax.training.state import TrainState
+from resjax.types import Variables
+
+
+class Checkpoints:
+    """The newest of each kind stays; the one before goes once its successor is complete.
+
+    `best` holds the variables alone; `last` holds the whole state, so that training goes on from it.
+    """
+
+    def __init__(self, folder: Path):
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
+        self._best, self._last = (
+            ocp.CheckpointManager(folder.absolute() / kind, options=options) for kind in ("best", "last")
+        )
+
+    def save_best(self, epoch: int, variables: Variables) -> None:
+        self._best.save(epoch, args=ocp.args.StandardSave(variables), force=True)
+
+    def save_last(self, epoch: int, state: TrainState) -> None:
+        self._last.save(epoch, args=ocp.args.StandardSave(state), force=True)
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch of `last`, 0 where there is none."""
+        return self._last.latest_step() or 0
+
+    def restore_best(self, like: Variables) -> Variables:
+        """The best variables, with the structure and shapes of `like` (arrays or `jax.eval_shape`'s)."""
+        return self._best.restore(self._best.latest_step(), args=ocp.args.StandardRestore(like))
+
+    def restore_last(self, like: TrainState) -> TrainState:
+        """The state after `last_epoch`, with the structure and shapes of `like`."""
+        return self._last.restore(self._last.latest_step(), args=ocp.args.StandardRestore(like))
+
+    def wait(self) -> None:
+        """Returns when everything saved so far is on disk."""
+        self._best.wait_until_finished()
+        self._last.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, then ends the background threads; nothing can be saved afterwards."""
+        self._best.close()
+        self._last.close()

@@ -1,0 +1,168 @@
+"""Training of one replica: a step, an epoch, and the whole run."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Float32, Int32
+
+from resjax.data.augmentation import Augmentation, augment, standardize, to_float
+from resjax.data.pipeline import epoch_order, padded_batches, take
+from resjax.evaluation.metrics import loss_and_accuracy
+from resjax.functional import Functional
+from resjax.training.optimizer import learning_rate_schedule, make_optimizer
+from resjax.training.recipe import Recipe
+from resjax.training.state import TrainState, initial_state, purpose_key
+from resjax.types import Batch, Variables
+
+EVALUATION_BATCH = 128
+"""Images at once, at most, where nothing is learned; the results do not depend on it."""
+
+
+class StepSums(NamedTuple):
+    """What one step adds to its epoch's metrics; summed on the host in float64 and divided once."""
+
+    loss: Float32[Array, ""]
+    correct: Int32[Array, ""]
+
+
+class EpochResult(NamedTuple):
+    """An epoch's line for `metrics.jsonl`, and the state after it."""
+
+    metrics: dict[str, float | int | bool]
+    state: TrainState
+    diverged_step: int | None
+    """The first step (from 1, over the whole run) whose loss was not finite."""
+
+
+def make_train_step(
+    functional: Functional, optimizer: optax.GradientTransformation, augmentations: tuple[Augmentation, ...] = ()
+) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
+    """A pure function of (state, batch): augment, forward, mean cross-entropy, backward, update.
+
+    The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`.
+    """
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
+        key = purpose_key(state.key, "augmentation", state.step)
+        images = standardize(augment(augmentations, key, to_float(batch.images)))
+
+        def mean_loss(parameters):
+            logits, statistics = functional.apply_train(Variables(parameters, state.variables.statistics), images)
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), batch.labels)
+            correct = (logits.argmax(-1) == batch.labels).sum(dtype=jnp.int32)
+            return losses.mean(), (statistics, StepSums(losses.sum(), correct))
+
+        gradients, (statistics, sums) = jax.grad(mean_loss, has_aux=True)(state.variables.parameters)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.variables.parameters)
+        parameters = optax.apply_updates(state.variables.parameters, updates)
+        return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
+
+    return train_step
+
+
+@partial(jax.jit, static_argnums=0)
+def _batch_logits(functional: Functional, variables: Variables, side: Batch, indices: Int32[Array, " batch"]):
+    return functional.apply_eval(variables, standardize(to_float(take(side, indices).images)))
+
+
+def predict_logits(functional: Functional, variables: Variables, side: Batch) -> Float[np.ndarray, "image class"]:
+    """The logits of all images of a side in evaluation mode, in order, on the host."""
+    count = len(side.labels)
+    logits = [
+        _batch_logits(functional, variables, side, indices) for indices in padded_batches(count, EVALUATION_BATCH)
+    ]
+    return np.concatenate(jax.device_get(logits)).astype(np.float32)[:count]
+
+
+class Trainer:
+    """One arm's compiled programs on its data; the arm's replicas share them."""
+
+    def __init__(self, functional: Functional, recipe: Recipe, train: Batch, val: Batch):
+        self.functional, self.recipe, self.train, self.val = functional, recipe, train, val
+        self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
+        self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
+        self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
+        step = make_train_step(functional, self.optimizer, recipe.augmentations)
+
+        def gather_step(state: TrainState, side: Batch, indices: Int32[Array, " batch"]):
+            return step(state, take(side, indices))
+
+        def scan_steps(state: TrainState, side: Batch, order: Int32[Array, "step batch"]):
+            return jax.lax.scan(lambda s, indices: gather_step(s, side, indices), state, order)
+
+        self._step = jax.jit(gather_step, donate_argnums=0)
+        self._scan = jax.jit(scan_steps, donate_argnums=0)
+
+    def initial_state(self, seed: int) -> TrainState:
+        """The state of replica `seed` before its first step."""
+        return initial_state(self.functional, self.optimizer, seed)
+
+    def run_epoch(self, state: TrainState, epoch: int, *, scan: bool | None = None) -> tuple[TrainState, StepSums]:
+        """One pass over all training images in the order of (seed, epoch); sums by step, on the host.
+
+        With `scan` all full batches run in one compiled call; by default so everywhere but on the CPU, where a
+        convolution inside a loop is many times slower (jax#12868).
+        """
+        if scan is None:
+            scan = jax.default_backend() != "cpu"
+        order, rest = epoch_order(
+            purpose_key(state.key, "order", epoch), len(self.train.labels), self.recipe.batch_size
+        )
+        sums = []
+        if scan:
+            if len(order):
+                state, stacked = self._scan(state, self.train, order)
+                sums.append(stacked)
+        else:
+            for indices in np.asarray(order):
+                state, one = self._step(state, self.train, indices)
+                sums.append(one)
+        if len(rest):
+            state, one = self._step(state, self.train, rest)
+            sums.append(one)
+        parts = zip(*jax.device_get(sums), strict=True)
+        return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))
+
+    def fit(self, state: TrainState, *, first_epoch: int = 1, best: float = -1.0) -> Iterator[EpochResult]:
+        """Trains from `first_epoch` to the recipe's last, yielding after each; stops where the loss is not finite.
+
+        `best` is the best validation accuracy so far; an epoch is best where it is higher, so the earliest wins ties.
+        The state given, and each one yielded, is donated to the epoch that follows: copy what has to stay.
+        """
+        for epoch in range(first_epoch, self.recipe.epochs + 1):
+            start = time.perf_counter()
+            state, sums = self.run_epoch(state, epoch)
+            trained = time.perf_counter()
+            val_loss, val_accuracy = loss_and_accuracy(
+                predict_logits(self.functional, state.variables, self.val), np.asarray(self.val.labels)
+            )
+            images = len(self.train.labels)
+            bad = np.flatnonzero(~np.isfinite(sums.loss))
+            diverged = bool(len(bad)) or not np.isfinite(val_loss)
+            is_best = not diverged and val_accuracy > best
+            best = max(best, val_accuracy) if is_best else best
+            yield EpochResult(
+                {
+                    "epoch": epoch,
+                    "train_loss": float(np.sum(sums.loss, dtype=np.float64)) / images,
+                    "train_accuracy": int(sums.correct.sum()) / images,
+                    "val_loss": val_loss,
+                    "val_accuracy": val_accuracy,
+                    "learning_rate": float(self.learning_rate(epoch * self.steps_per_epoch - 1)),
+                    "is_best": is_best,
+                    "seconds": time.perf_counter() - start,
+                    "images_per_second": images / (trained - start),
+                },
+                state,
+                (epoch - 1) * self.steps_per_epoch + int(bad[0] if len(bad) else len(sums.loss) - 1) + 1
+                if diverged
+                else None,
+            )
+            if diverged:
+                return

@@ -1,0 +1,66 @@
+"""What is restored is what was saved, whatever training does to its buffers meanwhile."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from resjax.training.checkpoint import Checkpoints
+from resjax.training.state import TrainState
+from resjax.types import Variables
+
+
+def state(value: float) -> TrainState:
+    parameters = {f"layer{i}": jnp.full((64, 64), value + i) for i in range(20)}
+    optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(0.1)).init(parameters)
+    return TrainState(jnp.int32(7), Variables(parameters, {"mean": jnp.full(3, value)}), optimizer, jax.random.key(5))
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    opened = Checkpoints(tmp_path / "checkpoints")
+    yield opened
+    opened.close()
+
+
+def test_the_whole_state_comes_back(checkpoints):
+    checkpoints.save_last(4, state(1.0))
+    checkpoints.wait()
+    restored = checkpoints.restore_last(state(0.0))
+    for saved, found in zip(jax.tree.leaves(state(1.0)), jax.tree.leaves(restored), strict=True):
+        if jnp.issubdtype(saved.dtype, jax.dtypes.prng_key):
+            saved, found = jax.random.key_data(saved), jax.random.key_data(found)
+        assert np.array_equal(saved, found)
+    assert checkpoints.last_epoch == 4
+
+
+def test_only_the_newest_of_each_kind_stays(checkpoints, tmp_path):
+    for epoch in (1, 2, 3):
+        checkpoints.save_last(epoch, state(epoch))
+        checkpoints.save_best(epoch, state(epoch).variables)
+    checkpoints.wait()
+    folders = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("checkpoints/*/*"))
+    assert folders == ["checkpoints/best/3", "checkpoints/last/3"]
+    assert float(checkpoints.restore_best(state(0.0).variables).statistics["mean"][0]) == 3.0
+
+
+def test_no_checkpoint_is_epoch_zero(checkpoints):
+    assert checkpoints.last_epoch == 0
+
+
+def test_steps_that_reuse_the_buffers_do_not_reach_into_a_save_under_way(checkpoints):
+    step = jax.jit(
+        lambda s: jax.tree.map(lambda x: x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x + 1, s),
+        donate_argnums=0,
+    )
+    current = state(0.0)
+    for epoch in range(1, 6):
+        current = step(current)
+        checkpoints.save_last(epoch, current)
+        expected = jax.tree.map(np.array, current.variables.parameters)
+        for _ in range(20):
+            current = step(current)
+        checkpoints.wait()
+        restored = checkpoints.restore_last(state(0.0)).variables.parameters
+        assert all(np.array_equal(restored[name], expected[name]) for name in expected)

@@ -1,0 +1,123 @@
+"""Training: exact epoch sums, the same numbers whatever the way, divergence, and learning at all."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from resjax.functional import Functional
+from resjax.models.architecture import architecture
+from resjax.training.loop import Trainer, predict_logits
+from resjax.training.recipe import Recipe
+from resjax.training.state import purpose_key
+from resjax.types import Batch
+
+RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.0)
+
+
+@pytest.fixture(scope="module")
+def sides() -> dict[str, Batch]:
+    """Two classes that differ in brightness, with noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(27) % 2
+    images = np.clip(rng.normal(90 + 70 * labels[:, None, None, None], 40, (27, 16, 16, 3)), 0, 255).astype(np.uint8)
+    batch = Batch(jnp.asarray(images), jnp.asarray(labels, jnp.int32))
+    return {"train": Batch(*(a[:19] for a in batch)), "val": Batch(*(a[19:] for a in batch))}
+
+
+@pytest.fixture(scope="module")
+def functional() -> Functional:
+    return Functional(replace(architecture("resnet18", width=2, stem="cifar"), blocks=(1, 1)), 2)
+
+
+@pytest.fixture(scope="module")
+def trainer(functional, sides) -> Trainer:
+    return Trainer(functional, RECIPE, **sides)
+
+
+def weights(state) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.variables)]
+
+
+def test_an_epoch_sums_over_every_image(trainer, sides):
+    state, sums = trainer.run_epoch(trainer.initial_state(0), 1)
+    assert len(sums.loss) == trainer.steps_per_epoch == 3 and int(state.step) == 3
+    assert 0 <= sums.correct.sum() <= 19 and np.all(np.isfinite(sums.loss))
+
+
+def test_an_epoch_in_one_compiled_call_gives_the_same_numbers(trainer):
+    looped, sums = trainer.run_epoch(trainer.initial_state(0), 1, scan=False)
+    scanned, scanned_sums = trainer.run_epoch(trainer.initial_state(0), 1, scan=True)
+    np.testing.assert_allclose(sums.loss, scanned_sums.loss, rtol=1e-5)
+    for one, other in zip(weights(looped), weights(scanned), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_run_bit_for_bit(trainer):
+    def run(seed):
+        return [
+            (epoch.metrics["train_loss"], epoch.metrics["val_loss"])
+            for epoch in trainer.fit(trainer.initial_state(seed))
+        ]
+
+    first, second, other = run(0), run(0), run(1)
+    assert first == second and first != other
+
+
+def test_training_learns(functional, sides):
+    trainer = Trainer(functional, replace(RECIPE, epochs=15), **sides)
+    *_, last = (epoch.metrics for epoch in trainer.fit(trainer.initial_state(0)))
+    assert last["train_accuracy"] > 0.8 and last["train_loss"] < 0.5
+
+
+def test_epoch_metrics_have_the_contracts_keys_and_mark_the_best(trainer):
+    lines = [epoch.metrics for epoch in trainer.fit(trainer.initial_state(0))]
+    keys = "epoch train_loss train_accuracy val_loss val_accuracy learning_rate is_best seconds images_per_second"
+    assert all(list(line) == keys.split() for line in lines)
+    assert [line["epoch"] for line in lines] == [1, 2] and lines[0]["is_best"]
+    assert lines[1]["is_best"] == (lines[1]["val_accuracy"] > lines[0]["val_accuracy"])
+
+
+def test_validation_metrics_are_exact_means_over_all_images(trainer, sides):
+    *_, last = trainer.fit(trainer.initial_state(0))
+    logits = trainer.functional.apply_eval(
+        last.state.variables,
+        (sides["val"].images / 255.0 - jnp.array([0.485, 0.456, 0.406])) / jnp.array([0.229, 0.224, 0.225]),
+    )
+    labels = sides["val"].labels
+    assert last.metrics["val_accuracy"] == float((logits.argmax(-1) == labels).mean())
+    loss = -jax.nn.log_softmax(logits)[jnp.arange(8), labels].mean()
+    assert last.metrics["val_loss"] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_predictions_do_not_depend_on_how_images_are_batched(trainer, sides, monkeypatch):
+    variables = trainer.initial_state(0).variables
+    together = predict_logits(trainer.functional, variables, sides["val"])
+    monkeypatch.setattr("resjax.training.loop.EVALUATION_BATCH", 3)
+    np.testing.assert_allclose(
+        predict_logits(trainer.functional, variables, sides["val"]), together, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_going_on_from_a_state_gives_the_numbers_of_the_uninterrupted_run(trainer):
+    whole = list(trainer.fit(trainer.initial_state(3)))
+    first = next(iter(trainer.fit(trainer.initial_state(3))))
+    (second,) = trainer.fit(first.state, first_epoch=2, best=first.metrics["val_accuracy"])
+    timings = {"seconds", "images_per_second"}
+    assert {k: v for k, v in second.metrics.items() if k not in timings} == {
+        k: v for k, v in whole[1].metrics.items() if k not in timings
+    }
+
+
+def test_divergence_is_reported_with_its_step_and_ends_the_run(functional, sides):
+    trainer = Trainer(functional, replace(RECIPE, optimizer="sgd", learning_rate=1e30), **sides)
+    epochs = list(trainer.fit(trainer.initial_state(0)))
+    assert len(epochs) == 1 and epochs[0].diverged_step in (2, 3) and not epochs[0].metrics["is_best"]
+
+
+def test_keys_differ_by_purpose_and_count():
+    key = jax.random.key(0)
+    keys = [purpose_key(key, purpose, count) for purpose in ("order", "augmentation") for count in (0, 1)]
+    assert len({tuple(np.asarray(jax.random.key_data(k))) for k in keys}) == 4

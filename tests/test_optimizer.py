@@ -1,0 +1,136 @@
+"""Optimizers and schedules against torch's, and against their formulas."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from resjax.training.optimizer import kernel_mask, learning_rate_schedule, make_optimizer
+from resjax.training.recipe import Recipe
+from resjax.types import BadInput
+
+STEPS = 20
+
+
+def trajectory(recipe: Recipe, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    # In float64: Adam divides by the gradient's size, so float32 rounding would hide a small error in the formula.
+    with jax.enable_x64(True):
+        return float64_trajectory(recipe, start, gradients)
+
+
+def float64_trajectory(recipe: Recipe, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    optimizer = make_optimizer(recipe, steps_per_epoch=STEPS)
+    parameters = {"kernel": jnp.asarray(start)}
+    state = optimizer.init(parameters)
+    for gradient in gradients:
+        # The gradient depends on the parameters, so that an error would grow instead of averaging out.
+        updates, state = optimizer.update({"kernel": parameters["kernel"] * gradient}, state, parameters)
+        parameters = optax.apply_updates(parameters, updates)
+    return np.asarray(parameters["kernel"])
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 3)), rng.normal(size=(STEPS, 5, 3))
+
+
+def reference(name: str, start: np.ndarray, gradients: np.ndarray, rate: float, decay: float) -> np.ndarray:
+    """torch.optim's formulas in float64."""
+    w, m, v = start, 0.0, 0.0
+    for t, factor in enumerate(gradients, start=1):
+        g = w * factor
+        if name == "sgd":
+            m = 0.9 * m + g + decay * w
+            w = w - rate * m
+            continue
+        if name == "adam":
+            g = g + decay * w
+        else:
+            w = w - rate * decay * w
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w = w - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return w
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_twenty_steps_follow_torchs_formula(name, problem):
+    recipe = Recipe(optimizer=name, learning_rate=0.05, weight_decay=0.1)
+    np.testing.assert_allclose(trajectory(recipe, *problem), reference(name, *problem, 0.05, 0.1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_twenty_steps_equal_torchs(name, problem):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    start, gradients = problem
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    make = {
+        "adam": lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.1),
+        "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1),
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.05, weight_decay=0.1, momentum=0.9),
+    }
+    optimizer = make[name]([parameter])
+    for gradient in gradients:
+        parameter.grad = parameter.detach() * torch.tensor(gradient)
+        optimizer.step()
+    recipe = Recipe(optimizer=name, learning_rate=0.05, weight_decay=0.1)
+    np.testing.assert_allclose(trajectory(recipe, *problem), parameter.detach().numpy(), rtol=1e-6)
+
+
+def test_adam_and_adamw_differ(problem):
+    ours = [
+        trajectory(Recipe(optimizer=name, learning_rate=0.05, weight_decay=0.1), *problem) for name in ("adam", "adamw")
+    ]
+    assert not np.allclose(*ours, rtol=1e-3)
+
+
+def test_decay_can_be_kept_to_kernels():
+    parameters = {"conv": {"kernel": jnp.ones((3, 3, 2, 2))}, "norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)}}
+    assert kernel_mask(parameters) == {"conv": {"kernel": True}, "norm": {"scale": False, "bias": False}}
+    optimizer = make_optimizer(Recipe(optimizer="sgd", learning_rate=1.0, weight_decay=0.5, decayed="kernels"), 1)
+    zeros = jax.tree.map(jnp.zeros_like, parameters)
+    updates, _ = optimizer.update(zeros, optimizer.init(parameters), parameters)
+    assert float(updates["norm"]["scale"][0]) == 0.0 and float(updates["conv"]["kernel"].mean()) == -0.5
+
+
+def rates(recipe: Recipe, steps_per_epoch: int) -> np.ndarray:
+    schedule = learning_rate_schedule(recipe, steps_per_epoch)
+    return np.array([float(schedule(step)) for step in range(recipe.epochs * steps_per_epoch)])
+
+
+def test_constant_schedule_is_constant():
+    assert np.allclose(rates(Recipe(epochs=3, learning_rate=0.1), 4), 0.1)
+
+
+def test_step_schedule_divides_by_ten_at_a_half_and_three_quarters():
+    # He et al. 2015, 4.2: lr 0.1 divided by 10 at 32k and 48k of 64k steps.
+    values = rates(Recipe(epochs=4, learning_rate=0.1, schedule="step"), 16)
+    assert np.allclose(values[:32], 0.1) and np.allclose(values[32:48], 0.01) and np.allclose(values[48:], 0.001)
+
+
+def test_cosine_schedule_follows_its_formula_after_the_warm_up():
+    recipe = Recipe(epochs=5, learning_rate=0.2, schedule="cosine", warmup_epochs=1)
+    values = rates(recipe, 10)
+    assert np.allclose(values[:10], 0.2 * np.arange(10) / 10)
+    assert np.allclose(values[10:], 0.1 * (1 + np.cos(np.pi * np.arange(40) / 40)), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("weight_decay", -1.0),
+        ("optimizer", "adma"),
+        ("schedule", "linear"),
+        ("warmup_epochs", 11.0),
+        ("decayed", "some"),
+        ("momentum", 2.0),
+    ],
+)
+def test_a_value_outside_its_range_is_named_with_what_is_accepted(field, value):
+    with pytest.raises(BadInput, match=rf"--{field}=.*accepted"):
+        Recipe(**{field: value})
