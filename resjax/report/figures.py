@@ -1,0 +1,396 @@
+"""The pictures of a run, drawn from its records alone: learning curves, confusion matrices, recalls, paired seeds."""
+
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from resjax.report.records import read_json, read_lines
+
+# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart by nearly every eye; black is for text.
+COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+TRAINING_COLOR = "#595959"
+AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}
+SIDES = {"train": "training", "val": "validation", "test": "test"}
+PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
+DPI = 200
+MOST_ANNOTATED_CLASSES = 15
+MOST_ARMS_IN_PANEL_LEGEND = 3
+LONGEST_CLASS_NAME = 24
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "figure.titlesize": 10.5,
+    "figure.constrained_layout.h_pad": 0.09,
+    "legend.edgecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E0E0E0",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    # Names of classes may hold $ and _; they are text.
+    "text.parse_math": False,
+    # Same records, same bytes; and text in an SVG stays text that can be searched.
+    "svg.hashsalt": "resjax",
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The finished replicas of one architecture; `histories` and `results` are by seed."""
+
+    name: str
+    color: str
+    marker: str
+    histories: dict[int, list[dict]]
+    results: dict[int, dict]
+    left_out: str
+    """Which replicas are not in the pictures, and why; empty where all are."""
+
+    def curves(self, side: str, quantity: str) -> np.ndarray:
+        """Loss (nats per image) or accuracy (%) over epochs, (seed, epoch), as far as all seeds went."""
+        epochs = min(len(lines) for lines in self.histories.values())
+        key, scale = f"{side}_{quantity}", 100 if quantity == "accuracy" else 1
+        return scale * np.array([[line[key] for line in lines[:epochs]] for lines in self.histories.values()], float)
+
+    def accuracies(self) -> dict[int, float]:
+        """Accuracy (%) of each seed's best epoch on the images that the run reports on."""
+        return {seed: 100 * result["accuracy"] for seed, result in self.results.items()}
+
+    def confusion(self) -> np.ndarray:
+        """Counts over all seeds, (true class, predicted class)."""
+        return np.sum([result["confusion_matrix"] for result in self.results.values()], axis=0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the pictures show of a run: its arms that have a finished replica, and the words around them."""
+
+    arms: tuple[Arm, ...]
+    classes: tuple[str, ...]
+    side: str
+    """The images that accuracies, recalls and confusion matrices are of: `validation` or `test`."""
+    images: str
+    left_out: str
+
+
+def draw_figures(workdir: Path | str) -> list[Path]:
+    """Draws every picture of a run into `workdir`/figures, as PNG and as SVG, and returns their paths.
+
+    Reads `summary.json` and each replica's `metrics.jsonl` and `result.json`. Replicas without a result, and those that
+    diverged, are left out, and the pictures say so; there are no pictures where no replica is done. Accuracies are in
+    per cent, losses in nats per image.
+
+    Raises:
+      ValueError: names the record that cannot be read.
+    """
+    run = read_run(Path(workdir))
+    if not run.arms:
+        return []
+    folder = Path(workdir) / "figures"
+    folder.mkdir(exist_ok=True)
+    paths = []
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        # A name in a script that the font lacks: boxes in the PNG, right in the SVG, and no reason to fail.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for name, figure in _figures(run):
+            for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
+                paths.append(folder / f"{name}.{suffix}")
+                figure.savefig(paths[-1], dpi=DPI, metadata=metadata)
+    return paths
+
+
+def read_run(workdir: Path) -> Run:
+    """Reads the records that the pictures need."""
+    summary = read_json(workdir / "summary.json")
+    arms = []
+    for index, (name, record) in enumerate(summary["architectures"].items()):
+        histories, results, others = {}, {}, []
+        for seed in record["seeds"]:
+            folder = workdir / "runs" / name / f"seed{seed}"
+            result = read_json(folder / "result.json") if (folder / "result.json").exists() else {"status": "pending"}
+            if result["status"] == "done":
+                histories[seed], results[seed] = read_lines(folder / "metrics.jsonl"), result
+            else:
+                others.append(f"seed {seed} {result['status']}")
+        left_out = f"{name}: {', '.join(others)}" if others else ""
+        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+        arms.append(Arm(name, color, marker, histories, results, left_out))
+    drawn = tuple(arm for arm in arms if arm.results)
+    sides = {result["evaluated_on"] for arm in drawn for result in arm.results.values()}
+    dataset = summary["dataset"]
+    splits = ", ".join(f"{dataset['splits'][side]} {SIDES[side]}" for side in SIDES if dataset["splits"].get(side))
+    return Run(
+        arms=drawn,
+        classes=tuple(_shortened(name) for name in dataset["classes"]),
+        side=" and ".join(SIDES[side] for side in sorted(sides)),
+        images=f"Images: {_shortened(dataset['name'], 60)}, {splits}, {len(dataset['classes'])} classes.",
+        left_out="; ".join(arm.left_out for arm in arms if arm.left_out),
+    )
+
+
+def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
+    yield "answer", _answer(run)
+    yield "history", _histories(run)
+    yield "confusion", _confusion(run, run.arms, run.left_out)
+    yield "recall", _recall(run)
+    yield "seeds", _seeds(run)
+    for arm in run.arms:
+        yield f"history_{arm.name}", _history(arm)
+        yield f"confusion_{arm.name}", _confusion(run, [arm], arm.left_out)
+
+
+def _answer(run: Run) -> Figure:
+    crowd = max(0, len(run.arms) - MOST_ARMS_IN_PANEL_LEGEND)
+    figure = Figure(figsize=(8.5 + 1.2 * crowd, 4.2 + 0.2 * crowd), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2 + 0.5 * crowd))
+    for arm in run.arms:
+        _draw_curve(left, arm.curves("val", "accuracy"), arm.color, arm.marker, "-", f"{arm.name}, {_count(arm)}")
+    left.set_title("Validation accuracy after each epoch")
+    _label_epochs(left, "accuracy", "validation ")
+    _draw_legend(left, run)
+    _draw_pairs(right, run)
+    right.set_title("Best epoch of each seed")
+    note = f"Left: mean over seeds{_band_words(run.arms)}. Right: {PAIRS_NOTE} {run.images}"
+    _frame(figure, conclusion(run), note, run.left_out)
+    return figure
+
+
+def conclusion(run: Run) -> str:
+    """What the accuracies of a run say, in a sentence: a description, not a test."""
+    baseline, *candidates = run.arms
+    measure = f"{run.side} accuracy"
+    if not candidates:
+        mean = np.mean(list(baseline.accuracies().values()))
+        return f"{baseline.name} has a {measure} of {mean:.1f} % {_average_words([len(baseline.results)])}"
+    differences = {arm.name: _differences(baseline, arm) for arm in candidates}
+    differences = {name: values for name, values in differences.items() if values}
+    if not differences:
+        return f"No other network has finished a seed of {baseline.name}'s"
+    means = {name: float(np.mean(values)) for name, values in differences.items()}
+    averaged = _average_words([len(values) for values in differences.values()])
+    if len(means) > 1:
+        listed = ", ".join(f"{name} {points:+.1f}" for name, points in means.items())
+        return f"Points of {measure} above {baseline.name}, {averaged}: {listed}"
+    ((name, points),) = means.items()
+    place = "above" if points >= 0 else "below"
+    return f"{measure.capitalize()}: {name} is {abs(points):.1f} points {place} {baseline.name} {averaged}"
+
+
+def _differences(baseline: Arm, candidate: Arm) -> list[float]:
+    first, second = baseline.accuracies(), candidate.accuracies()
+    return [second[seed] - first[seed] for seed in first if seed in second]
+
+
+def _histories(run: Run) -> Figure:
+    wide = len(run.arms) > MOST_ARMS_IN_PANEL_LEGEND
+    figure = Figure(figsize=(10.5 if wide else 8.5, 6.4), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey="row")
+    for row, quantity in zip(panels, AXIS_LABELS, strict=True):
+        for panel, side in zip(row, ("train", "val"), strict=True):
+            for arm in run.arms:
+                _draw_curve(panel, arm.curves(side, quantity), arm.color, arm.marker, "-", f"{arm.name}, {_count(arm)}")
+            panel.set_title(f"{SIDES[side].capitalize()} {quantity}")
+            _label_epochs(panel, quantity)
+            panel.label_outer()
+    _draw_legend(panels[0, 0], run)
+    note = f"Line: mean over seeds{_band_words(run.arms)}. {run.images}"
+    _frame(figure, "Loss and accuracy while training", note, run.left_out)
+    return figure
+
+
+def _history(arm: Arm) -> Figure:
+    figure = Figure(figsize=(8.5, 4.0), layout="constrained")
+    for panel, quantity in zip(figure.subplots(1, 2), AXIS_LABELS, strict=True):
+        for side, color, marker, line in (("train", TRAINING_COLOR, "x", "--"), ("val", arm.color, arm.marker, "-")):
+            curves = arm.curves(side, quantity)
+            _draw_curve(panel, curves, color, marker, line, SIDES[side])
+            panel.plot(_epochs(curves), curves.T, color=color, linestyle=line, linewidth=0.6, alpha=0.5)
+        panel.set_title(quantity.capitalize())
+        _label_epochs(panel, quantity)
+        panel.legend(loc="best")
+    note = f"Thick line: mean over seeds{_band_words([arm])}. Thin lines: the seeds."
+    _frame(figure, f"{arm.name}: training against validation, {_count(arm)}", note, arm.left_out)
+    return figure
+
+
+def _confusion(run: Run, arms: Sequence[Arm], left_out: str) -> Figure:
+    classes = len(run.classes)
+    columns = len(arms) if len(arms) <= 3 else -(-len(arms) // 2)
+    rows = -(-len(arms) // columns)
+    side = float(np.clip(0.6 * classes, 2.6, 7))
+    font = float(np.clip(0.8 * 72 * side / classes, 3, 9))
+    names = 0.0085 * font * max(len(name) for name in run.classes)
+    slanted = classes <= MOST_ANNOTATED_CLASSES
+    # The panels shall fill the figure: slanted names reach to the left of their panel, and below the last of a column.
+    gap = max(0.25, 0.7 * names - 0.5 * side / classes) if slanted else 0.25
+    width = columns * side + (columns - 1) * gap + names + 1.7
+    lettered = 1 if len(arms) % columns == 0 else 2
+    height = rows * (side + 0.35) + lettered * ((0.7 if slanted else 1) * names + 0.3) + 1.2
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for index, (panel, arm) in enumerate(zip(panels.flat, arms, strict=False)):
+        _draw_confusion(panel, arm.confusion())
+        panel.set_title(f"{arm.name}, {_count(arm)}{' together' if len(arm.results) > 1 else ''}")
+        panel.set_xticks(range(classes), run.classes, fontsize=font, rotation=45 if slanted else 90)
+        panel.set_yticks(range(classes), run.classes, fontsize=font)
+        if slanted:
+            for label in panel.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+        if index % columns == 0:
+            panel.set_ylabel("true class")
+        else:
+            panel.tick_params(labelleft=False)
+        if index + columns >= len(arms):
+            panel.set_xlabel("predicted class")
+        else:
+            panel.tick_params(labelbottom=False)
+    for panel in panels.flat[len(arms) :]:
+        panel.remove()
+    figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="share of the true class (%)", shrink=0.8)
+    numbers = "In a cell: images, and their share of the row. " if classes <= MOST_ANNOTATED_CLASSES else ""
+    note = f"{numbers}Images are counted once for each seed, at its best epoch on validation."
+    _frame(figure, f"Confusion matrix on the {run.side} images", note, left_out)
+    return figure
+
+
+def _draw_confusion(panel: Axes, counts: np.ndarray) -> None:
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=100, interpolation="none")
+    panel.grid(False)
+    if len(counts) <= MOST_ANNOTATED_CLASSES:
+        for (row, column), share in np.ndenumerate(shares):
+            text = f"{counts[row, column]}\n{share:.0f} %"
+            color = "white" if share > 55 else "black"
+            panel.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+
+
+def _recall(run: Run) -> Figure:
+    classes = len(run.classes)
+    pitch = max(0.3, 0.16 * len(run.arms) + 0.12) if classes <= 30 else 0.2
+    figure = Figure(figsize=(7.5, classes * pitch + 2.0), layout="constrained")
+    panel = figure.subplots()
+    rows = np.arange(classes)
+    support = [scores["support"] for scores in next(iter(run.arms[0].results.values()))["per_class"].values()]
+    for row in rows[::2]:
+        panel.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", zorder=0)
+    for index, arm in enumerate(run.arms):
+        recalls = 100 * np.array([[s["recall"] for s in r["per_class"].values()] for r in arm.results.values()])
+        heights = rows + (0.7 / len(run.arms)) * (index - (len(run.arms) - 1) / 2)
+        panel.plot(recalls.T, heights, ".", color=arm.color, alpha=0.45, markersize=4)
+        panel.plot(recalls.mean(0), heights, arm.marker, color=arm.color, mec="black", label=arm.name)
+    panel.set_yticks(rows, [f"{name} ({count})" for name, count in zip(run.classes, support, strict=True)])
+    panel.set_ylim(classes - 0.5, -0.5)
+    panel.set_xlim(-2, 102)
+    panel.set_xlabel(f"recall (% of the class's {run.side} images)")
+    panel.set_ylabel("class (images)")
+    panel.grid(False, axis="y")
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    _frame(figure, "Recall of each class", "Large: mean over seeds. Small dots: the seeds.", run.left_out)
+    return figure
+
+
+def _seeds(run: Run) -> Figure:
+    figure = Figure(figsize=(max(4.5, 1.1 * len(run.arms) + 2.5), 4.5), layout="constrained")
+    panel = figure.subplots()
+    _draw_pairs(panel, run)
+    _frame(figure, conclusion(run), PAIRS_NOTE.capitalize(), run.left_out)
+    return figure
+
+
+def _draw_pairs(panel: Axes, run: Run) -> None:
+    seeds = sorted({seed for arm in run.arms for seed in arm.results})
+    # Side by side by a little, so that equal accuracies do not hide each other.
+    aside = dict(zip(seeds, np.linspace(-0.08, 0.08, len(seeds)) if len(seeds) > 1 else [0.0], strict=True))
+    accuracies = [arm.accuracies() for arm in run.arms]
+    for place, (first, second) in enumerate(pairwise(accuracies)):
+        for seed in (seed for seed in first if seed in second):
+            places = [place + aside[seed], place + 1 + aside[seed]]
+            panel.plot(places, [first[seed], second[seed]], color="#9A9A9A", linewidth=0.9)
+    for place, (arm, values) in enumerate(zip(run.arms, accuracies, strict=True)):
+        mean = float(np.mean(list(values.values())))
+        panel.plot([place - 0.22, place + 0.22], [mean, mean], color="black", linewidth=2.2, solid_capstyle="butt")
+        places = [place + aside[seed] for seed in values]
+        panel.plot(places, list(values.values()), arm.marker, color=arm.color, mec="white", mew=0.5, ms=6.5)
+        # The first mean stands on the outer side, clear of the lines.
+        outer = {"x": place - 0.25, "ha": "right"} if place == 0 else {"x": place + 0.25, "ha": "left"}
+        back = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        panel.text(y=mean, s=f"{mean:.1f}", va="center", fontweight="bold", bbox=back, **outer)
+    crowded = len(run.arms) > 2
+    panel.set_xticks(
+        range(len(run.arms)),
+        [arm.name for arm in run.arms],
+        rotation=30 if crowded else 0,
+        ha="right" if crowded else "center",
+        rotation_mode="anchor",
+    )
+    panel.set_xlim(-0.7, len(run.arms) - 0.3)
+    panel.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    panel.grid(False, axis="x")
+    panel.set_ylabel(f"{run.side} accuracy (%)")
+
+
+def _draw_curve(panel: Axes, curves: np.ndarray, color: str, marker: str, line: str, label: str) -> None:
+    epochs, mean = _epochs(curves), curves.mean(0)
+    every = max(1, len(epochs) // 15)
+    panel.plot(epochs, mean, color=color, linestyle=line, marker=marker, markevery=every, label=label)
+    if len(curves) > 1:
+        sd = curves.std(0, ddof=1)
+        panel.fill_between(epochs, mean - sd, mean + sd, color=color, alpha=0.18, linewidth=0.8)
+
+
+def _epochs(curves: np.ndarray) -> np.ndarray:
+    return np.arange(1, curves.shape[1] + 1)
+
+
+def _label_epochs(panel: Axes, quantity: str, side: str = "") -> None:
+    panel.set_xlabel("epoch")
+    panel.set_ylabel(side + AXIS_LABELS[quantity])
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _draw_legend(panel: Axes, run: Run) -> None:
+    if len(run.arms) <= MOST_ARMS_IN_PANEL_LEGEND:
+        panel.legend(loc="best")
+    else:
+        panel.figure.legend(*panel.get_legend_handles_labels(), loc="outside right center")
+
+
+def _band_words(arms: Sequence[Arm]) -> str:
+    return "; band: ± 1 standard deviation" if any(len(arm.results) > 1 for arm in arms) else ""
+
+
+def _count(arm: Arm) -> str:
+    return "1 seed" if len(arm.results) == 1 else f"{len(arm.results)} seeds"
+
+
+def _average_words(counts: Sequence[int]) -> str:
+    if max(counts) == 1:
+        return "with one seed"
+    few = f"{min(counts)} to " if min(counts) < max(counts) else ""
+    return f"on average over {few}{max(counts)} seeds"
+
+
+def _frame(figure: Figure, title: str, note: str, left_out: str) -> None:
+    width = figure.get_figwidth()
+    if left_out:
+        note = f"{note} Left out: {left_out}."
+    figure.suptitle(textwrap.fill(title, int(9.8 * width)), fontweight="bold")
+    figure.supxlabel(textwrap.fill(note, int(15.5 * width)), x=0.01, ha="left", fontsize=8, color="#404040")
+
+
+def _shortened(name: str, longest: int = LONGEST_CLASS_NAME) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

@@ -1,0 +1,287 @@
+"""The JSON records of a run: written whole or not at all, read with clear errors, and checked against their shapes."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+"""Version of the records that this code writes, and the newest that it reads."""
+
+
+class RecordError(ValueError):
+    """A record that cannot be read; the text names the file and the way out."""
+
+
+@contextmanager
+def _atomic(path: Path) -> Iterator[BinaryIO]:
+    # The temporary file lies in the same folder: os.replace is atomic within one file system only.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a UTF-8 file atomically: a reader sees the old text or the new one, never a part."""
+    with _atomic(Path(path)) as file:
+        file.write(text.encode())
+
+
+def write_npz(path: Path | str, **arrays: np.ndarray) -> None:
+    """Writes named arrays atomically, compressed."""
+    with _atomic(Path(path)) as file:
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def write_json(path: Path | str, record: object) -> None:
+    """Writes a record atomically; numpy values become plain ones, NaN and infinity become null."""
+    write_text(path, json.dumps(_plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_lines(path: Path | str, records: Iterable[object]) -> None:
+    """Writes records atomically, one a line."""
+    write_text(path, "".join(_line(record) for record in records))
+
+
+def append_line(path: Path | str, record: object) -> None:
+    """Adds a record as one line; a line that an earlier process left unfinished at the end is removed."""
+    with open(path, "a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(_line(record).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json(path: Path | str) -> dict:
+    """Reads a record.
+
+    Raises:
+      RecordError: names the file when it is not JSON, or was written by a newer resjax.
+    """
+    try:
+        record = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise RecordError(f"{path}: not a readable JSON record ({error}); delete it to have it made again") from None
+    version = record.get("schema_version", SCHEMA_VERSION) if isinstance(record, dict) else SCHEMA_VERSION
+    if version not in range(1, SCHEMA_VERSION + 1):
+        raise RecordError(
+            f"{path}: schema_version {version!r}, this resjax reads 1 to {SCHEMA_VERSION}; use a newer one"
+        )
+    return record
+
+
+def read_lines(path: Path | str) -> list[dict]:
+    """Reads records that stand one a line; a last line without its end (a write cut short) is left out.
+
+    Raises:
+      RecordError: names the file and the line that is not JSON.
+    """
+    records = []
+    for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise RecordError(f"{path}, line {number}: not a readable JSON record ({error})") from None
+    return records
+
+
+def _line(record: object) -> str:
+    return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+# Shapes of the records. A type stands for a value of that type, [shape] for a list, {"key": shape} for an object with
+# these keys and perhaps others, {str: shape} for an object with any keys, a frozenset for one of its strings, and
+# (shape, None) for what may be null. A key that ends in "?" may be absent.
+_NUMBER = (float, None)
+_SCORES = {"precision": float, "recall": float, "f1": float, "support": int}
+_METRICS_LINE = {
+    "epoch": int,
+    "train_loss": _NUMBER,
+    "train_accuracy": _NUMBER,
+    "val_loss": _NUMBER,
+    "val_accuracy": _NUMBER,
+    "learning_rate": float,
+    "is_best": bool,
+    "seconds": float,
+    "images_per_second": _NUMBER,
+}
+_REPLICA = {
+    "schema_version": int,
+    "architecture": str,
+    "seed": int,
+    "parameters": int,
+    "best_updates": int,
+    "evaluated_on": frozenset({"val", "test"}),
+    "timing": {"seconds": float},
+}
+_DONE = _REPLICA | {
+    "status": frozenset({"done"}),
+    "best": _METRICS_LINE,
+    "last": _METRICS_LINE,
+    "loss": float,
+    "accuracy": float,
+    "confusion_matrix": [[int]],
+    "per_class": {str: _SCORES},
+    "diverged_at": (frozenset(), None),
+}
+_DIVERGED = _REPLICA | {
+    "status": frozenset({"diverged"}),
+    "best": (_METRICS_LINE, None),
+    "last": (_METRICS_LINE, None),
+    "loss": _NUMBER,
+    "accuracy": _NUMBER,
+    "confusion_matrix": ([[int]], None),
+    "per_class": ({str: _SCORES}, None),
+    "diverged_at": {"epoch": int, "step": int},
+}
+_DESCRIBED = {"values": [float], "mean": _NUMBER, "sd": _NUMBER, "ci95": ([float], None)}
+_ARM = {
+    "parameters": int,
+    "forward_flops": _NUMBER,
+    "seeds": [int],
+    "status": {str: frozenset({"done", "diverged", "pending"})},
+    "best_val_accuracy": _DESCRIBED,
+    "final_val_accuracy": _DESCRIBED,
+    "final_train_accuracy": _DESCRIBED,
+    "test_accuracy?": (_DESCRIBED, None),
+    "best_updates": {str: int},
+    "confusion_matrix": [[int]],
+    "per_class": {str: _SCORES},
+}
+_SUMMARY = {
+    "schema_version": int,
+    "config": {str: object},
+    "environment": {
+        "jax": str,
+        "flax": str,
+        "platform": str,
+        "device_kind": str,
+        "device_count": int,
+        "git_revision": (str, None),
+    },
+    "dataset": {
+        "name": str,
+        "fingerprint": str,
+        "classes": [str],
+        "images": int,
+        "splits": {"train": int, "val": int, "test": int},
+        "exact_copies": int,
+        "near_copies": (int, None),
+        "leaked_images": int,
+        "unreadable": [object],
+    },
+    "architectures": {str: _ARM},
+    "comparisons": [
+        {
+            "baseline": str,
+            "candidate": str,
+            "metric": str,
+            "seeds": [int],
+            "differences": [float],
+            "mean": _NUMBER,
+            "ci95": ([float], None),
+            "p_value?": _NUMBER,
+            "test?": (str, None),
+            "verdict?": (frozenset({"candidate better", "baseline better", "inconclusive"}), None),
+        }
+    ],
+}
+
+
+def validate_metrics_line(record: Any) -> None:
+    """Checks one line of `metrics.jsonl`.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
+    _check(record, _METRICS_LINE, "metrics")
+
+
+def validate_result(record: Any) -> None:
+    """Checks `result.json`: a finished replica has all its scores, a diverged one says where it diverged.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
+    _check(record, {"status": frozenset({"done", "diverged"})}, "result")
+    if record["status"] == "diverged":
+        _check(record, _DIVERGED, "result")
+    else:
+        _check(record, _DONE, "result")
+        _check_square(record["confusion_matrix"], len(record["per_class"]), "result.confusion_matrix")
+
+
+def validate_summary(record: Any) -> None:
+    """Checks `summary.json`.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
+    _check(record, _SUMMARY, "summary")
+    for name, arm in record["architectures"].items():
+        path = f"summary.architectures.{name}.confusion_matrix"
+        _check_square(arm["confusion_matrix"], len(record["dataset"]["classes"]), path)
+
+
+def _check(value: Any, shape: Any, path: str) -> None:
+    if isinstance(shape, tuple):
+        if value is None:
+            return
+        shape = shape[0]
+    if isinstance(shape, dict):
+        _require(isinstance(value, dict), path, "an object", value)
+        if str in shape:
+            for name, item in value.items():
+                _check(item, shape[str], f"{path}.{name}")
+            return
+        for key, item_shape in shape.items():
+            name = key.removesuffix("?")
+            if name in value:
+                _check(value[name], item_shape, f"{path}.{name}")
+            elif name == key:
+                raise ValueError(f"{path}.{name}: missing")
+    elif isinstance(shape, list):
+        _require(isinstance(value, list), path, "a list", value)
+        for index, item in enumerate(value):
+            _check(item, shape[0], f"{path}[{index}]")
+    elif isinstance(shape, frozenset):
+        _require(isinstance(value, str) and value in shape, path, " or ".join(sorted(shape)) or "null", value)
+    else:
+        # A whole number may stand for a float. A bool is an int in Python, but not in JSON.
+        accepted = (int, float) if shape is float else shape
+        right = isinstance(value, accepted) and (shape in (bool, object) or not isinstance(value, bool))
+        _require(right, path, "number" if shape is float else shape.__name__, value)
+
+
+def _check_square(matrix: list, size: int, path: str) -> None:
+    right = len(matrix) == size and all(len(row) == size for row in matrix)
+    _require(right, path, f"{size} rows of {size} numbers", matrix)
+
+
+def _require(right: bool, path: str, expected: str, value: object) -> None:
+    if not right:
+        raise ValueError(f"{path}: expected {expected}, found {json.dumps(value, default=repr)[:80]}")
