@@ -1,0 +1,219 @@
+"""The flags that experiments share, turned once into frozen settings; nothing below `main` sees a flag."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from absl import flags
+
+from resjax.data.augmentation import parse_augmentation
+from resjax.data.splits import METHODS
+from resjax.models.architecture import STEMS, Architecture, architecture
+from resjax.report.records import RecordError
+from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, Recipe, require_choice, require_range
+from resjax.types import BadInput
+
+FLAGS = flags.FLAGS
+DTYPES = ("float32", "bfloat16")
+OUTSIDE_RECIPE = (
+    *("architectures", "seeds", "workdir", "cache_dir"),
+    *("dataset", "image_dir", "split", "split_seed", "split_file", "val_fraction", "test_fraction"),
+)
+"""Flags that do not say what becomes of a replica: the first four never do, the others only through the data and its
+split, which have a fingerprint of their own."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the images come from and how they are split."""
+
+    dataset: str
+    image_dir: Path | None
+    image_size: int
+    cache_dir: Path | None
+    split: str
+    split_seed: int
+    split_file: Path | None
+    val_fraction: float
+    test_fraction: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a comparison is told."""
+
+    architectures: tuple[Architecture, ...]
+    seeds: tuple[int, ...]
+    data: DataSettings
+    recipe: Recipe
+    dtype: str
+    workdir: Path
+    flags: dict[str, object]
+    """Every flag of the experiment with its value, for the records."""
+
+
+def define_data_flags() -> None:
+    flags.DEFINE_string(
+        "dataset",
+        "synthetic",
+        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label) or folder:PATH (a folder a class)",
+    )
+    flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    flags.DEFINE_integer("image_size", 224, "height and width of the images in pixels, by plain resize")
+    flags.DEFINE_string("cache_dir", None, "folder of the decoded images; by default resjax in the user's cache folder")
+    flags.DEFINE_string(
+        "split",
+        "grouped",
+        "grouped keeps copies on one side; random and overlapping leak, and exist to show what leaks do",
+    )
+    flags.DEFINE_integer("split_seed", 0, "seed of the split, the same for every replica")
+    flags.DEFINE_string("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
+    flags.DEFINE_float("val_fraction", 0.2, "share of the images that the best epoch is chosen on")
+    flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one look at the end")
+
+
+def define_training_flags() -> None:
+    flags.DEFINE_string("architectures", "plain34,resnet34", "the arms, by name; the first is the baseline")
+    flags.DEFINE_string("seeds", "6", "replicas an arm: 6 means seeds 0 to 5; 0,3,7 means those (one seed: 3,)")
+    flags.DEFINE_integer("width", 64, "channels of the first stage")
+    flags.DEFINE_string("stem", "imagenet", f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3")
+    flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
+    defaults = {field.name: field.default for field in fields(Recipe)}
+    flags.DEFINE_integer("epochs", defaults["epochs"], "passes over the training images")
+    flags.DEFINE_integer("batch_size", defaults["batch_size"], "images a step")
+    flags.DEFINE_string(
+        "optimizer",
+        defaults["optimizer"],
+        f"one of {', '.join(OPTIMIZERS)}; adam adds the decay to the gradient, as torch",
+    )
+    flags.DEFINE_float("learning_rate", defaults["learning_rate"], "peak learning rate")
+    flags.DEFINE_float("weight_decay", defaults["weight_decay"], "weight decay")
+    flags.DEFINE_string("decayed", defaults["decayed"], f"which parameters decay, one of {', '.join(DECAYED)}")
+    flags.DEFINE_float("momentum", defaults["momentum"], "momentum of sgd")
+    flags.DEFINE_string(
+        "schedule", defaults["schedule"], f"one of {', '.join(SCHEDULES)}; step divides by 10 at 1/2 and 3/4 of the run"
+    )
+    flags.DEFINE_float("warmup_epochs", defaults["warmup_epochs"], "epochs of linear warm-up")
+    flags.DEFINE_string(
+        "augment",
+        "flip,rotate:15,color:0.2,0.2,0.2,0.1",
+        "of flip, rotate:DEGREES, color:B,C,S,H, crop:PIXELS; or none",
+    )
+    flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`6` means 0 to 5; `0,3,7` means those."""
+    try:
+        numbers = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        numbers = ()
+    if numbers and "," not in text:
+        numbers = tuple(range(numbers[0]))
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise BadInput(f"--seeds={text!r}: a count such as 6, or different seeds such as 0,3,7, are accepted")
+    return numbers
+
+
+def data_settings() -> DataSettings:
+    """The data flags as settings.
+
+    Raises:
+      BadInput: for a value outside its range.
+    """
+    require_range("--image_size", FLAGS.image_size, 8, 4096)
+    require_choice("--split", FLAGS.split, METHODS)
+    return DataSettings(
+        dataset=FLAGS.dataset,
+        image_dir=_path(FLAGS.image_dir),
+        image_size=FLAGS.image_size,
+        cache_dir=_path(FLAGS.cache_dir),
+        split=FLAGS.split,
+        split_seed=FLAGS.split_seed,
+        split_file=_path(FLAGS.split_file),
+        val_fraction=FLAGS.val_fraction,
+        test_fraction=FLAGS.test_fraction,
+    )
+
+
+def settings(experiment: str) -> Settings:
+    """All flags as settings.
+
+    Raises:
+      BadInput: for an unknown name or a value outside its range.
+    """
+    require_choice("--dtype", FLAGS.dtype, DTYPES)
+    names = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise BadInput(f"--architectures={FLAGS.architectures!r}: one or more different names are accepted")
+    recipe = Recipe(
+        augmentations=parse_augmentation(FLAGS.augment),
+        **{field.name: FLAGS[field.name].value for field in fields(Recipe) if field.name != "augmentations"},
+    )
+    workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
+    return Settings(
+        architectures=tuple(architecture(name, width=FLAGS.width, stem=FLAGS.stem) for name in names),
+        seeds=parse_seeds(FLAGS.seeds),
+        data=data_settings(),
+        recipe=recipe,
+        dtype=FLAGS.dtype,
+        workdir=workdir,
+        flags=own_flags() | {"workdir": str(workdir)},
+    )
+
+
+def own_flags() -> dict[str, object]:
+    """Every flag that resjax defines (absl's own left out) with its value."""
+    return {flag.name: flag.value for flag in _own_flags()}
+
+
+def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> None:
+    """Defines flags, parses the command line, runs `main`; bad input ends with one line on stderr and status 2.
+
+    `--help` prints every flag's meaning and default. Flags are defined here and not on import, so that experiments can
+    be imported beside each other.
+    """
+    for define in definitions:
+        define()
+    if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(sys.argv[1:]):
+        print(help_text(sys.modules["__main__"].__doc__ or ""))
+        return
+    try:
+        rest = FLAGS(sys.argv)
+        if len(rest) > 1:
+            raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
+        main()
+    except (BadInput, RecordError, flags.Error) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on after the last complete epoch", file=sys.stderr)
+        sys.exit(130)
+
+
+def help_text(introduction: str) -> str:
+    """The introduction, then each flag with its meaning and default."""
+    lines = [introduction.strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
+    for flag in _own_flags():
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{flag.name}\n      {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _own_flags() -> list[flags.Flag]:
+    # absl files the flags that `__main__` defines under sys.argv[0].
+    return [*FLAGS.get_flags_for_module(__name__), *FLAGS.get_flags_for_module(sys.argv[0])]
+
+
+def _flagfile_stem(experiment: str) -> str:
+    for position, argument in enumerate(sys.argv):
+        name, _, value = argument.partition("=")
+        if name.lstrip("-") == "flagfile":
+            return Path(value or sys.argv[position + 1]).stem
+    return experiment
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(os.path.expanduser(text))

@@ -1,0 +1,61 @@
+"""What a person sees while a comparison runs: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+QUIET_SECONDS = 30.0
+"""Off a terminal an epoch gets a line of its own only after this much silence."""
+
+
+def duration(seconds: float) -> str:
+    """A length of time for reading: `8 s`, `3 min`, `2 h 10 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def points(fraction: float) -> str:
+    """A difference of accuracies in percentage points, signed."""
+    return f"{100 * fraction:+.1f}"
+
+
+class Progress:
+    """Counts the epochs of all pending replicas."""
+
+    def __init__(self, replicas: int, epochs: int):
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=replicas * epochs, unit="epoch", disable=None, dynamic_ncols=True)
+        self._replicas, self._done, self._spoken = replicas, 0, time.monotonic()
+
+    def epoch(self, arm: str, seed: int, metrics: dict) -> None:
+        """Says how an epoch of a replica ended."""
+        text = (
+            f"{arm} seed {seed} epoch {metrics['epoch']}: loss {metrics['train_loss']:.3f}, "
+            f"val accuracy {100 * metrics['val_accuracy']:.1f} %"
+        )
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update()
+        if self._bar.disable and time.monotonic() - self._spoken > QUIET_SECONDS:
+            self._say(f"  {text} ({metrics['images_per_second']:.0f} images/s)")
+
+    def replica(self, result: dict) -> None:
+        """Says how a replica ended."""
+        self._done += 1
+        head = f"[{self._done}/{self._replicas}] {result['architecture']} seed {result['seed']}:"
+        took = duration(result["timing"]["seconds"])
+        if result["status"] == "diverged":
+            where = result["diverged_at"]
+            self._say(f"{head} diverged in epoch {where['epoch']}, step {where['step']} ({took})")
+        else:
+            best = result["best"]
+            self._say(f"{head} best val accuracy {100 * best['val_accuracy']:.1f} % in epoch {best['epoch']} ({took})")
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def _say(self, text: str) -> None:
+        self._bar.clear()
+        print(text, file=sys.stdout, flush=True)
+        self._spoken = time.monotonic()

@@ -1,0 +1,34 @@
+"""How JAX behaves in the tests, and the tiny network that several of them share."""
+
+import os
+
+# Tests hold numbers to the last bits, on the same platform everywhere; a child process inherits it.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from resjax.functional import Functional
+from resjax.models.architecture import Architecture
+from resjax.types import Images, Variables
+
+jax.config.update("jax_enable_compilation_cache", False)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Functional:
+    """One block that keeps the shape and one that changes it: a network that compiles in a moment."""
+    return Functional(Architecture("tiny", (1, 1), "project", stem="cifar", width=4), classes=3)
+
+
+@pytest.fixture(scope="session")
+def tiny_variables(tiny) -> Variables:
+    return tiny.init(jax.random.key(0))
+
+
+@pytest.fixture(scope="session")
+def tiny_images() -> Images:
+    return jax.random.normal(jax.random.key(1), (5, 9, 8, 3), jnp.float32)

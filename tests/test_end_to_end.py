@@ -1,0 +1,237 @@
+"""A tiny comparison from images to figures, its files held against the contract, and every kind of bad input."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resjax.report.records import read_json, read_lines, validate_metrics_line, validate_result, validate_summary
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    *("--image_size=16", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=2", "--batch_size=16"),
+    *("--architectures=plain18,resnet18", "--augment=flip"),
+]
+
+
+def compare(*flags: str, cwd: Path) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cwd / "cache")}
+    command = [sys.executable, "-m", "experiments.compare", *flags]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory) -> Path:
+    """A csv with its folder: three classes of coloured noise, copies, and one of each kind of trouble."""
+    root = tmp_path_factory.mktemp("photographs")
+    folder = root / "train"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = ["filename,label"]
+    for index in range(48):
+        label = index % 3
+        pixels = rng.integers(0, 120, (20, 24, 3))
+        pixels[..., label] += 100
+        name = f"{index:03}.png"
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+        rows.append(f"{name},{'bakso rendang soto_ayam'.split()[label]}")
+    for index in range(6):
+        shutil.copy(folder / f"{index:03}.png", folder / f"copy{index}.png")
+        rows.append(f"copy{index}.png,{'bakso rendang soto_ayam'.split()[index % 3]}")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "unnamed.png").write_bytes((folder / "000.png").read_bytes())
+    rows += [",", "missing.png,bakso", "broken.jpg,bakso"]
+    (root / "train.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(photographs, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, Path]:
+    """A finished run on the photographs: its workdir, what it printed, where it ran."""
+    here = tmp_path_factory.mktemp("run")
+    done = compare(f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, cwd=here)
+    assert done.returncode == 0, done.stderr
+    return here / "out", done, here
+
+
+def test_the_tree_of_files_is_there(finished):
+    workdir, _, _ = finished
+    for name in ("summary.json", "config.flags", "dataset.json", "split.json", "figures"):
+        assert (workdir / name).exists()
+    for arm in ("plain18", "resnet18"):
+        for seed in (0, 1):
+            folder = workdir / "runs" / arm / f"seed{seed}"
+            for name in ("metrics.jsonl", "result.json", "predictions.npz", "checkpoints/best", "checkpoints/last"):
+                assert (folder / name).exists()
+    pictures = {path.name for path in (workdir / "figures").iterdir()}
+    for stem in ("answer", "history", "confusion", "recall", "history_plain18", "confusion_resnet18"):
+        assert {f"{stem}.png", f"{stem}.svg"} <= pictures
+
+
+def test_every_record_follows_the_schema(finished):
+    workdir, _, _ = finished
+    validate_summary(read_json(workdir / "summary.json"))
+    for path in workdir.glob("runs/*/*/result.json"):
+        validate_result(read_json(path))
+    for path in workdir.glob("runs/*/*/metrics.jsonl"):
+        lines = read_lines(path)
+        assert [line["epoch"] for line in lines] == [1, 2]
+        for line in lines:
+            validate_metrics_line(line)
+
+
+def test_what_was_left_out_is_counted_and_said(finished):
+    workdir, done, _ = finished
+    reasons = [entry["reason"] for entry in read_json(workdir / "dataset.json")["excluded"]]
+    assert len(reasons) == 4 and len(set(reasons)) == 4
+    assert read_json(workdir / "summary.json")["dataset"]["unreadable"] == ["broken.jpg"]
+    for reason in reasons:
+        assert f"1 {reason}" in done.stdout
+
+
+def test_copies_stay_on_one_side_and_nothing_leaks(finished):
+    workdir, _, _ = finished
+    side_of_content = {}
+    for image in read_json(workdir / "split.json")["images"]:
+        assert side_of_content.setdefault(image["content"], image["side"]) == image["side"]
+    dataset = read_json(workdir / "summary.json")["dataset"]
+    assert dataset["exact_copies"] == 6 and dataset["leaked_images"] == 0
+    assert sum(dataset["splits"].values()) == dataset["images"] == 54
+
+
+def test_predictions_agree_with_the_result(finished):
+    workdir, _, _ = finished
+    folder = workdir / "runs" / "resnet18" / "seed1"
+    result = read_json(folder / "result.json")
+    with np.load(folder / "predictions.npz", allow_pickle=False) as stored:
+        test = stored["side"] == "test"
+        hits = stored["logits"].argmax(1) == stored["label"]
+    assert result["evaluated_on"] == "test" and result["accuracy"] == pytest.approx(hits[test].mean())
+    assert result["best"]["val_accuracy"] == pytest.approx(hits[~test].mean())
+    assert np.trace(result["confusion_matrix"]) == hits[test].sum()
+
+
+def test_the_table_names_both_arms_and_their_difference(finished):
+    _, done, _ = finished
+    assert re.search(r"^plain18 .*±", done.stdout, re.M) and "resnet18 minus plain18, test:" in done.stdout
+    assert done.stdout.splitlines()[1].startswith("plain18 and resnet18, 2 seeds each, 2 epochs of")
+
+
+def snapshot(workdir: Path) -> dict[str, bytes]:
+    kept = [*workdir.glob("runs/**/*.json*"), *workdir.glob("runs/**/*.npz")]
+    return {str(path): path.read_bytes() for path in kept}
+
+
+def test_the_same_command_skips_what_is_finished_and_decodes_nothing(finished, photographs):
+    workdir, _, here = finished
+    before = snapshot(workdir)
+    again = compare(f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, cwd=here)
+    assert again.returncode == 0 and "nothing to train, 4 finished before" in again.stdout
+    assert snapshot(workdir) == before
+    assert read_json(workdir / "dataset.json")["decoded"] == 0
+
+
+def test_another_recipe_in_the_same_workdir_is_refused_with_the_difference(finished, photographs):
+    _, _, here = finished
+    flags = [*TINY, "--learning_rate=0.1", "--val_fraction=0.3"]
+    refused = compare(
+        f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *flags, cwd=here
+    )
+    assert refused.returncode == 2 and "--learning_rate was 0.0005, now 0.1" in refused.stderr
+    assert "split" in refused.stderr
+
+
+def test_an_interrupted_replica_goes_on_to_the_same_numbers(finished, photographs, tmp_path):
+    workdir, _, _ = finished
+    flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, "--seeds=1"]
+    shutil.copytree(workdir, tmp_path / "out")
+    folder = tmp_path / "out" / "runs" / "plain18" / "seed0"
+    whole = read_json(folder / "result.json")
+    (folder / "result.json").unlink()
+    # An epoch's line without its checkpoint: what a kill between the two leaves behind.
+    with open(folder / "metrics.jsonl", "a") as lines:
+        lines.write('{"epoch": 3, "train_l')
+    assert compare(*flags, cwd=tmp_path).returncode == 0
+    again = read_json(folder / "result.json")
+    assert {**again, "timing": 0} == {**whole, "timing": 0}
+
+
+def test_the_same_command_elsewhere_gives_the_same_numbers_bit_for_bit(finished, photographs, tmp_path):
+    workdir, _, _ = finished
+    flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, "--seeds=1"]
+    assert compare(*flags, cwd=tmp_path).returncode == 0
+    for arm in ("plain18", "resnet18"):
+        first, second = (w / "runs" / arm / "seed0" / "predictions.npz" for w in (workdir, tmp_path / "out"))
+        with np.load(first) as one, np.load(second) as other:
+            assert all(np.array_equal(one[name], other[name]) for name in one.files)
+
+
+def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
+    # Without normalizing anything away, a rate of 1e30 overflows at once.
+    done = compare(
+        "--dataset=synthetic:60",
+        "--optimizer=sgd",
+        "--learning_rate=1e30",
+        "--workdir=out",
+        *TINY,
+        "--seeds=1",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = read_json(tmp_path / "out" / "summary.json")
+    validate_summary(summary)
+    for arm in ("plain18", "resnet18"):
+        assert summary["architectures"][arm]["status"] == {"0": "diverged"}
+        assert read_json(tmp_path / "out" / "runs" / arm / "seed0" / "result.json")["diverged_at"]["step"] >= 1
+    assert "diverged" in done.stdout and "NaN" not in json.dumps(summary)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--architectures=plain34,resnet43"], "resnet34"),
+        (["--dataset=sinthetic"], "synthetic"),
+        (["--dataset=csv:nowhere.csv"], "nowhere.csv"),
+        (["--dataset=folder:nowhere"], "nowhere"),
+        (["--dataset=csv:wrong.csv"], "filename"),
+        (["--dataset=folder:empty"], "empty"),
+        (["--dataset=folder:lonely"], "lonely"),
+        (["--optimizer=adma"], "adam"),
+        (["--epochs=many"], "epochs"),
+        (["--epoch=3"], "epochs"),
+        (["--seeds=0,0"], "--seeds"),
+        (["--augment=flop"], "flip"),
+        (["--val_fraction=1.5"], "val_fraction"),
+        (["--batch_size=5000"], "--batch_size"),
+        (["--workdir=wrong.csv/out"], "--workdir"),
+        (["--flagfile=nowhere.flags"], "nowhere.flags"),
+        (["--split_file=nowhere.json"], "--split_file"),
+        (["extra"], "extra"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, named, tmp_path):
+    (tmp_path / "wrong.csv").write_text("name,class\na.png,x\n")
+    for folder in ("wrong", "empty"):
+        (tmp_path / folder).mkdir()
+    for label, count in (("many", 5), ("lonely", 1)):
+        (tmp_path / "lonely" / label).mkdir(parents=True)
+        for index in range(count):
+            Image.new("RGB", (16, 16), (10 * index, 50, 0)).save(tmp_path / "lonely" / label / f"{index}.png")
+    bad = compare("--workdir=out", *TINY, *flags, cwd=tmp_path)
+    assert bad.returncode == 2, bad.stderr
+    assert len(bad.stderr.strip().splitlines()) == 1 and bad.stderr.startswith("error: ") and named in bad.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_names_every_flag_with_its_default(tmp_path):
+    shown = compare("--help", cwd=tmp_path)
+    assert shown.returncode == 0 and "--val_fraction" in shown.stdout and "(default: 0.2)" in shown.stdout
+    assert "shortcut help" in shown.stdout.splitlines()[0]

@@ -1,0 +1,70 @@
+"""What README.md says can be done, is done: its commands, its Python, its pictures, its flagfiles."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
+COMMANDS = [
+    part.strip()
+    for language, text in BLOCKS
+    if language == "sh"
+    for line in text.replace("\\\n", " ").splitlines()
+    for part in line.split("#")[0].split("&&")
+    if part.strip()
+]
+EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m experiments.")]
+SMALL = {
+    "compare": ["--epochs=1", "--seeds=2", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"],
+    "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5", "--sample_seconds=0.05"],
+}
+
+
+def test_the_two_commands_stand_there_as_promised():
+    quickstart = "python -m experiments.compare --flagfile=experiments/flags/quickstart.flags"
+    assert f"pip install -e . && {quickstart}" in README
+    assert "pip install -e '.[test]' && pytest" in README
+    assert "pip install --quiet -e '.[test]'" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", EXPERIMENTS)
+def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
+    words = shlex.split(command)
+    experiment = words[2].removeprefix("experiments.")
+    for label in ("cat", "dog"):
+        (tmp_path / "my_images" / label).mkdir(parents=True)
+        for index in range(12):
+            pixels = np.random.default_rng(index).integers(0, 255, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
+    words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in words]
+    if "indonesian_food" in command:
+        words = [re.sub(r"^--dataset=.*", "--dataset=synthetic:60", word) for word in words]
+        words.append("--dataset=synthetic:60")
+    flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
+    if experiment == "compare" and "folder:" not in command:
+        flags.append("--dataset=synthetic:60")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, *words[1:], *flags], cwd=tmp_path, env=environment, check=True)
+
+
+@pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "python"])
+def test_a_python_example_runs(text):
+    subprocess.run([sys.executable, "-c", text], cwd=ROOT, check=True)
+
+
+def test_every_extra_and_every_file_that_is_named_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {extra for extra in re.findall(r"'\.\[(\w+)\]'", README)} <= set(extras)
+    for path in re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"experiments/flags/\w+\.flags", README):
+        assert (ROOT / path).exists(), path
