@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -70,10 +71,9 @@ def load_dataset(settings: Settings) -> Dataset:
     data = settings.data
     catalogue = open_catalogue(data.dataset, image_dir=data.image_dir, image_size=data.image_size)
     dataset = decode(catalogue, data.image_size, cache_dir=data.cache_dir, progress=True)
-    reasons: dict[str, int] = {}
-    for exclusion in dataset.exclusions:
-        reasons[exclusion.reason] = reasons.get(exclusion.reason, 0) + 1
-    left_out = "; left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()) if reasons else ""
+    reasons = Counter(exclusion.reason for exclusion in dataset.exclusions)
+    counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+    left_out = f"; left out {reasons.total()}: {counted}" if reasons else ""
     print(
         f"{dataset.name}: {len(dataset.ids):,} images of {len(dataset.classes)} classes, "
         f"{len(set(dataset.contents)):,} distinct{left_out}"

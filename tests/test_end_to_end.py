@@ -93,7 +93,7 @@ def test_what_was_left_out_is_counted_and_said(finished):
     assert len(reasons) == 4 and len(set(reasons)) == 4
     assert read_json(workdir / "summary.json")["dataset"]["unreadable"] == ["broken.jpg"]
     for reason in reasons:
-        assert f"1 {reason}" in done.stdout
+        assert f"{reason} 1" in done.stdout
 
 
 def test_copies_stay_on_one_side_and_nothing_leaks(finished):

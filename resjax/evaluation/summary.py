@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from resjax.evaluation.metrics import per_class_scores
 from resjax.evaluation.statistics import describe
 
-Record = Mapping[str, object]
+Record = Mapping[str, Any]
 METRICS = {
     "best_val_accuracy": lambda result: result["best"]["val_accuracy"],
     "final_val_accuracy": lambda result: result["last"]["val_accuracy"],
@@ -25,7 +26,7 @@ def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) 
     the finished seeds, so that its row shares are mean recalls.
     """
     status = {str(seed): "pending" if result is None else result["status"] for seed, result in results.items()}
-    done = {seed: result for seed, result in results.items() if result is not None and result["status"] == "done"}
+    done = _done(results)
     summary: dict[str, object] = {"seeds": list(results), "status": status}
     for metric, read in METRICS.items():
         values = [value for result in done.values() if (value := read(result)) is not None]
@@ -47,12 +48,10 @@ def compare_arms(arms: Mapping[str, Mapping[int, Record | None]]) -> list[dict[s
     validation accuracy otherwise.
     """
     differences = []
+    done = {name: _done(results) for name, results in arms.items()}
     for baseline, candidate in combinations(arms, 2):
-        pairs = {
-            seed: (arms[baseline][seed], arms[candidate][seed])
-            for seed in arms[baseline]
-            if all((arms[arm].get(seed) or {}).get("status") == "done" for arm in (baseline, candidate))
-        }
+        shared = [seed for seed in done[baseline] if seed in done[candidate]]
+        pairs = {seed: (done[baseline][seed], done[candidate][seed]) for seed in shared}
         tested = bool(pairs) and all(result["evaluated_on"] == "test" for pair in pairs.values() for result in pair)
         metric = "test_accuracy" if tested else "best_val_accuracy"
         read = METRICS[metric]
@@ -70,3 +69,7 @@ def compare_arms(arms: Mapping[str, Mapping[int, Record | None]]) -> list[dict[s
             }
         )
     return differences
+
+
+def _done(results: Mapping[int, Record | None]) -> dict[int, Record]:
+    return {seed: result for seed, result in results.items() if result is not None and result["status"] == "done"}

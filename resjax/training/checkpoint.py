@@ -1,6 +1,7 @@
 """A replica's checkpoints, `best` and `last`, written by orbax in the background and committed atomically."""
 
 from pathlib import Path
+from typing import cast
 
 import orbax.checkpoint as ocp
 
@@ -33,11 +34,11 @@ class Checkpoints:
 
     def restore_best(self, like: Variables) -> Variables:
         """The best variables, with the structure and shapes of `like` (arrays or `jax.eval_shape`'s)."""
-        return self._best.restore(self._best.latest_step(), args=ocp.args.StandardRestore(like))
+        return cast(Variables, self._best.restore(self._best.latest_step(), args=ocp.args.StandardRestore(like)))
 
     def restore_last(self, like: TrainState) -> TrainState:
         """The state after `last_epoch`, with the structure and shapes of `like`."""
-        return self._last.restore(self._last.latest_step(), args=ocp.args.StandardRestore(like))
+        return cast(TrainState, self._last.restore(self._last.latest_step(), args=ocp.args.StandardRestore(like)))
 
     def wait(self) -> None:
         """Returns when everything saved so far is on disk."""

@@ -25,10 +25,10 @@ EVALUATION_BATCH = 128
 
 
 class StepSums(NamedTuple):
-    """What one step adds to its epoch's metrics; summed on the host in float64 and divided once."""
+    """What a step, or each of several, adds to its epoch's metrics; summed on the host in float64 and divided once."""
 
-    loss: Float32[Array, ""]
-    correct: Int32[Array, ""]
+    loss: Float32[Array | np.ndarray, "*step"]
+    correct: Int32[Array | np.ndarray, "*step"]
 
 
 class EpochResult(NamedTuple):
@@ -154,7 +154,7 @@ class Trainer:
                     "train_accuracy": int(sums.correct.sum()) / images,
                     "val_loss": val_loss,
                     "val_accuracy": val_accuracy,
-                    "learning_rate": float(self.learning_rate(epoch * self.steps_per_epoch - 1)),
+                    "learning_rate": float(jnp.asarray(self.learning_rate(epoch * self.steps_per_epoch - 1))),
                     "is_best": is_best,
                     "seconds": time.perf_counter() - start,
                     "images_per_second": images / (trained - start),
