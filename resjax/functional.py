@@ -23,7 +23,7 @@ class Functional:
 
     def init(self, key: PRNGKey) -> Variables:
         """Fresh parameters and statistics; the parameters that twins share get the same numbers from the same key."""
-        # Not under jit: compiling the draws of all layers at once takes several times as long as drawing them.
+        # Not under jit: layer by layer, what is compiled for one network serves the next.
         return _split(self._build(key))[1]
 
     def shapes(self) -> Variables:

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from resjax.models import blocks
-from resjax.models.blocks import BasicBlock, PadShortcut, convolution, make_shortcut
+from resjax.models.blocks import BasicBlock, PadShortcut, convolution, he_normal, make_shortcut
 from resjax.models.normalization import BatchNorm
 
 KEY = jax.random.key(0)
@@ -34,6 +34,8 @@ def test_a_strided_convolution_looks_where_the_1x1_beside_it_looks(kernel, size)
 
 
 def test_convolutions_start_he_normal_by_fan_out_not_truncated():
+    expected = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")(KEY, (3, 3, 16, 64), jnp.float32)
+    np.testing.assert_array_equal(he_normal(KEY, (3, 3, 16, 64), jnp.float32), expected)
     weights = np.asarray(convolution(16, 64, 3, key=KEY).kernel[...])
     deviation = np.sqrt(2 / (9 * 64))
     assert abs(weights.mean()) < 0.03 * deviation and weights.std() == pytest.approx(deviation, rel=0.03)

@@ -1,10 +1,12 @@
 """The basic block, with and without its shortcut."""
 
+import math
 import zlib
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float
 
 from resjax.models.normalization import BatchNorm
 from resjax.types import Features, PRNGKey
@@ -15,10 +17,18 @@ def layer_key(key: PRNGKey, name: str) -> PRNGKey:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
+def he_normal(key: PRNGKey, shape: tuple[int, int, int, int], dtype: jnp.dtype) -> Float[Array, "row column in out"]:
+    """Kernels of variance 2 / fan-out, not truncated (He et al. 2015, "Delving deep")."""
+    rows, columns, _, outputs = shape
+    # Drawn flat: the numbers are the same, and XLA compiles it in a tenth of the time.
+    numbers = jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
+    return numbers * jnp.sqrt(jnp.asarray(2 / (rows * columns * outputs), dtype))
+
+
 def convolution(
     inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype: jnp.dtype | None = None, key: PRNGKey
 ) -> nnx.Conv:
-    """A square convolution without bias, He-normal by fan-out (He et al. 2015, "Delving deep").
+    """A square convolution without bias, He-normal by fan-out.
 
     The padding is kernel // 2 on each side, said explicitly: "SAME" would shift a 3x3 with stride 2 by a pixel against
     the 1x1 beside it.
@@ -30,7 +40,7 @@ def convolution(
         strides=stride,
         padding=[(kernel // 2, kernel // 2)] * 2,
         use_bias=False,
-        kernel_init=nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
+        kernel_init=he_normal,
         dtype=dtype,
         rngs=nnx.Rngs(key),
     )
