@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-FLOPS_PER_SECOND = {"cpu": 9e9 * (os.cpu_count() or 1), "gpu": 2e13, "tpu": 3e13}
+FLOPS_PER_SECOND = {"cpu": 16e9 * (os.cpu_count() or 1), "gpu": 2e13, "tpu": 3e13}
 """What the train step sustains at small batches, for the guess before anything has run; the CPU's is per core."""
 COMPILE_SECONDS = {"cpu": 15.0, "gpu": 60.0, "tpu": 60.0}
 """Compilation of one arm's train and evaluation programs."""
