@@ -27,8 +27,9 @@ from experiments.options import (
     main_program,
     settings,
 )
-from experiments.progress import Progress, duration, points
+from experiments.progress import Progress, duration
 from experiments.replica import finished_result, run_replica
+from experiments.tables import comparison_text
 from resjax.data.decoding import decode
 from resjax.data.pipeline import to_device
 from resjax.data.sources import open_catalogue
@@ -58,7 +59,7 @@ def compare(settings: Settings) -> dict:
     run.train()
     summary = run.write_summary()
     figures = draw_figures(settings.workdir)
-    print_table(summary)
+    print(comparison_text(summary))
     print(
         f"\n{len(figures)} figures and summary.json are in {settings.workdir} "
         f"({duration(time.perf_counter() - started)} in all)"
@@ -268,44 +269,6 @@ def dataset_record(dataset: Dataset) -> dict:
         "decoded": dataset.details["decoded"],
         "excluded": [{"id": e.id, "reason": e.reason, "detail": e.detail} for e in dataset.exclusions],
     }
-
-
-def print_table(summary: dict) -> None:
-    """The arms side by side, then their paired differences, on stdout."""
-    side = "test" if summary["dataset"]["splits"]["test"] else "val"
-    columns = ["best_val_accuracy", "final_val_accuracy", "final_train_accuracy"]
-    columns += ["test_accuracy"] if side == "test" else []
-    names = {
-        "best_val_accuracy": "val, best epoch",
-        "final_val_accuracy": "val, last epoch",
-        "final_train_accuracy": "train, last epoch",
-        "test_accuracy": "test",
-    }
-    width = max(len(name) for name in summary["architectures"]) + 2
-    print("\naccuracy in %, mean and standard deviation over seeds")
-    print(" " * width + f"{'parameters':>12}" + "".join(f"{names[column]:>20}" for column in columns))
-    for name, arm in summary["architectures"].items():
-        print(f"{name:<{width}}{arm['parameters']:>12,}" + "".join(f"{_cell(arm.get(c)):>20}" for c in columns))
-        troubled = [f"seed {seed} {status}" for seed, status in arm["status"].items() if status != "done"]
-        if troubled:
-            print(f"{'':<{width}}not counted: {', '.join(troubled)}")
-    for pair in summary["comparisons"]:
-        if pair["mean"] is not None:
-            spread = f", standard deviation {100 * pair['sd']:.1f}" if pair["sd"] is not None else ""
-            print(
-                f"{pair['candidate']} minus {pair['baseline']}, {names[pair['metric']]}: {points(pair['mean'])} points "
-                f"on average{spread}; by seed {' '.join(points(value) for value in pair['differences'])}"
-            )
-    if summary["dataset"]["leaked_images"]:
-        leaked = summary["dataset"]["leaked_images"]
-        print(f"WARNING: {leaked} images have copies on another side of the split; accuracies are too high")
-
-
-def _cell(described: dict | None) -> str:
-    if not described or described["mean"] is None:
-        return "-"
-    spread = f" ± {100 * described['sd']:.1f}" if described["sd"] is not None else ""
-    return f"{100 * described['mean']:.1f}{spread}"
 
 
 def _require_writable(workdir: Path) -> None:

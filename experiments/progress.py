@@ -15,11 +15,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def points(fraction: float) -> str:
-    """A difference of accuracies in percentage points, signed."""
-    return f"{100 * fraction:+.1f}"
-
-
 class Progress:
     """Counts the epochs of all pending replicas."""
 

@@ -120,7 +120,7 @@ def test_predictions_agree_with_the_result(finished):
 
 def test_the_table_names_both_arms_and_their_difference(finished):
     _, done, _ = finished
-    assert re.search(r"^plain18 .*±", done.stdout, re.M) and "resnet18 minus plain18, test:" in done.stdout
+    assert re.search(r"^plain18 .*±", done.stdout, re.M) and "resnet18 minus plain18, test, best epoch:" in done.stdout
     assert done.stdout.splitlines()[1].startswith("plain18 and resnet18, 2 seeds each, 2 epochs of")
 
 

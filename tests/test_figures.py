@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from resjax.report import figures
-from resjax.report.figures import conclusion, draw_figures, read_run
+from resjax.report.figures import draw_figures
 from resjax.report.records import write_json, write_lines
+from resjax.report.run import conclusion, read_run
 
 CLASSES = ["gado_gado", "$x_1$ & <b>", "a dish whose name is much longer than any axis", "中華そば"]
 SIDE_BY_SIDE = {"answer", "history", "confusion", "recall", "seeds"}

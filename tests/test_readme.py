@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.tables import markdown_table
+from resjax.report.records import read_json, validate_summary
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+NOTES = (ROOT / "BUILD_NOTES.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
 COMMANDS = [
     part.strip()
@@ -26,7 +30,7 @@ COMMANDS = [
 EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m experiments.")]
 SMALL = {
     "compare": ["--epochs=1", "--seeds=2", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"],
-    "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5", "--sample_seconds=0.05"],
+    "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],
 }
 
 
@@ -48,9 +52,6 @@ def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
             pixels = np.random.default_rng(index).integers(0, 255, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
     words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in words]
-    if "indonesian_food" in command:
-        words = [re.sub(r"^--dataset=.*", "--dataset=synthetic:60", word) for word in words]
-        words.append("--dataset=synthetic:60")
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
     if experiment == "compare" and "folder:" not in command:
         flags.append("--dataset=synthetic:60")
@@ -61,6 +62,13 @@ def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
 @pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "python"])
 def test_a_python_example_runs(text):
     subprocess.run([sys.executable, "-c", text], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "indonesian_food"])
+def test_its_results_are_those_of_the_committed_records(name):
+    summary = read_json(ROOT / "experiments" / "results" / name / "summary.json")
+    validate_summary(summary)
+    assert markdown_table(summary) in (README if name == "quickstart" else README + NOTES)
 
 
 def test_every_extra_and_every_file_that_is_named_exists():

@@ -26,7 +26,8 @@ class BatchNorm(nnx.BatchNorm):
 
     def __call__(self, features: Features, use_running_average: bool | None = None) -> Features:
         before = self.var[...]
-        normalized = super().__call__(features.astype(jnp.float32), use_running_average)
+        wide = features.astype(jnp.float32) if features.dtype.itemsize < 4 else features
+        normalized = super().__call__(wide, use_running_average)
         if not (self.use_running_average if use_running_average is None else use_running_average):
             # nnx has just mixed in the biased variance v; n / (n - 1) of that share makes it unbiased.
             values = features.size // features.shape[-1]

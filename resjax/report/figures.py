@@ -3,7 +3,6 @@
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,21 +10,16 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from resjax.report.records import read_json, read_lines
+from resjax.report.run import SIDES, Arm, Run, conclusion, read_run
 
-# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart by nearly every eye; black is for text.
-COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P")
 TRAINING_COLOR = "#595959"
 AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}
-SIDES = {"train": "training", "val": "validation", "test": "test"}
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
 DPI = 200
 MOST_ANNOTATED_CLASSES = 15
 MOST_ARMS_IN_PANEL_LEGEND = 3
-LONGEST_CLASS_NAME = 24
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -46,45 +40,6 @@ STYLE = {
     "svg.hashsalt": "resjax",
     "svg.fonttype": "none",
 }
-
-
-@dataclass(frozen=True)
-class Arm:
-    """The finished replicas of one architecture; `histories` and `results` are by seed."""
-
-    name: str
-    color: str
-    marker: str
-    histories: dict[int, list[dict]]
-    results: dict[int, dict]
-    left_out: str
-    """Which replicas are not in the pictures, and why; empty where all are."""
-
-    def curves(self, side: str, quantity: str) -> np.ndarray:
-        """Loss (nats per image) or accuracy (%) over epochs, (seed, epoch), as far as all seeds went."""
-        epochs = min(len(lines) for lines in self.histories.values())
-        key, scale = f"{side}_{quantity}", 100 if quantity == "accuracy" else 1
-        return scale * np.array([[line[key] for line in lines[:epochs]] for lines in self.histories.values()], float)
-
-    def accuracies(self) -> dict[int, float]:
-        """Accuracy (%) of each seed's best epoch on the images that the run reports on."""
-        return {seed: 100 * result["accuracy"] for seed, result in self.results.items()}
-
-    def confusion(self) -> np.ndarray:
-        """Counts over all seeds, (true class, predicted class)."""
-        return np.sum([result["confusion_matrix"] for result in self.results.values()], axis=0)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the pictures show of a run: its arms that have a finished replica, and the words around them."""
-
-    arms: tuple[Arm, ...]
-    classes: tuple[str, ...]
-    side: str
-    """The images that accuracies, recalls and confusion matrices are of: `validation` or `test`."""
-    images: str
-    left_out: str
 
 
 def draw_figures(workdir: Path | str) -> list[Path]:
@@ -113,35 +68,6 @@ def draw_figures(workdir: Path | str) -> list[Path]:
     return paths
 
 
-def read_run(workdir: Path) -> Run:
-    """Reads the records that the pictures need."""
-    summary = read_json(workdir / "summary.json")
-    arms = []
-    for index, (name, record) in enumerate(summary["architectures"].items()):
-        histories, results, others = {}, {}, []
-        for seed in record["seeds"]:
-            folder = workdir / "runs" / name / f"seed{seed}"
-            result = read_json(folder / "result.json") if (folder / "result.json").exists() else {"status": "pending"}
-            if result["status"] == "done":
-                histories[seed], results[seed] = read_lines(folder / "metrics.jsonl"), result
-            else:
-                others.append(f"seed {seed} {result['status']}")
-        left_out = f"{name}: {', '.join(others)}" if others else ""
-        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-        arms.append(Arm(name, color, marker, histories, results, left_out))
-    drawn = tuple(arm for arm in arms if arm.results)
-    sides = {result["evaluated_on"] for arm in drawn for result in arm.results.values()}
-    dataset = summary["dataset"]
-    splits = ", ".join(f"{dataset['splits'][side]} {SIDES[side]}" for side in SIDES if dataset["splits"].get(side))
-    return Run(
-        arms=drawn,
-        classes=tuple(_shortened(name) for name in dataset["classes"]),
-        side=" and ".join(SIDES[side] for side in sorted(sides)),
-        images=f"Images: {_shortened(dataset['name'], 60)}, {splits}, {len(dataset['classes'])} classes.",
-        left_out="; ".join(arm.left_out for arm in arms if arm.left_out),
-    )
-
-
 def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
     yield "answer", _answer(run)
     yield "history", _histories(run)
@@ -167,32 +93,6 @@ def _answer(run: Run) -> Figure:
     note = f"Left: mean over seeds{_band_words(run.arms)}. Right: {PAIRS_NOTE} {run.images}"
     _frame(figure, conclusion(run), note, run.left_out)
     return figure
-
-
-def conclusion(run: Run) -> str:
-    """What the accuracies of a run say, in a sentence: a description, not a test."""
-    baseline, *candidates = run.arms
-    measure = f"{run.side} accuracy"
-    if not candidates:
-        mean = np.mean(list(baseline.accuracies().values()))
-        return f"{baseline.name} has a {measure} of {mean:.1f} % {_average_words([len(baseline.results)])}"
-    differences = {arm.name: _differences(baseline, arm) for arm in candidates}
-    differences = {name: values for name, values in differences.items() if values}
-    if not differences:
-        return f"No other network has finished a seed of {baseline.name}'s"
-    means = {name: float(np.mean(values)) for name, values in differences.items()}
-    averaged = _average_words([len(values) for values in differences.values()])
-    if len(means) > 1:
-        listed = ", ".join(f"{name} {points:+.1f}" for name, points in means.items())
-        return f"Points of {measure} above {baseline.name}, {averaged}: {listed}"
-    ((name, points),) = means.items()
-    place = "above" if points >= 0 else "below"
-    return f"{measure.capitalize()}: {name} is {abs(points):.1f} points {place} {baseline.name} {averaged}"
-
-
-def _differences(baseline: Arm, candidate: Arm) -> list[float]:
-    first, second = baseline.accuracies(), candidate.accuracies()
-    return [second[seed] - first[seed] for seed in first if seed in second]
 
 
 def _histories(run: Run) -> Figure:
@@ -349,7 +249,9 @@ def _draw_curve(panel: Axes, curves: np.ndarray, color: str, marker: str, line: 
     panel.plot(epochs, mean, color=color, linestyle=line, marker=marker, markevery=every, label=label)
     if len(curves) > 1:
         sd = curves.std(0, ddof=1)
-        panel.fill_between(epochs, mean - sd, mean + sd, color=color, alpha=0.18, linewidth=0.8)
+        # Within the range of the seeds: one seed's spike would take the band below a loss of zero.
+        low, high = np.maximum(mean - sd, curves.min(0)), np.minimum(mean + sd, curves.max(0))
+        panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0.8)
 
 
 def _epochs(curves: np.ndarray) -> np.ndarray:
@@ -360,6 +262,12 @@ def _label_epochs(panel: Axes, quantity: str, side: str = "") -> None:
     panel.set_xlabel("epoch")
     panel.set_ylabel(side + AXIS_LABELS[quantity])
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if quantity == "loss":
+        # Logarithmic: the first epochs' spikes on validation would flatten all that follows.
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_legend(panel: Axes, run: Run) -> None:
@@ -370,18 +278,15 @@ def _draw_legend(panel: Axes, run: Run) -> None:
 
 
 def _band_words(arms: Sequence[Arm]) -> str:
-    return "; band: ± 1 standard deviation" if any(len(arm.results) > 1 for arm in arms) else ""
+    return (
+        "; band: ± 1 standard deviation, within the range of the seeds"
+        if any(len(arm.results) > 1 for arm in arms)
+        else ""
+    )
 
 
 def _count(arm: Arm) -> str:
     return "1 seed" if len(arm.results) == 1 else f"{len(arm.results)} seeds"
-
-
-def _average_words(counts: Sequence[int]) -> str:
-    if max(counts) == 1:
-        return "with one seed"
-    few = f"{min(counts)} to " if min(counts) < max(counts) else ""
-    return f"on average over {few}{max(counts)} seeds"
 
 
 def _frame(figure: Figure, title: str, note: str, left_out: str) -> None:
@@ -390,7 +295,3 @@ def _frame(figure: Figure, title: str, note: str, left_out: str) -> None:
         note = f"{note} Left out: {left_out}."
     figure.suptitle(textwrap.fill(title, int(9.8 * width)), fontweight="bold")
     figure.supxlabel(textwrap.fill(note, int(15.5 * width)), x=0.01, ha="left", fontsize=8, color="#404040")
-
-
-def _shortened(name: str, longest: int = LONGEST_CLASS_NAME) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
