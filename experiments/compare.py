@@ -11,6 +11,7 @@ replicas that are finished and goes on with the others.
 import hashlib
 import json
 import os
+import sys
 import time
 from collections import Counter
 from functools import partial
@@ -219,6 +220,9 @@ class Run:
                 )
                 progress.replica(result)
                 self.write_summary()
+        except KeyboardInterrupt:
+            print("\nthe same command goes on after the last complete epoch", file=sys.stderr)
+            raise
         finally:
             progress.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.data.augmentation import parse_augmentation
+from resjax.data.augmentation import Crop, parse_augmentation
 from resjax.data.splits import METHODS
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.records import RecordError
@@ -152,6 +152,8 @@ def settings(experiment: str) -> Settings:
         augmentations=parse_augmentation(FLAGS.augment),
         **{field.name: FLAGS[field.name].value for field in fields(Recipe) if field.name != "augmentations"},
     )
+    for crop in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Crop)):
+        require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(
         architectures=tuple(architecture(name, width=FLAGS.width, stem=FLAGS.stem) for name in names),
@@ -189,7 +191,7 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on after the last complete epoch", file=sys.stderr)
+        print("\nstopped", file=sys.stderr)
         sys.exit(130)
 
 

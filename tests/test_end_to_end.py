@@ -208,6 +208,7 @@ def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
         (["--epoch=3"], "epochs"),
         (["--seeds=0,0"], "--seeds"),
         (["--augment=flop"], "flip"),
+        (["--augment=crop:16"], "crop"),
         (["--val_fraction=1.5"], "val_fraction"),
         (["--batch_size=5000"], "--batch_size"),
         (["--workdir=wrong.csv/out"], "--workdir"),
