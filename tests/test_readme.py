@@ -49,7 +49,7 @@ def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
     for label in ("cat", "dog"):
         (tmp_path / "my_images" / label).mkdir(parents=True)
         for index in range(12):
-            pixels = np.random.default_rng(index).integers(0, 255, (16, 16, 3), np.uint8)
+            pixels = np.random.default_rng([index, *label.encode()]).integers(0, 255, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
     words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in words]
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
