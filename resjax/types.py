@@ -5,7 +5,7 @@ Axis names are the same everywhere: `batch`, `height`, `width`, `channel`, `clas
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Array, Float, Int, Int32, Key, PyTree, UInt8
@@ -56,9 +56,23 @@ class Exclusion:
     detail: str = ""
 
 
+class Pixels(Protocol):
+    """Images on the host, (image, height, width, 3) in uint8: a numpy array, or rows of the cache on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Int[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch height width 3"]: ...
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """Decoded images on the host, with what is known of each.
+    """Decoded images, with what is known of each.
 
     Rows of all fields belong together. `groups` numbers the groups of copies: equal numbers are copies of one picture.
     """
@@ -67,10 +81,15 @@ class Dataset:
     classes: tuple[str, ...]
     ids: tuple[str, ...]
     labels: Int32[np.ndarray, " image"]
-    images: UInt8[np.ndarray, "image height width 3"]
+    images: Pixels
     contents: tuple[str, ...]
     """SHA-256 of each image's bytes, in hexadecimal, or what else names them: equal for equal bytes."""
     groups: Int32[np.ndarray, " image"]
+    thumbnails: Pixels | None = None
+    """The same images at a size of their own, the same whatever size is trained at: near-copies are looked for in them.
+    None where the source knows that different contents are different pictures."""
+    sides: tuple[str, ...] | None = None
+    """`train`, `val` or `test` of each image, where the source comes with its own split."""
     exclusions: tuple[Exclusion, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
     """What else is known of the source, for the record."""

@@ -34,6 +34,10 @@ class Catalogue:
     exclusions: tuple[Exclusion, ...] = ()
     content: Callable[[int], str] | None = None
     """A name for the image's bytes, equal for equal bytes, where the source has one that is cheaper than a SHA-256."""
+    sides: tuple[str, ...] | None = None
+    """`train`, `val` or `test` of each image, where the source comes with its own split."""
+    has_near_copies: bool = True
+    """False where different contents are known to be different pictures."""
 
 
 def open_catalogue(spec: str, *, image_dir: Path | None = None, image_size: int) -> Catalogue:
@@ -73,6 +77,7 @@ def _open_synthetic(spec: str, count: str, image_size: int) -> Catalogue:
         labels=np.array([drawing.label for drawing in drawings], np.int32),
         read=lambda image: synthetic.png_bytes(drawings[image], image_size),
         content=lambda image: synthetic.content(drawings[image]),
+        has_near_copies=False,
     )
 
 
