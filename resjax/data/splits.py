@@ -5,16 +5,30 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32
 
 from resjax.types import BadInput, Dataset
 
-METHODS = ("grouped", "random", "overlapping")
+METHODS = ("grouped", "random", "overlapping", "given")
 SIDES = ("train", "val", "test")
-SCHEMA_VERSION = 1
-NAMED_IN_ERRORS = 3
+FAULTS = {
+    "random": "faulty: copies of a picture may lie on both sides",
+    "overlapping": "faulty: an image may itself lie on both sides",
+}
+"""The methods that exist to show what leaks do, with the words that go wherever their results go."""
+VAL_FRACTION = 0.2
+NAMED = 3
+"""Of a longer list of images, so many are named."""
+
+
+class Fold(NamedTuple):
+    """One of several splits that share out the same images: fold `number`, from 1, is its val."""
+
+    number: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -24,185 +38,262 @@ class Split:
     method: str
     seed: int
     sides: Mapping[str, Int32[np.ndarray, " side"]]
+    fold: Fold | None = None
+
+    @property
+    def label(self) -> str:
+        """The method for a reader, with the fold and with the fault where it has one."""
+        fold = f", fold {self.fold.number} of {self.fold.of}" if self.fold else ""
+        fault = f" ({FAULTS[self.method]})" if self.method in FAULTS else ""
+        return self.method + fold + fault
 
 
 def make_split(
     dataset: Dataset,
     *,
-    method: str = "grouped",
+    method: str | None = None,
     seed: int = 0,
-    val_fraction: float = 0.2,
+    val_fraction: float | None = None,
     test_fraction: float = 0.0,
 ) -> Split:
-    """A split by one of three methods.
+    """A split by one of four methods.
 
     `grouped` keeps the copies of a picture on one side, and every class in proportion to within one group. `random`
     keeps classes in proportion, and lets copies fall where they will. `overlapping` takes every side from a shuffle of
-    its own, so that an image can be on two sides; the last two exist to show what leaks do.
+    its own, so that an image can be on two sides. `given` is the source's own split, leaks and all; a side that the
+    source lacks is taken out of its training images, groups kept whole.
 
-    Where an image goes depends on the seed and on the contents of its class: names and order change nothing (between
-    copies, `random` and `overlapping` need the names), and an image more moves at most one group a class and side.
+    Where an image goes depends on the seed and on the contents of its class: names and order change nothing (of several
+    files with the same bytes, `random` and `overlapping` tell by the names which one goes where). An image more moves
+    at most one group a class across each border between two sides. Only where a near-copy becomes the smallest content
+    of its group, the group gets another place, and with it up to as many images at each border as the group has. The
+    test side does not depend on `val_fraction`.
+
+    Args:
+      method: by default `given` where the source comes with a split, `grouped` otherwise.
+      val_fraction: share of the images that are divided; by default 0.2.
+      test_fraction: the same for test.
 
     Raises:
-      BadInput: for an unknown method, fractions that leave a side empty, and a class that cannot be on every side.
+      BadInput: for an unknown method, fractions that leave a side empty or that the source has settled, and a class
+        that cannot be on every side.
     """
-    if method not in METHODS:
-        raise BadInput(f"split {method!r}: one of {', '.join(METHODS)} is accepted")
+    method, pool, kept = _material(dataset, method)
+    for side, fraction in {"val": val_fraction, "test": test_fraction or None}.items():
+        if side in kept and fraction is not None:
+            raise BadInput(
+                f"{side}_fraction {fraction:g}: the source comes with its own {side} ({len(kept[side])} images); leave "
+                f"the fraction out, or divide all images anew by split grouped"
+            )
+    val_fraction = VAL_FRACTION if val_fraction is None else val_fraction
     if not (0 < val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise BadInput(
             f"val_fraction {val_fraction:g} with test_fraction {test_fraction:g}: val from above 0, test from 0, "
             "and together below 1 are accepted"
         )
-    fractions = {"val": val_fraction} | ({"test": test_fraction} if test_fraction else {})
-    if method == "overlapping":
-        members = _overlapping_sides(dataset, seed, fractions)
+    # Test comes first, so that the images looked at once stay the same whatever is done with the others.
+    shares = {"test": test_fraction} if test_fraction else {}
+    if "val" not in kept:
+        shares["val"] = val_fraction
+    shares["train"] = 1 - sum(shares.values())
+    if len(shares) == 1:
+        parts = {"train": pool}
+    elif method == "overlapping":
+        parts = _overlapping(dataset, seed, shares)
     else:
-        members = _stratified_sides(dataset, method, seed, fractions)
-    return Split(method, seed, {side: np.array(sorted(members[side]), np.int32) for side in SIDES})
+        parts = _divide(dataset, pool, method, seed, shares, ", ".join(shares))
+    return _split(dataset, method, seed, parts | kept)
+
+
+def make_folds(
+    dataset: Dataset, folds: int, *, method: str | None = None, seed: int = 0, test_fraction: float = 0.0
+) -> tuple[Split, ...]:
+    """Splits in which every image is in val once, except those of test, which is the same for all of them.
+
+    The images are shared out as by `make_split`, with the same test side, `grouped`, `random` or, where the source has
+    no val, `given`.
+
+    Raises:
+      BadInput: for a method without folds, numbers outside their ranges, and a class that cannot be in every fold.
+    """
+    method, pool, kept = _material(dataset, method)
+    if method == "overlapping":
+        raise BadInput("folds: an overlapping split has none; grouped or random are accepted")
+    if "val" in kept or ("test" in kept and test_fraction):
+        raise BadInput(
+            "folds: the source comes with its own val or test; leave test_fraction out, or divide all images anew by "
+            "split grouped"
+        )
+    if folds < 2 or not 0 <= test_fraction < 1:
+        raise BadInput(
+            f"folds {folds} with test_fraction {test_fraction:g}: from 2, and from 0 to below 1 are accepted"
+        )
+    numbers = range(1, folds + 1)
+    shares = {"test": test_fraction} if test_fraction else {}
+    shares |= {f"fold {number}": (1 - test_fraction) / folds for number in numbers}
+    parts = _divide(dataset, pool, method, seed, shares, f"{'test and ' * bool(test_fraction)}{folds} folds")
+    tested = {"test": parts["test"]} if test_fraction else {}
+    splits = []
+    for number in numbers:
+        train = [image for other in numbers if other != number for image in parts[f"fold {other}"]]
+        sides = {"train": train, "val": parts[f"fold {number}"], **tested, **kept}
+        splits.append(_split(dataset, method, seed, sides, Fold(number, folds)))
+    return tuple(splits)
+
+
+def find_leaks(split: Split, groups: Int[np.ndarray, " image"]) -> dict[str, Int32[np.ndarray, " leaked"]]:
+    """The images of val and of test that are, or have a copy, on another side too."""
+    sides_of_group = Counter(group for images in split.sides.values() for group in set(groups[images].tolist()))
+    return {
+        side: np.array([image for image in split.sides[side] if sides_of_group[int(groups[image])] > 1], np.int32)
+        for side in ("val", "test")
+    }
 
 
 def leaked_images(split: Split, groups: Int[np.ndarray, " image"]) -> int:
-    """How many images of val and test have a copy, or themselves, on another side."""
-    return len(_leaks(split, groups))
+    """How many images of val and test are, or have a copy, on another side."""
+    return sum(len(images) for images in find_leaks(split, groups).values())
 
 
-def split_record(dataset: Dataset, split: Split) -> dict:
-    """The split as a record that can be written to JSON: an image on two sides is listed once a side."""
-    group_names = _smallest_contents(dataset.groups, dataset.contents)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "method": split.method,
-        "seed": split.seed,
-        "fractions": {side: len(indices) / len(dataset.ids) for side, indices in split.sides.items()},
-        "images": [
-            {
-                "id": dataset.ids[image],
-                "label": dataset.classes[dataset.labels[image]],
-                "group": group_names[int(dataset.groups[image])][:12],
-                "side": side,
-                "content": dataset.contents[image],
-            }
-            for side, indices in split.sides.items()
-            for image in indices.tolist()
-        ],
-    }
+def group_names(dataset: Dataset) -> dict[int, str]:
+    """A name for each group that depends on its contents alone: the smallest of them."""
+    smallest: dict[int, str] = {}
+    for group, content in zip(dataset.groups.tolist(), dataset.contents, strict=True):
+        smallest[group] = min(content, smallest.get(group, content))
+    return smallest
 
 
-def split_from_record(record: Mapping, dataset: Dataset) -> Split:
-    """The split that `split_record` wrote, for the same images.
-
-    Raises:
-      BadInput: where the record is of another kind, names images that the dataset has not, or has with another content
-        or label, leaves images out, or parts copies though its method is `grouped`.
-    """
-    try:
-        version, method, seed = record["schema_version"], record["method"], int(record["seed"])
-        rows = [tuple(str(row[key]) for key in ("id", "label", "content", "side")) for row in record["images"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"split file: not a record of a split ({error!r}); a split.json of a run is accepted") from error
-    if version != SCHEMA_VERSION or method not in METHODS:
-        raise BadInput(
-            f"split file: version {version!r}, method {method!r}; version {SCHEMA_VERSION} and one of "
-            f"{', '.join(METHODS)} are accepted"
-        )
-    number = {name: image for image, name in enumerate(dataset.ids)}
-    known = {
-        (name, dataset.classes[label], content)
-        for name, label, content in zip(dataset.ids, dataset.labels, dataset.contents, strict=True)
-    }
-    sides = {side: {number[name] for name, *_, of in rows if of == side and name in number} for side in SIDES}
-    split = Split(method, seed, {side: np.array(sorted(images), np.int32) for side, images in sides.items()})
-    placed = set().union(*sides.values())
-    _refuse("images that the data lacks or has changed", (row[0] for row in rows if row[:3] not in known))
-    _refuse("images on an unknown side", (row[0] for row in rows if row[3] not in SIDES))
-    if method != "overlapping":
-        _refuse("images of the data on no side", (name for name in dataset.ids if number[name] not in placed))
-    if method == "grouped":
-        _refuse("images with a copy on another side", (dataset.ids[image] for image in _leaks(split, dataset.groups)))
-    if not sides["train"] or not sides["val"]:
-        raise BadInput("split file: no images to train or none in val; a split.json of a run is accepted")
-    return split
+def listed(names: Iterable[str]) -> str:
+    """The first few of the names in order, and how many more there are."""
+    names = sorted(set(names))
+    more = len(names) - NAMED
+    return ", ".join(islice(names, NAMED)) + (f" and {more} more" if more > 0 else "")
 
 
-def _stratified_sides(dataset: Dataset, method: str, seed: int, fractions: Mapping[str, float]) -> dict[str, list[int]]:
-    """The images of each side, one class after another, from groups that stay whole."""
-    if method == "grouped":
-        groups = dataset.groups
-        keys = _smallest_contents(groups, dataset.contents)
+def _material(dataset: Dataset, method: str | None) -> tuple[str, list[int], dict[str, list[int]]]:
+    """The method, the images that it divides, and the sides that the source has settled."""
+    method = method or ("given" if dataset.sides else "grouped")
+    if method not in METHODS:
+        raise BadInput(f"split {method!r}: one of {', '.join(METHODS)} is accepted")
+    if method != "given":
+        return method, list(range(len(dataset.ids))), {}
+    if dataset.sides is None:
+        raise BadInput(f"split 'given': {dataset.name} comes without a split of its own; grouped is accepted")
+    images = {side: [image for image, of in enumerate(dataset.sides) if of == side] for side in SIDES}
+    if not images["train"]:
+        raise BadInput(f"split 'given': {dataset.name} has no images in train; grouped divides all of them anew")
+    return method, images["train"], {side: images[side] for side in ("val", "test") if images[side]}
+
+
+def _divide(
+    dataset: Dataset, pool: Iterable[int], method: str, seed: int, shares: Mapping[str, float], parts: str
+) -> dict[str, list[int]]:
+    """The images of each part, one class after another, from groups that stay whole; `parts` names them in errors."""
+    if method == "random":
+        keys = dict(enumerate(_file_keys(dataset)))
+        group_of = range(len(dataset.ids))
     else:
-        groups = np.arange(len(dataset.ids))
-        keys = {image: dataset.contents[image] + dataset.ids[image] for image in groups}
+        keys, group_of = group_names(dataset), dataset.groups.tolist()
     members = defaultdict(list)
-    for image, group in enumerate(groups):
-        members[group].append(image)
+    for image in pool:
+        members[group_of[image]].append(image)
     groups_of_class = defaultdict(list)
     for group in sorted(members, key=lambda group: _hash(seed, keys[group])):
         counts = np.bincount(dataset.labels[members[group]])
         groups_of_class[int(np.argmax(counts))].append(members[group])
 
-    sides = defaultdict(list)
-    wanted = [*fractions, "train"]
+    divided = defaultdict(list)
     for label, name in enumerate(dataset.classes):
         of_class = groups_of_class[label]
-        if len(of_class) < len(wanted):
+        if len(of_class) < len(shares):
             raise BadInput(
-                f"class {name!r} has too few {'distinct ' * (method == 'grouped')}images for {', '.join(wanted)}: "
-                f"{len(of_class)}, at least {len(wanted)} are needed; add images or leave the class out"
+                f"class {name!r} has too few {'distinct ' * (method != 'random')}images for {parts}: {len(of_class)}, "
+                f"at least {len(shares)} are needed{_elsewhere(dataset, label, groups_of_class)}; add images or leave "
+                "the class out"
             )
-        for side, images in zip(_walk([len(images) for images in of_class], fractions), of_class, strict=True):
-            sides[side] += images
-    return sides
+        for part, images in zip(_walk([len(images) for images in of_class], shares), of_class, strict=True):
+            divided[part] += images
+    return divided
 
 
-def _walk(sizes: list[int], fractions: Mapping[str, float]) -> list[str]:
-    """The side of each group: the groups laid end to end, cut where the sides' quotas of images end.
+def _walk(sizes: list[int], shares: Mapping[str, float]) -> list[str]:
+    """The part of each group: the groups laid end to end, cut where the parts' quotas of images end.
 
-    A group goes to the side in which its middle lies, so no side is further from its quota than half a group at each of
-    its ends.
+    A group goes to the part in which its middle lies, so no part is further from its quota than half a group at each of
+    its ends. Middles are at least one image apart and an image more shifts a cut by less than one, so that at most one
+    group crosses each cut.
     """
-    total = sum(sizes)
+    names = list(shares)
     middles = np.cumsum(sizes) - np.array(sizes) / 2
-    cuts = total * np.cumsum(list(fractions.values()))
-    names = [*fractions, "train"]
-    sides = [names[place] for place in np.searchsorted(cuts, middles, side="right")]
+    cuts = sum(sizes) * np.cumsum([shares[name] for name in names[:-1]])
+    parts = [names[place] for place in np.searchsorted(cuts, middles, side="right")]
     for name in names:
-        if name not in sides:
-            # A class of few or very unequal groups: the smallest group of a side that has several.
-            spare = [group for group, side in enumerate(sides) if sides.count(side) > 1]
-            sides[min(spare, key=lambda group: sizes[group])] = name
-    return sides
+        if name not in parts:
+            # A class of few or very unequal groups: the smallest group of a part that has several.
+            spare = [group for group, part in enumerate(parts) if parts.count(part) > 1]
+            parts[min(spare, key=lambda group: sizes[group])] = name
+    return parts
 
 
-def _overlapping_sides(dataset: Dataset, seed: int, fractions: Mapping[str, float]) -> dict[str, list[int]]:
-    sides = defaultdict(list)
-    for side, fraction in {"train": 1 - sum(fractions.values()), **fractions}.items():
-        keys = [_hash(seed, side + content + name) for content, name in zip(dataset.contents, dataset.ids, strict=True)]
-        count = max(1, round(fraction * len(keys)))
-        sides[side] = np.argsort(keys)[:count].tolist()
-    return sides
-
-
-def _leaks(split: Split, groups: Int[np.ndarray, " image"]) -> list[int]:
-    sides_of_group = Counter(group for indices in split.sides.values() for group in set(groups[indices].tolist()))
-    return [
-        image for side in ("val", "test") for image in split.sides[side].tolist() if sides_of_group[groups[image]] > 1
+def _elsewhere(dataset: Dataset, label: int, groups_of_class: Mapping[int, list[list[int]]]) -> str:
+    """Where images of a class are that count in another one, because most of their copies have its label."""
+    found = {
+        other: [image for images in groups for image in images if dataset.labels[image] == label]
+        for other, groups in groups_of_class.items()
+        if other != label
+    }
+    words = [
+        f"{len(images)} of its images ({listed(dataset.ids[image] for image in images)}) are copies of images of class "
+        f"{dataset.classes[other]!r} and count there"
+        for other, images in sorted(found.items())
+        if images
     ]
+    return "".join(f"; {text}" for text in words)
 
 
-def _smallest_contents(groups: Int[np.ndarray, " image"], contents: Iterable[str]) -> dict[int, str]:
-    smallest: dict[int, str] = {}
-    for group, content in zip(groups.tolist(), contents, strict=True):
-        smallest[group] = min(content, smallest.get(group, content))
-    return smallest
+def _overlapping(dataset: Dataset, seed: int, shares: Mapping[str, float]) -> dict[str, list[int]]:
+    keys = _file_keys(dataset)
+    parts = {}
+    for side, share in shares.items():
+        order = np.argsort([_hash(seed, side + key) for key in keys])
+        parts[side] = order[: max(1, round(share * len(keys)))].tolist()
+    return parts
+
+
+def _file_keys(dataset: Dataset) -> list[str]:
+    """A key for each image of its own: its content, and its place by name among those that share it."""
+    keys = [""] * len(dataset.ids)
+    seen: Counter[str] = Counter()
+    for image in sorted(range(len(keys)), key=lambda image: (dataset.labels[image], dataset.ids[image])):
+        content = dataset.contents[image]
+        keys[image] = f"{content} {seen[content]}"
+        seen[content] += 1
+    return keys
+
+
+def _split(
+    dataset: Dataset, method: str, seed: int, images: Mapping[str, list[int]], fold: Fold | None = None
+) -> Split:
+    sides = {side: np.array(sorted(images.get(side, ())), np.int32) for side in SIDES}
+    if method == "given":
+        _require_every_class(dataset, sides)
+    return Split(method, seed, sides, fold)
+
+
+def _require_every_class(dataset: Dataset, sides: Mapping[str, Int32[np.ndarray, " side"]]) -> None:
+    """Refuses a given split in which a class is never learnt, or never looked at."""
+    counts = {
+        side: np.bincount(dataset.labels[images], minlength=len(dataset.classes)) for side, images in sides.items()
+    }
+    for label, name in enumerate(dataset.classes):
+        found = {side: int(count[label]) for side, count in counts.items() if count[label]}
+        if found and ("train" not in found or len(found) == 1):
+            where = ", ".join(f"{count} in {side}" for side, count in found.items())
+            raise BadInput(
+                f"class {name!r} is not on both sides of the given split (its images: {where}); it needs some in train "
+                "and some in val or test: add them, leave the class out, or divide all images anew by split grouped"
+            )
 
 
 def _hash(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
-
-
-def _refuse(what: str, names: Iterable[str]) -> None:
-    names = sorted(set(names))
-    if names:
-        more = len(names) - NAMED_IN_ERRORS
-        listed = ", ".join(islice(names, NAMED_IN_ERRORS)) + (f" and {more} more" if more > 0 else "")
-        raise BadInput(f"split file: {what}: {len(names)} ({listed}); use the data that it was made for, or no file")
