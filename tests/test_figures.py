@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resjax.report import figures
+from resjax.report import style
 from resjax.report.figures import draw_figures
-from resjax.report.records import write_json, write_lines
+from resjax.report.records import read_json, write_json, write_lines
 from resjax.report.run import conclusion, read_run
 
 CLASSES = ["gado_gado", "$x_1$ & <b>", "a dish whose name is much longer than any axis", "中華そば"]
@@ -134,8 +134,24 @@ def test_the_conclusion_is_the_mean_difference_over_shared_seeds(tmp_path, accur
     assert conclusion(read_run(write_run(tmp_path, accuracies))) == sentence
 
 
+def test_every_picture_of_a_leaking_run_carries_the_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "DPI", 50)
+    workdir = write_run(tmp_path, TWINS, CLASSES[:2])
+    summary = read_json(workdir / "summary.json")
+    summary["dataset"] |= {"split_label": "random (faulty: on purpose)", "split_is_faulty": True}
+    summary["dataset"] |= {"leaked": {"val": 5, "test": 0}}
+    write_json(workdir / "summary.json", summary)
+    for path in workdir.glob("runs/*/*/result.json"):
+        write_json(path, read_json(path) | {"leaked": {"accuracy": 0.9}, "clean": {"accuracy": 0.4}})
+    paths = draw_figures(workdir)
+    assert "leaks.png" in {path.name for path in paths}
+    for path in paths:
+        if path.suffix == ".svg":
+            assert "WARNING: split random (faulty: on purpose): 5 of 10 validation" in " ".join(words(path)), path.name
+
+
 def test_replicas_without_a_result_are_left_out_and_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "DPI", 50)
+    monkeypatch.setattr(style, "DPI", 50)
     unfinished = {("plain34", 0): "pending", ("resnet34", 1): "diverged"}
     workdir = write_run(tmp_path, TWINS, CLASSES[:2], unfinished=unfinished, evaluated_on="test")
     draw_figures(workdir)
@@ -160,7 +176,7 @@ def test_a_run_without_a_finished_replica_has_no_pictures(tmp_path):
     ids=["one seed, one epoch", "five arms", "a hundred classes"],
 )
 def test_unusual_runs_are_drawn_whole(tmp_path, monkeypatch, accuracies, classes, epochs):
-    monkeypatch.setattr(figures, "DPI", 50)
+    monkeypatch.setattr(style, "DPI", 50)
     for path in draw_figures(write_run(tmp_path, accuracies, classes, epochs)):
         if path.suffix == ".png":
             assert_nothing_is_cut_off(path)

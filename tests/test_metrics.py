@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from resjax.evaluation.metrics import confusion_matrix, loss_and_accuracy, per_class_scores
+from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.statistics import describe
 
 
@@ -54,3 +54,12 @@ def test_interval_of_the_mean_is_students():
 def test_one_value_has_no_deviation_and_none_has_no_mean():
     assert describe([0.5]) == {"values": [0.5], "mean": 0.5, "sd": None, "ci95": None}
     assert describe([]) == {"values": [], "mean": None, "sd": None, "ci95": None}
+
+
+def test_leaked_and_clean_images_are_counted_apart():
+    logits = np.eye(2)[[0, 0, 1, 1, 0]]
+    labels = np.array([0, 1, 1, 0, 0])
+    parts = accuracy_by_leak(logits, labels, np.array([True, True, True, False, False]))
+    assert parts["leaked"] == {"images": 3, "correct": 2, "accuracy": pytest.approx(2 / 3)}
+    assert parts["clean"] == {"images": 2, "correct": 1, "accuracy": 0.5}
+    assert accuracy_by_leak(logits, labels, np.zeros(5, bool))["leaked"]["accuracy"] is None

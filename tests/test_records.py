@@ -12,12 +12,14 @@ from resjax.report.records import (
     read_lines,
     validate_metrics_line,
     validate_result,
+    validate_splits,
     validate_summary,
     write_json,
     write_lines,
     write_npz,
     write_text,
 )
+from tests.made_records import splits_record
 
 CLASSES = ["bakso", "gado.gado"]
 SCORES = {name: {"precision": 1, "recall": 0.5, "f1": 2 / 3, "support": 4} for name in CLASSES}
@@ -195,6 +197,8 @@ def test_right_records_pass():
     validate_result(result())
     validate_result(diverged_result())
     validate_summary(summary())
+    validate_splits(splits_record())
+    validate_splits(splits_record(folds=True, tested=True))
 
 
 def test_added_keys_and_strange_class_names_pass():
@@ -233,6 +237,16 @@ def test_added_keys_and_strange_class_names_pass():
             r"summary\.architectures\.plain34\.confusion_matrix: expected 2 rows",
         ),
         (validate_summary, summary, ["comparisons", 0, "mean"], "0", r"summary\.comparisons\[0\]\.mean"),
+        (validate_summary, summary, ["dataset", "leaked"], {"val": 3}, r"summary\.dataset\.leaked\.test: missing"),
+        (validate_result, result, ["leaked"], {"images": 3}, r"result\.leaked\.correct: missing"),
+        (validate_splits, splits_record, ["splits", "random", "label"], None, r"splits\.splits\.random\.label"),
+        (
+            validate_splits,
+            splits_record,
+            ["cross_validated"],
+            {"images": 3},
+            r"cross_validated\.architectures: missing",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_by_its_path(validate, record, keys, value, message):

@@ -7,7 +7,7 @@ from resjax.evaluation.summary import compare_arms, summarize_arm
 CLASSES = ["bakso", "soto_ayam"]
 
 
-def result(accuracy, confusion, *, last=None, test=None, status="done"):
+def result(accuracy, confusion, *, last=None, test=None, status="done", **more):
     line = {"val_accuracy": accuracy, "train_accuracy": 0.9}
     return {
         "status": status,
@@ -17,6 +17,7 @@ def result(accuracy, confusion, *, last=None, test=None, status="done"):
         "accuracy": accuracy if test is None else test,
         "best_updates": 2,
         "confusion_matrix": confusion,
+        **more,
     }
 
 
@@ -60,3 +61,11 @@ def test_differences_are_on_the_test_set_where_there_is_one():
 def test_no_shared_seed_gives_no_mean():
     (pair,) = compare_arms({"a": {0: None}, "b": {0: None}})
     assert pair["mean"] is None and pair["differences"] == []
+
+
+def test_leaked_and_clean_parts_are_described_where_there_are_any():
+    matrix = [[1, 0], [0, 1]]
+    leaked, clean = {"images": 4, "correct": 3, "accuracy": 0.75}, {"images": 0, "correct": 0, "accuracy": None}
+    arm = summarize_arm({0: result(0.5, matrix, leaked=leaked, clean=clean), 1: None}, CLASSES)
+    assert arm["leaked_accuracy"]["values"] == [0.75] and "clean_accuracy" not in arm
+    assert "leaked_accuracy" not in summarize_arm({0: result(0.5, matrix)}, CLASSES)

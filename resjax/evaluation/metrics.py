@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 
 def loss_and_accuracy(
@@ -14,6 +14,21 @@ def loss_and_accuracy(
 
     losses = -log_softmax(logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
     return float(losses.mean()), float((logits.argmax(-1) == labels).mean())
+
+
+def accuracy_by_leak(
+    logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"], is_leaked: Bool[np.ndarray, " image"]
+) -> dict[str, dict[str, float | int | None]]:
+    """Images, right ones and their share (None of no images) on the leaked part, and on the clean one."""
+    hits = logits.argmax(-1) == labels
+    return {
+        name: {
+            "images": int(part.sum()),
+            "correct": int(hits[part].sum()),
+            "accuracy": float(hits[part].mean()) if part.any() else None,
+        }
+        for name, part in (("leaked", is_leaked), ("clean", ~is_leaked))
+    }
 
 
 def confusion_matrix(

@@ -15,8 +15,12 @@ METRICS = {
     "final_val_accuracy": lambda result: result["last"]["val_accuracy"],
     "final_train_accuracy": lambda result: result["last"]["train_accuracy"],
     "test_accuracy": lambda result: result["accuracy"] if result["evaluated_on"] == "test" else None,
+    "leaked_accuracy": lambda result: result["leaked"]["accuracy"] if "leaked" in result else None,
+    "clean_accuracy": lambda result: result["clean"]["accuracy"] if "clean" in result else None,
 }
 """Accuracies (fractions) of one replica's result; None where the run has no such set."""
+OPTIONAL = ("test_accuracy", "leaked_accuracy", "clean_accuracy")
+"""Metrics that an arm does not have where none of its replicas has them."""
 
 
 def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) -> dict[str, object]:
@@ -30,7 +34,7 @@ def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) 
     summary: dict[str, object] = {"seeds": list(results), "status": status}
     for metric, read in METRICS.items():
         values = [value for result in done.values() if (value := read(result)) is not None]
-        if values or metric != "test_accuracy":
+        if values or metric not in OPTIONAL:
             summary[metric] = describe(values)
     confusion = sum(
         (np.asarray(result["confusion_matrix"]) for result in done.values()), np.zeros([len(classes)] * 2, int)

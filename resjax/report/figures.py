@@ -1,45 +1,23 @@
 """The pictures of a run, drawn from its records alone: learning curves, confusion matrices, recalls, paired seeds."""
 
-import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from resjax.report.run import SIDES, Arm, Run, conclusion, read_run
+from resjax.report.split_figures import leaks_figure
+from resjax.report.style import frame, save
 
 TRAINING_COLOR = "#595959"
 AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
-DPI = 200
 MOST_ANNOTATED_CLASSES = 15
 MOST_ARMS_IN_PANEL_LEGEND = 3
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "figure.titlesize": 10.5,
-    "figure.constrained_layout.h_pad": 0.09,
-    "legend.edgecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": "#E0E0E0",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    # Names of classes may hold $ and _; they are text.
-    "text.parse_math": False,
-    # Same records, same bytes; and text in an SVG stays text that can be searched.
-    "svg.hashsalt": "resjax",
-    "svg.fonttype": "none",
-}
 
 
 def draw_figures(workdir: Path | str) -> list[Path]:
@@ -55,17 +33,7 @@ def draw_figures(workdir: Path | str) -> list[Path]:
     run = read_run(Path(workdir))
     if not run.arms:
         return []
-    folder = Path(workdir) / "figures"
-    folder.mkdir(exist_ok=True)
-    paths = []
-    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
-        # A name in a script that the font lacks: boxes in the PNG, right in the SVG, and no reason to fail.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        for name, figure in _figures(run):
-            for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
-                paths.append(folder / f"{name}.{suffix}")
-                figure.savefig(paths[-1], dpi=DPI, metadata=metadata)
-    return paths
+    return save(_figures(run), Path(workdir) / "figures")
 
 
 def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
@@ -74,8 +42,10 @@ def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
     yield "confusion", _confusion(run, run.arms, run.left_out)
     yield "recall", _recall(run)
     yield "seeds", _seeds(run)
+    if any(arm.accuracies_on("leaked") for arm in run.arms):
+        yield "leaks", leaks_figure(run)
     for arm in run.arms:
-        yield f"history_{arm.name}", _history(arm)
+        yield f"history_{arm.name}", _history(run, arm)
         yield f"confusion_{arm.name}", _confusion(run, [arm], arm.left_out)
 
 
@@ -91,7 +61,7 @@ def _answer(run: Run) -> Figure:
     _draw_pairs(right, run)
     right.set_title("Best epoch of each seed")
     note = f"Left: mean over seeds{_band_words(run.arms)}. Right: {PAIRS_NOTE} {run.images}"
-    _frame(figure, conclusion(run), note, run.left_out)
+    frame(figure, conclusion(run), note, warning=run.warning, left_out=run.left_out)
     return figure
 
 
@@ -108,11 +78,11 @@ def _histories(run: Run) -> Figure:
             panel.label_outer()
     _draw_legend(panels[0, 0], run)
     note = f"Line: mean over seeds{_band_words(run.arms)}. {run.images}"
-    _frame(figure, "Loss and accuracy while training", note, run.left_out)
+    frame(figure, "Loss and accuracy while training", note, warning=run.warning, left_out=run.left_out)
     return figure
 
 
-def _history(arm: Arm) -> Figure:
+def _history(run: Run, arm: Arm) -> Figure:
     figure = Figure(figsize=(8.5, 4.0), layout="constrained")
     for panel, quantity in zip(figure.subplots(1, 2), AXIS_LABELS, strict=True):
         for side, color, marker, line in (("train", TRAINING_COLOR, "x", "--"), ("val", arm.color, arm.marker, "-")):
@@ -123,7 +93,8 @@ def _history(arm: Arm) -> Figure:
         _label_epochs(panel, quantity)
         panel.legend(loc="best")
     note = f"Thick line: mean over seeds{_band_words([arm])}. Thin lines: the seeds."
-    _frame(figure, f"{arm.name}: training against validation, {_count(arm)}", note, arm.left_out)
+    title = f"{arm.name}: training against validation, {_count(arm)}"
+    frame(figure, title, note, warning=run.warning, left_out=arm.left_out)
     return figure
 
 
@@ -163,7 +134,7 @@ def _confusion(run: Run, arms: Sequence[Arm], left_out: str) -> Figure:
     figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="share of the true class (%)", shrink=0.8)
     numbers = "In a cell: images, and their share of the row. " if classes <= MOST_ANNOTATED_CLASSES else ""
     note = f"{numbers}Images are counted once for each seed, at its best epoch on validation."
-    _frame(figure, f"Confusion matrix on the {run.side} images", note, left_out)
+    frame(figure, f"Confusion matrix on the {run.side} images", note, warning=run.warning, left_out=left_out)
     return figure
 
 
@@ -199,7 +170,8 @@ def _recall(run: Run) -> Figure:
     panel.set_ylabel("class (images)")
     panel.grid(False, axis="y")
     panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
-    _frame(figure, "Recall of each class", "Large: mean over seeds. Small dots: the seeds.", run.left_out)
+    note = "Large: mean over seeds. Small dots: the seeds."
+    frame(figure, "Recall of each class", note, warning=run.warning, left_out=run.left_out)
     return figure
 
 
@@ -207,7 +179,7 @@ def _seeds(run: Run) -> Figure:
     figure = Figure(figsize=(max(4.5, 1.1 * len(run.arms) + 2.5), 4.5), layout="constrained")
     panel = figure.subplots()
     _draw_pairs(panel, run)
-    _frame(figure, conclusion(run), PAIRS_NOTE.capitalize(), run.left_out)
+    frame(figure, conclusion(run), PAIRS_NOTE.capitalize(), warning=run.warning, left_out=run.left_out)
     return figure
 
 
@@ -287,11 +259,3 @@ def _band_words(arms: Sequence[Arm]) -> str:
 
 def _count(arm: Arm) -> str:
     return "1 seed" if len(arm.results) == 1 else f"{len(arm.results)} seeds"
-
-
-def _frame(figure: Figure, title: str, note: str, left_out: str) -> None:
-    width = figure.get_figwidth()
-    if left_out:
-        note = f"{note} Left out: {left_out}."
-    figure.suptitle(textwrap.fill(title, int(9.8 * width)), fontweight="bold")
-    figure.supxlabel(textwrap.fill(note, int(15.5 * width)), x=0.01, ha="left", fontsize=8, color="#404040")

@@ -129,6 +129,7 @@ _METRICS_LINE = {
     "seconds": float,
     "images_per_second": _NUMBER,
 }
+_PART = {"images": int, "correct": int, "accuracy": _NUMBER}
 _REPLICA = {
     "schema_version": int,
     "architecture": str,
@@ -137,6 +138,8 @@ _REPLICA = {
     "best_updates": int,
     "evaluated_on": frozenset({"val", "test"}),
     "timing": {"seconds": float},
+    "leaked?": _PART,
+    "clean?": _PART,
 }
 _DONE = _REPLICA | {
     "status": frozenset({"done"}),
@@ -159,15 +162,30 @@ _DIVERGED = _REPLICA | {
     "diverged_at": {"epoch": int, "step": int},
 }
 _DESCRIBED = {"values": [float], "mean": _NUMBER, "sd": _NUMBER, "ci95": ([float], None)}
+_STATUS = {str: frozenset({"done", "diverged", "pending"})}
+_COMPARISON = {
+    "baseline": str,
+    "candidate": str,
+    "metric": str,
+    "seeds": [int],
+    "differences": [float],
+    "mean": _NUMBER,
+    "ci95": ([float], None),
+    "p_value?": _NUMBER,
+    "test?": (str, None),
+    "verdict?": (frozenset({"candidate better", "baseline better", "inconclusive"}), None),
+}
 _ARM = {
     "parameters": int,
     "forward_flops": _NUMBER,
     "seeds": [int],
-    "status": {str: frozenset({"done", "diverged", "pending"})},
+    "status": _STATUS,
     "best_val_accuracy": _DESCRIBED,
     "final_val_accuracy": _DESCRIBED,
     "final_train_accuracy": _DESCRIBED,
     "test_accuracy?": (_DESCRIBED, None),
+    "leaked_accuracy?": (_DESCRIBED, None),
+    "clean_accuracy?": (_DESCRIBED, None),
     "best_updates": {str: int},
     "confusion_matrix": [[int]],
     "per_class": {str: _SCORES},
@@ -192,23 +210,51 @@ _SUMMARY = {
         "exact_copies": int,
         "near_copies": (int, None),
         "leaked_images": int,
+        "split?": str,
+        "split_label?": str,
+        "split_is_faulty?": bool,
+        "leaked?": {"val": int, "test": int},
         "unreadable": [object],
     },
     "architectures": {str: _ARM},
-    "comparisons": [
-        {
-            "baseline": str,
-            "candidate": str,
-            "metric": str,
-            "seeds": [int],
-            "differences": [float],
-            "mean": _NUMBER,
-            "ci95": ([float], None),
-            "p_value?": _NUMBER,
-            "test?": (str, None),
-            "verdict?": (frozenset({"candidate better", "baseline better", "inconclusive"}), None),
+    "comparisons": [_COMPARISON],
+}
+_SPLITS = {
+    "schema_version": int,
+    "config": {str: object},
+    "dataset": {"name": str, "classes": [str], "images": int},
+    "splits": {
+        str: {
+            "method": str,
+            "label": str,
+            "is_faulty": bool,
+            "fold": ({"number": int, "of": int}, None),
+            "sides": {"train": int, "val": int, "test": int},
+            "leaked": {"val": int, "test": int},
+            "leaked_images": int,
+            "architectures": {
+                str: {
+                    "seeds": [int],
+                    "status": _STATUS,
+                    "best_val_accuracy": _DESCRIBED,
+                    "final_val_accuracy": _DESCRIBED,
+                    "final_train_accuracy": _DESCRIBED,
+                    "test_accuracy?": (_DESCRIBED, None),
+                    "leaked_accuracy?": (_DESCRIBED, None),
+                    "clean_accuracy?": (_DESCRIBED, None),
+                }
+            },
+            "comparisons": [_COMPARISON],
         }
-    ],
+    },
+    "cross_validated": (
+        {
+            "images": int,
+            "architectures": {str: {"seeds": [int], "best_val_accuracy": _DESCRIBED, "final_val_accuracy": _DESCRIBED}},
+            "comparisons": [_COMPARISON],
+        },
+        None,
+    ),
 }
 
 
@@ -245,6 +291,15 @@ def validate_summary(record: Any) -> None:
     for name, arm in record["architectures"].items():
         path = f"summary.architectures.{name}.confusion_matrix"
         _check_square(arm["confusion_matrix"], len(record["dataset"]["classes"]), path)
+
+
+def validate_splits(record: Any) -> None:
+    """Checks `splits.json`.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
+    _check(record, _SPLITS, "splits")
 
 
 def _check(value: Any, shape: Any, path: str) -> None:

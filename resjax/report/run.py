@@ -1,8 +1,9 @@
 """A run's records as its pictures and its report need them, and what they say in a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,36 @@ COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 SIDES = {"train": "training", "val": "validation", "test": "test"}
 LONGEST_CLASS_NAME = 24
+
+
+def leak_warning(split: Mapping[str, Any]) -> str:
+    """What a reader of a run on a leaking or faulty split has to know; empty for one that keeps copies together.
+
+    `split` has `label`, `is_faulty`, `sides` (images a side) and `leaked` (the same of those that leak).
+    """
+    leaked = {side: count for side, count in split["leaked"].items() if count}
+    if not leaked and not split["is_faulty"]:
+        return ""
+    counts = " and ".join(
+        f"{count} of {split['sides'][side]} {SIDES[side]} images ({100 * count / split['sides'][side]:.0f} %)"
+        for side, count in leaked.items()
+    )
+    found = (
+        f"{counts} lie on another side too, themselves or as a copy; accuracies are too high"
+        if leaked
+        else "no image leaks"
+    )
+    return f"WARNING: split {split['label']}: {found}"
+
+
+def split_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """The split in the `dataset` part of a summary, as `leak_warning` reads it."""
+    return {
+        "label": dataset.get("split_label", dataset.get("split", "")),
+        "is_faulty": dataset.get("split_is_faulty", False),
+        "sides": dataset["splits"],
+        "leaked": dataset.get("leaked", {}),
+    }
 
 
 @dataclass(frozen=True)
@@ -37,6 +68,11 @@ class Arm:
         """Accuracy (%) of each seed's best epoch on the images that the run reports on."""
         return {seed: 100 * result["accuracy"] for seed, result in self.results.items()}
 
+    def accuracies_on(self, part: str) -> dict[int, float]:
+        """Accuracy (%) of each seed's best epoch on the `leaked` or the `clean` part, where it has images."""
+        values = {seed: (result.get(part) or {}).get("accuracy") for seed, result in self.results.items()}
+        return {seed: 100 * value for seed, value in values.items() if value is not None}
+
     def confusion(self) -> np.ndarray:
         """Counts over all seeds, (true class, predicted class)."""
         return np.sum([result["confusion_matrix"] for result in self.results.values()], axis=0)
@@ -51,6 +87,8 @@ class Run:
     side: str
     """The images that accuracies, recalls and confusion matrices are of: `validation` or `test`."""
     images: str
+    warning: str
+    """What is wrong with the split; empty where nothing is."""
     left_out: str
 
 
@@ -78,6 +116,7 @@ def read_run(workdir: Path) -> Run:
         arms=drawn,
         classes=tuple(_shortened(name) for name in dataset["classes"]),
         side=" and ".join(SIDES[side] for side in sorted(sides)),
+        warning=leak_warning(split_of(dataset)),
         images=f"Images: {_shortened(dataset['name'], 60)}, {splits}, {len(dataset['classes'])} classes.",
         left_out="; ".join(arm.left_out for arm in arms if arm.left_out),
     )

@@ -1,0 +1,66 @@
+"""Records of comparisons on several splits, made for the tests of tables, figures and schemas."""
+
+from resjax.evaluation.statistics import describe
+
+
+def splits_record(folds: bool = False, tested: bool = False, seeds: int = 3, arms: tuple[str, ...] = ("a18", "b18")):
+    """`splits.json` of three methods, of which two leak, or of three folds of a grouped split."""
+    methods = ["grouped"] * 3 if folds else ["overlapping", "random", "grouped"]
+    names = ["fold1", "fold2", "fold3"] if folds else methods
+    splits = {}
+    for place, (name, method) in enumerate(zip(names, methods, strict=True)):
+        leaked = 0 if method == "grouped" else 40 - 20 * place
+        fold = {"number": place + 1, "of": 3} if folds else None
+        splits[name] = {
+            "method": method,
+            "label": method if leaked == 0 else f"{method} (faulty: shown on purpose)",
+            "is_faulty": leaked > 0,
+            "fold": fold,
+            "sides": {"train": 150, "val": 50, "test": 25 * tested},
+            "leaked": {"val": 0 if tested else leaked, "test": leaked // 2 * tested},
+            "leaked_images": leaked,
+            "architectures": {arm: _arm(index, place, leaked, tested, seeds) for index, arm in enumerate(arms)},
+            "comparisons": [_comparison(arms, seeds)] if len(arms) > 1 else [],
+        }
+    pooled = {
+        "images": 150,
+        "architectures": {
+            arm: {"seeds": [*range(seeds)], "best_val_accuracy": described(0.6, seeds)}
+            | {"final_val_accuracy": described(0.55, seeds)}
+            for arm in arms
+        },
+        "comparisons": [_comparison(arms, seeds)],
+    }
+    return {
+        "schema_version": 1,
+        "config": {"folds": 3 if folds else None},
+        "dataset": {"name": "synthetic", "classes": ["bakso", "rendang"], "images": 200},
+        "splits": splits,
+        "cross_validated": pooled if folds else None,
+    }
+
+
+def described(mean: float, seeds: int) -> dict:
+    return describe([mean + 0.02 * (seed - (seeds - 1) / 2) for seed in range(seeds)])
+
+
+def _arm(index: int, place: int, leaked: int, tested: bool, seeds: int) -> dict:
+    accuracy = 0.9 - 0.1 * place + 0.03 * index
+    arm = {
+        "seeds": list(range(seeds)),
+        "status": {str(seed): "done" for seed in range(seeds)},
+        "best_val_accuracy": described(accuracy, seeds),
+        "final_val_accuracy": described(accuracy - 0.05, seeds),
+        "final_train_accuracy": described(0.97, seeds),
+    }
+    if tested:
+        arm["test_accuracy"] = described(accuracy - 0.02, seeds)
+    if leaked:
+        arm |= {"leaked_accuracy": described(0.95, seeds), "clean_accuracy": described(0.65, seeds)}
+    return arm
+
+
+def _comparison(arms: tuple[str, ...], seeds: int) -> dict:
+    difference = describe([0.03] * seeds)
+    names = {"baseline": arms[0], "candidate": arms[-1], "metric": "best_val_accuracy", "seeds": list(range(seeds))}
+    return names | {"differences": difference["values"], **{key: difference[key] for key in ("mean", "sd", "ci95")}}

@@ -1,0 +1,32 @@
+"""Folds are pooled over images, not averaged over folds."""
+
+import pytest
+
+from resjax.evaluation.cross_validation import cross_validate
+
+
+def result(best, last, status="done"):
+    return {"status": status, "best": {"val_accuracy": best}, "last": {"val_accuracy": last}}
+
+
+def test_accuracies_are_pooled_over_the_images_of_all_folds():
+    folds = [
+        {"plain34": {0: result(0.5, 0.25), 1: result(1.0, 0.5)}, "resnet34": {0: result(1.0, 1.0), 1: None}},
+        {"plain34": {0: result(0.0, 0.0), 1: result(0.5, 0.5)}, "resnet34": {0: result(0.5, 0.5), 1: None}},
+    ]
+    pooled = cross_validate(folds, [4, 6])
+    assert pooled["images"] == 10
+    plain, residual = pooled["architectures"]["plain34"], pooled["architectures"]["resnet34"]
+    assert plain["seeds"] == [0, 1] and residual["seeds"] == [0]
+    assert plain["best_val_accuracy"]["values"] == pytest.approx([0.2, 0.7])
+    assert plain["final_val_accuracy"]["values"] == pytest.approx([0.1, 0.5])
+    best, final = pooled["comparisons"]
+    assert (best["metric"], final["metric"]) == ("best_val_accuracy", "final_val_accuracy")
+    assert best["seeds"] == [0] and best["differences"] == pytest.approx([0.7 - 0.2])
+    assert final["mean"] == pytest.approx(0.7 - 0.1)
+
+
+def test_a_seed_that_is_not_done_in_every_fold_is_left_out():
+    folds = [{"a": {0: result(0.5, 0.5), 1: result(0.5, 0.5)}}, {"a": {0: result(0.5, 0.5, "diverged"), 1: None}}]
+    pooled = cross_validate(folds, [5, 5])["architectures"]["a"]
+    assert pooled["seeds"] == [] and pooled["best_val_accuracy"]["mean"] is None
