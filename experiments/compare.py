@@ -6,6 +6,9 @@
 All arms see the same images in the same order with the same recipe, and start from the same numbers where they share
 parameters. Results lie in --workdir: summary.json, figures/, and a folder for each replica. The same command skips the
 replicas that are finished and goes on with the others.
+
+With --folds=5, or several methods in --split, all of that happens once a split, each in a folder of its own in
+--workdir, and splits.json and a figure show them side by side.
 """
 
 import os
@@ -16,17 +19,18 @@ from pathlib import Path
 from experiments.comparison import Run
 from experiments.options import Settings, define_data_flags, define_training_flags, main_program, settings
 from experiments.progress import duration
-from experiments.tables import comparison_text
+from experiments.several_splits import compare_splits
 from resjax.data.decoding import decode
 from resjax.data.sources import open_catalogue
-from resjax.data.splits import Split, make_split, split_from_record
-from resjax.report.figures import draw_figures
-from resjax.report.records import read_json
+from resjax.data.split_record import read_split
+from resjax.data.splits import Split, make_folds, make_split
 from resjax.types import BadInput, Dataset
 
 
 def compare(settings: Settings) -> dict:
-    """Runs what is pending of a comparison and returns its summary record, which is also in the workdir.
+    """Runs what is pending of a comparison and returns its record, which is also in the workdir.
+
+    That is the summary, or with several splits the record of `splits.json`.
 
     Raises:
       BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's.
@@ -34,20 +38,17 @@ def compare(settings: Settings) -> dict:
     started = time.perf_counter()
     _require_writable(settings.workdir)
     dataset = load_dataset(settings)
-    split = load_split(settings, dataset)
-    run = Run(settings, dataset, split)
-    run.require_same_recipe()
-    run.write_preamble()
-    run.announce()
-    run.train()
-    summary = run.write_summary()
-    figures = draw_figures(settings.workdir)
-    print(comparison_text(summary))
-    print(
-        f"\n{len(figures)} figures and summary.json are in {settings.workdir} "
-        f"({duration(time.perf_counter() - started)} in all)"
-    )
-    return summary
+    splits = load_splits(settings, dataset)
+    if len(splits) > 1:
+        record, written = compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
+    else:
+        (split,) = splits.values()
+        run = Run(settings, dataset, split)
+        run.require_same_recipe()
+        run.write_preamble()
+        record, written = run.complete(), "summary.json and figures"
+    print(f"\n{written} are in {settings.workdir} ({duration(time.perf_counter() - started)} in all)")
+    return record
 
 
 def load_dataset(settings: Settings) -> Dataset:
@@ -65,20 +66,21 @@ def load_dataset(settings: Settings) -> Dataset:
     return dataset
 
 
-def load_split(settings: Settings, dataset: Dataset) -> Split:
-    """The split of the flags, or the one that `--split_file` gives back."""
+def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
+    """The splits of the flags, by the names that their folders get where there are several."""
     data = settings.data
     if data.split_file:
-        if not data.split_file.is_file():
-            raise BadInput(f"--split_file={data.split_file}: no such file; a split.json of an earlier run is accepted")
-        return split_from_record(read_json(data.split_file), dataset)
-    return make_split(
-        dataset,
-        method=data.split,
-        seed=data.split_seed,
-        val_fraction=data.val_fraction,
-        test_fraction=data.test_fraction,
-    )
+        split = read_split(data.split_file, dataset)
+        return {split.method: split}
+    if dataset.sides and data.splits and "given" not in data.splits:
+        print(f"{dataset.name} comes with a split of its own, which --split={','.join(data.splits)} leaves aside")
+    divide = {"seed": data.split_seed, "test_fraction": data.test_fraction}
+    if data.folds:
+        folds = make_folds(dataset, data.folds, method=next(iter(data.splits), None), **divide)
+        return {f"fold{number}": split for number, split in enumerate(folds, start=1)}
+    divide["val_fraction"] = data.val_fraction
+    splits = [make_split(dataset, method=method, **divide) for method in data.splits or (None,)]
+    return {split.method: split for split in splits}
 
 
 def _require_writable(workdir: Path) -> None:

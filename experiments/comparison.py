@@ -12,10 +12,13 @@ from experiments.environment import describe_environment, estimate_seconds
 from experiments.options import OUTSIDE_RECIPE, Settings
 from experiments.progress import Progress, duration
 from experiments.replica import finished_result, run_replica
+from experiments.tables import comparison_text
 from resjax.data.pipeline import to_device
-from resjax.data.splits import Split, leaked_images, split_record
+from resjax.data.split_record import split_record
+from resjax.data.splits import FAULTS, Split, find_leaks, listed
 from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, forward_flops, parameter_count
+from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
 from resjax.training.loop import Trainer
 from resjax.types import BadInput, Dataset
@@ -27,6 +30,7 @@ class Run:
     def __init__(self, settings: Settings, dataset: Dataset, split: Split):
         self.settings, self.dataset, self.split = settings, dataset, split
         self.workdir = settings.workdir
+        self.leaks = find_leaks(split, dataset.groups)
         self.functionals = {
             architecture.name: Functional(architecture, len(dataset.classes), settings.dtype)
             for architecture in settings.architectures
@@ -51,6 +55,8 @@ class Run:
 
     def require_same_recipe(self) -> None:
         """Refuses a workdir whose replicas were trained on other data or with another recipe."""
+        if (self.workdir / "splits.json").exists():
+            raise BadInput(f"--workdir={self.workdir} holds a comparison on several splits: name a new one")
         path = self.workdir / "summary.json"
         if not path.exists():
             return
@@ -84,32 +90,48 @@ class Run:
             ) from error
         write_json(self.workdir / "dataset.json", dataset_record(self.dataset))
         write_json(self.workdir / "split.json", split_record(self.dataset, self.split))
-        flags = [f"--{name}={value}" for name, value in self.settings.flags.items() if value is not None]
-        write_text(self.workdir / "config.flags", "\n".join(flags) + "\n")
+        write_flags(self.settings)
         self.write_summary()
 
+    def complete(self) -> dict:
+        """Trains what is pending, draws the pictures, prints the table, and returns the summary."""
+        self.announce()
+        self.train()
+        summary = self.write_summary()
+        draw_figures(self.workdir)
+        print(comparison_text(summary))
+        return summary
+
+    def work_left(self) -> tuple[int, float]:
+        """How many replicas are pending, and about how many seconds they will take."""
+        pending = [sum(result is None for result in results.values()) for results in self.results().values()]
+        train, val = (len(self.split.sides[side]) for side in ("train", "val"))
+        images = self.settings.recipe.epochs * (train + val // 3)
+        return sum(pending), estimate_seconds(list(self.flops.values()), images, pending)
+
     def announce(self) -> None:
-        """Says what will run, on what, and about how long."""
-        pending = {name: sum(r is None for r in results.values()) for name, results in self.results().items()}
-        total, seeds = sum(pending.values()), len(self.settings.seeds)
-        finished = seeds * len(pending) - total
+        """Says what will run, on what, about how long, and which images leak."""
+        total, seconds = self.work_left()
+        seeds = len(self.settings.seeds)
+        finished = seeds * len(self.functionals) - total
         sides = {side: len(indices) for side, indices in self.split.sides.items() if len(indices)}
         recipe = self.settings.recipe
-        images = recipe.epochs * (sides["train"] + sides["val"] // 3)
-        seconds = estimate_seconds(list(self.flops.values()), images, list(pending.values()))
         device = jax.devices()[0]
         print(
-            f"{' and '.join(pending)}, {seeds} seeds each, {recipe.epochs} epochs of {sides['train']} images at "
-            f"{self.settings.data.image_size} px on {device.platform} ({device.device_kind}): "
+            f"{' and '.join(self.functionals)}, {seeds} seeds each, {recipe.epochs} epochs of {sides['train']} images "
+            f"at {self.settings.data.image_size} px on {device.platform} ({device.device_kind}): "
             + (f"{total} replicas to train, about {duration(seconds)}" if total else "nothing to train")
             + (f", {finished} finished before" if finished else ""),
             flush=True,
         )
         print(
-            f"split {self.split.method}: {', '.join(f'{count} {side}' for side, count in sides.items())}; "
-            f"{leaked_images(self.split, self.dataset.groups)} leaked images",
+            f"split {self.split.label}: {', '.join(f'{count} {side}' for side, count in sides.items())}; "
+            f"{sum(len(images) for images in self.leaks.values())} leaked images",
             flush=True,
         )
+        for side, images in self.leaks.items():
+            if len(images):
+                print(f"WARNING: leaked in {side}: {listed(self.dataset.ids[image] for image in images)}", flush=True)
 
     def train(self) -> None:
         """Trains the pending replicas, seed by seed, so that an early stop leaves pairs."""
@@ -138,6 +160,7 @@ class Run:
                     self.dataset,
                     self.split.sides,
                     test,
+                    self.leaks,
                     on_epoch=partial(progress.epoch, name, seed),
                 )
                 progress.replica(result)
@@ -162,10 +185,13 @@ class Run:
                 "classes": list(dataset.classes),
                 "images": len(dataset.ids),
                 "split": self.split.method,
+                "split_label": self.split.label,
+                "split_is_faulty": self.split.method in FAULTS,
                 "splits": {side: len(indices) for side, indices in self.split.sides.items()},
                 "exact_copies": len(dataset.ids) - len(set(dataset.contents)),
                 "near_copies": None,
-                "leaked_images": leaked_images(self.split, dataset.groups),
+                "leaked_images": sum(len(images) for images in self.leaks.values()),
+                "leaked": {side: len(images) for side, images in self.leaks.items()},
                 "unreadable": [e.id for e in dataset.exclusions if e.reason == "unreadable"],
                 "left_out": len(dataset.exclusions),
             },
@@ -181,6 +207,12 @@ class Run:
         }
         write_json(self.workdir / "summary.json", summary)
         return summary
+
+
+def write_flags(settings: Settings) -> None:
+    """Writes the flags to `config.flags`, which can be given back as a flagfile."""
+    flags = [f"--{name}={value}" for name, value in settings.flags.items() if value is not None]
+    write_text(settings.workdir / "config.flags", "\n".join(flags) + "\n")
 
 
 def dataset_record(dataset: Dataset) -> dict:

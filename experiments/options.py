@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.data.augmentation import Crop, parse_augmentation
-from resjax.data.splits import METHODS
+from resjax.data.splits import METHODS, VAL_FRACTION
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.records import RecordError
 from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, Recipe, require_choice, require_range
@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 DTYPES = ("float32", "bfloat16")
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir"),
-    *("dataset", "image_dir", "split", "split_seed", "split_file", "val_fraction", "test_fraction"),
+    *("dataset", "image_dir", "split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
 )
 """Flags that do not say what becomes of a replica: the first four never do, the others only through the data and its
 split, which have a fingerprint of their own."""
@@ -33,10 +33,12 @@ class DataSettings:
     image_dir: Path | None
     image_size: int
     cache_dir: Path | None
-    split: str
+    splits: tuple[str, ...]
+    """Methods of splitting, none where the data decide; with several, the comparison runs once on each."""
     split_seed: int
     split_file: Path | None
-    val_fraction: float
+    folds: int | None
+    val_fraction: float | None
     test_fraction: float
 
 
@@ -65,12 +67,19 @@ def define_data_flags() -> None:
     flags.DEFINE_string("cache_dir", None, "folder of the decoded images; by default resjax in the user's cache folder")
     flags.DEFINE_string(
         "split",
-        "grouped",
-        "grouped keeps copies on one side; random and overlapping leak, and exist to show what leaks do",
+        None,
+        "grouped keeps copies on one side; given is the source's own split; random and overlapping leak, and exist to "
+        "show what leaks do; several with commas between run one after the other and are shown side by side; by "
+        "default given where the source comes with a split, grouped otherwise",
     )
     flags.DEFINE_integer("split_seed", 0, "seed of the split, the same for every replica")
     flags.DEFINE_string("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
-    flags.DEFINE_float("val_fraction", 0.2, "share of the images that the best epoch is chosen on")
+    flags.DEFINE_integer(
+        "folds", None, "runs once a fold, which is then val and the others train, instead of --val_fraction; from 2"
+    )
+    flags.DEFINE_float(
+        "val_fraction", None, f"share of the images that the best epoch is chosen on; by default {VAL_FRACTION:g}"
+    )
     flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one look at the end")
 
 
@@ -124,18 +133,35 @@ def data_settings() -> DataSettings:
       BadInput: for a value outside its range.
     """
     require_range("--image_size", FLAGS.image_size, 8, 4096)
-    require_choice("--split", FLAGS.split, METHODS)
+    splits = tuple(name.strip() for name in (FLAGS.split or "").split(",") if name.strip())
+    for name in splits:
+        require_choice("--split", name, METHODS)
+    if len(set(splits)) < len(splits):
+        raise BadInput(f"--split={FLAGS.split}: different ones of {', '.join(METHODS)} are accepted")
+    _require_one_way_to_split(splits)
     return DataSettings(
         dataset=FLAGS.dataset,
         image_dir=_path(FLAGS.image_dir),
         image_size=FLAGS.image_size,
         cache_dir=_path(FLAGS.cache_dir),
-        split=FLAGS.split,
+        splits=splits,
         split_seed=FLAGS.split_seed,
         split_file=_path(FLAGS.split_file),
+        folds=FLAGS.folds,
         val_fraction=FLAGS.val_fraction,
         test_fraction=FLAGS.test_fraction,
     )
+
+
+def _require_one_way_to_split(splits: tuple[str, ...]) -> None:
+    """Refuses flags that each say in their own way what val is, or how often to run."""
+    several = FLAGS.split if len(splits) > 1 else None
+    if FLAGS.folds is not None:
+        require_range("--folds", FLAGS.folds, 2, 1000)
+    for one, other in (("folds", "val_fraction"), ("folds", "split_file"), ("folds", "split"), ("split_file", "split")):
+        first, second = FLAGS[one].value, several if other == "split" else FLAGS[other].value
+        if first is not None and second is not None:
+            raise BadInput(f"--{one}={first} with --{other}={second}: one of the two is accepted")
 
 
 def settings(experiment: str) -> Settings:

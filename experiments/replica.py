@@ -1,13 +1,13 @@
 """One replica with its files: trains it, or goes on where it stopped, and leaves its records behind."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from resjax.evaluation.metrics import confusion_matrix, loss_and_accuracy, per_class_scores
+from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.functional import parameter_count
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
 from resjax.training.checkpoint import Checkpoints
@@ -32,12 +32,15 @@ def run_replica(
     dataset: Dataset,
     sides: dict[str, np.ndarray],
     test: Batch | None,
+    leaks: Mapping[str, np.ndarray],
     on_epoch: Callable[[dict], None] = lambda metrics: None,
 ) -> dict:
     """Trains replica `seed` of arm `name` to its end and returns its result record.
 
     Writes `metrics.jsonl` and checkpoints after each epoch, `predictions.npz` and `result.json` at the end; picks up
     after the last complete epoch that it finds in `folder`. `test` is looked at once, by the best epoch's network.
+    `leaks` are the images of val and test that are on another side too: with any, the result has the accuracy on them
+    and on the rest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -81,7 +84,11 @@ def run_replica(
             if test is not None:
                 logits["test"] = predict_logits(trainer.functional, best_variables, test)
             _write_predictions(folder / "predictions.npz", dataset, sides, logits)
-            result |= _scores(logits[result["evaluated_on"]], dataset.labels[sides[result["evaluated_on"]]], dataset)
+            side = result["evaluated_on"]
+            labels = dataset.labels[sides[side]]
+            result |= _scores(logits[side], labels, dataset)
+            if any(len(images) for images in leaks.values()):
+                result |= accuracy_by_leak(logits[side], labels, np.isin(sides[side], leaks[side]))
         else:
             result |= {"loss": None, "accuracy": None, "confusion_matrix": None, "per_class": None}
     finally:

@@ -1,11 +1,18 @@
 """A comparison's summary as text: for the terminal, and as the tables of README.md and BUILD_NOTES.md."""
 
+from collections.abc import Iterable
+
+from resjax.report.run import leak_warning, split_of
+
 COLUMNS = {
     "best_val_accuracy": "val, best epoch",
     "final_val_accuracy": "val, last epoch",
     "final_train_accuracy": "train, last epoch",
     "test_accuracy": "test, best epoch",
+    "leaked_accuracy": "leaked images",
+    "clean_accuracy": "clean images",
 }
+"""Accuracies with their headings; leaked and clean are the parts of test where there is one, else of val."""
 
 
 def comparison_text(summary: dict) -> str:
@@ -18,16 +25,37 @@ def comparison_text(summary: dict) -> str:
         troubled = [f"seed {seed} {status}" for seed, status in arm["status"].items() if status != "done"]
         lines += [f"not counted of {name}: {', '.join(troubled)}"] if troubled else []
     lines += differences(summary)
-    if leaked := summary["dataset"]["leaked_images"]:
-        lines.append(f"WARNING: {leaked} images have copies on another side of the split; accuracies are too high")
+    if warning := leak_warning(split_of(summary["dataset"])):
+        lines.append(warning)
     return "\n".join(lines)
+
+
+def splits_text(record: dict) -> str:
+    """The splits of `splits.json` side by side with their paired differences, and a warning for each that leaks."""
+    header, *rows = _split_cells(record)
+    widths = [max(len(row[place]) for row in rows) + 2 for place in (0, 1)]
+    lines = ["", "split by split: accuracy in %, mean and standard deviation over seeds"]
+    for row in (header, *rows):
+        lines.append("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)))
+        lines[-1] += "".join(f"{cell:>20}" for cell in row[2:])
+    for name, part in _parts(record).items():
+        lines += [f"{name}: {line}" for line in differences(part)]
+    lines += [warning for split in record["splits"].values() if (warning := leak_warning(split))]
+    return "\n".join(lines)
+
+
+def splits_markdown(record: dict) -> str:
+    """The splits of `splits.json` as a table in Markdown, with the paired differences below."""
+    header, *rows = _split_cells(record)
+    below = [f"* {name}: {line}" for name, part in _parts(record).items() for line in differences(part)]
+    return _markdown([header, ["---"] * len(header), *rows]) + "\n\n" + "\n".join(below)
 
 
 def markdown_table(summary: dict) -> str:
     """The arms as a table in Markdown, with the paired differences below."""
     header, *rows = _cells(summary)
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n\n" + "\n".join(differences(summary))
+    return _markdown(lines) + "\n\n" + "\n".join(differences(summary))
 
 
 def differences(summary: dict) -> list[str]:
@@ -44,9 +72,41 @@ def differences(summary: dict) -> list[str]:
     return lines
 
 
+def _parts(record: dict) -> dict[str, dict]:
+    """What `splits.json` says of each split, and of all folds together."""
+    pooled = record["cross_validated"]
+    return record["splits"] | ({"all folds": pooled} if pooled else {})
+
+
+def _split_cells(record: dict) -> list[list[str]]:
+    parts = _parts(record)
+    columns = _columns(arm for part in parts.values() for arm in part["architectures"].values())
+    header = ["split", "", *_headings(columns)]
+    return [header] + [
+        [name, arm, *(_accuracy(values.get(column)) for column in columns)]
+        for name, part in parts.items()
+        for arm, values in part["architectures"].items()
+    ]
+
+
+def _columns(arms: Iterable[dict]) -> list[str]:
+    found = {column for arm in arms for column in arm}
+    return [column for column in COLUMNS if column in found]
+
+
+def _headings(columns: list[str]) -> list[str]:
+    side = "test" if "test_accuracy" in columns else "val"
+    parts = {column: f"{side}, {COLUMNS[column]}" for column in ("leaked_accuracy", "clean_accuracy")}
+    return [parts.get(column, COLUMNS[column]) for column in columns]
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def _cells(summary: dict) -> list[list[str]]:
-    columns = [column for column in COLUMNS if any(column in arm for arm in summary["architectures"].values())]
-    header = ["", "parameters", *(COLUMNS[column] for column in columns)]
+    columns = _columns(summary["architectures"].values())
+    header = ["", "parameters", *_headings(columns)]
     return [header] + [
         [name, f"{arm['parameters']:,}", *(_accuracy(arm.get(column)) for column in columns)]
         for name, arm in summary["architectures"].items()

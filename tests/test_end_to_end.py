@@ -213,13 +213,22 @@ def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
         (["--batch_size=5000"], "--batch_size"),
         (["--workdir=wrong.csv/out"], "--workdir"),
         (["--flagfile=nowhere.flags"], "nowhere.flags"),
-        (["--split_file=nowhere.json"], "--split_file"),
+        (["--split_file=nowhere.json"], "nowhere.json"),
+        (["--split_file=torn.json", "--dataset=synthetic:60"], "torn.json"),
+        (["--split=stratified"], "grouped, random, overlapping, given"),
+        (["--split=grouped,grouped"], "--split"),
+        (["--split=given", "--dataset=synthetic:60"], "without a split of its own"),
+        (["--split=grouped,random", "--split_file=a.json"], "--split=grouped,random"),
+        (["--folds=1"], "--folds"),
+        (["--folds=5", "--val_fraction=0.2"], "--val_fraction=0.2"),
+        (["--folds=5", "--split=grouped,random"], "--folds=5 with --split=grouped,random"),
         (["extra"], "extra"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
 def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, named, tmp_path):
     (tmp_path / "wrong.csv").write_text("name,class\na.png,x\n")
+    (tmp_path / "torn.json").write_text('{"schema_version": 1, "images": [{"id": "a')
     for folder in ("wrong", "empty"):
         (tmp_path / folder).mkdir()
     for label, count in (("many", 5), ("lonely", 1)):
@@ -234,5 +243,5 @@ def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, nam
 
 def test_help_names_every_flag_with_its_default(tmp_path):
     shown = compare("--help", cwd=tmp_path)
-    assert shown.returncode == 0 and "--val_fraction" in shown.stdout and "(default: 0.2)" in shown.stdout
+    assert shown.returncode == 0 and "--epochs" in shown.stdout and "(default: 0.0005)" in shown.stdout
     assert "shortcut help" in shown.stdout.splitlines()[0]
