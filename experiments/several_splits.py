@@ -67,38 +67,43 @@ def _require_same_kind(settings: Settings, splits: Mapping[str, Split]) -> None:
         raise BadInput(f"--workdir={workdir} holds a comparison on one split: name a new one")
     if (workdir / "splits.json").exists():
         before = read_json(workdir / "splits.json")["splits"]
-        folds = {name for name, split in before.items() if split["fold"]}
-        if folds and folds != set(splits) or not folds and any(split.fold for split in splits.values()):
+        folds_before = [name for name, split in before.items() if split["fold"]]
+        folds = [name for name, split in splits.items() if split.fold]
+        if folds_before != folds:
             raise BadInput(f"--workdir={workdir} holds a comparison on {', '.join(before)}: name a new one")
 
 
 def _write_record(settings: Settings, runs: Mapping[str, Run]) -> None:
-    splits = {}
-    for name, run in runs.items():
-        summary = read_json(run.workdir / "summary.json")
-        data = summary["dataset"]
-        splits[name] = {
-            "method": data["split"],
-            "label": data["split_label"],
-            "is_faulty": data["split_is_faulty"],
-            "fold": run.split.fold and run.split.fold._asdict(),
-            "sides": data["splits"],
-            "leaked": data["leaked"],
-            "leaked_images": data["leaked_images"],
-            "architectures": {
-                arm: {key: record[key] for key in SHOWN if key in record}
-                for arm, record in summary["architectures"].items()
-            },
-            "comparisons": summary["comparisons"],
-        }
+    """Writes `splits.json` from the summaries that there are."""
+    splits = {name: _split_part(run) for name, run in runs.items()}
+    dataset = next(iter(runs.values())).dataset
+    pooled = None
+    if all(split["fold"] for split in splits.values()):
+        val_images = [split["sides"]["val"] for split in splits.values()]
+        pooled = cross_validate([run.results() for run in runs.values()], val_images)
     record = {
         "schema_version": SCHEMA_VERSION,
         "config": settings.flags,
-        "dataset": {key: data[key] for key in ("name", "classes", "images")},
+        "dataset": {"name": dataset.name, "classes": list(dataset.classes), "images": len(dataset.ids)},
         "splits": splits,
-        "cross_validated": None,
+        "cross_validated": pooled,
     }
-    if all(split["fold"] for split in splits.values()):
-        val_images = [split["sides"]["val"] for split in splits.values()]
-        record["cross_validated"] = cross_validate([run.results() for run in runs.values()], val_images)
     write_json(settings.workdir / "splits.json", record)
+
+
+def _split_part(run: Run) -> dict:
+    summary = read_json(run.workdir / "summary.json")
+    dataset = summary["dataset"]
+    return {
+        "method": dataset["split"],
+        "label": dataset["split_label"],
+        "is_faulty": dataset["split_is_faulty"],
+        "fold": run.split.fold and run.split.fold._asdict(),
+        "sides": dataset["splits"],
+        "leaked": dataset["leaked"],
+        "leaked_images": dataset["leaked_images"],
+        "architectures": {
+            name: {key: arm[key] for key in SHOWN if key in arm} for name, arm in summary["architectures"].items()
+        },
+        "comparisons": summary["comparisons"],
+    }

@@ -20,7 +20,7 @@ def splits_record(folds: bool = False, tested: bool = False, seeds: int = 3, arm
             "leaked": {"val": 0 if tested else leaked, "test": leaked // 2 * tested},
             "leaked_images": leaked,
             "architectures": {arm: _arm(index, place, leaked, tested, seeds) for index, arm in enumerate(arms)},
-            "comparisons": [_comparison(arms, seeds)] if len(arms) > 1 else [],
+            "comparisons": [_comparison(arms, seeds, "test_accuracy" if tested else "best_val_accuracy")],
         }
     pooled = {
         "images": 150,
@@ -29,7 +29,7 @@ def splits_record(folds: bool = False, tested: bool = False, seeds: int = 3, arm
             | {"final_val_accuracy": described(0.55, seeds)}
             for arm in arms
         },
-        "comparisons": [_comparison(arms, seeds)],
+        "comparisons": [_comparison(arms, seeds, "best_val_accuracy")],
     }
     return {
         "schema_version": 1,
@@ -60,7 +60,7 @@ def _arm(index: int, place: int, leaked: int, tested: bool, seeds: int) -> dict:
     return arm
 
 
-def _comparison(arms: tuple[str, ...], seeds: int) -> dict:
+def _comparison(arms: tuple[str, ...], seeds: int, metric: str) -> dict:
     difference = describe([0.03] * seeds)
-    names = {"baseline": arms[0], "candidate": arms[-1], "metric": "best_val_accuracy", "seeds": list(range(seeds))}
+    names = {"baseline": arms[0], "candidate": arms[-1], "metric": metric, "seeds": list(range(seeds))}
     return names | {"differences": difference["values"], **{key: difference[key] for key in ("mean", "sd", "ci95")}}

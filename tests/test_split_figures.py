@@ -39,7 +39,8 @@ def drawn(record: dict, folder: Path) -> str:
 
 def test_methods_show_all_images_and_beside_them_the_leaked_and_the_clean(tmp_path):
     text = drawn(splits_record(), tmp_path)
-    assert "Validation accuracy of a18 and b18: overlapping 90.0 and 93.0 %" in text
+    title = "Points of validation accuracy of b18 above a18: overlapping +3.0, random +3.0, grouped +3.0"
+    assert title in text.replace("\n", " ")
     for expected in ("All validation images", "Their clean and their leaked part", "validation accuracy (%)"):
         assert expected in text
     assert text.count("faulty\n") == 4 and "40 of 50 leak" in text and "50 images" in text
@@ -48,7 +49,7 @@ def test_methods_show_all_images_and_beside_them_the_leaked_and_the_clean(tmp_pa
 
 def test_folds_show_all_folds_together_and_no_parts(tmp_path):
     text = drawn(splits_record(folds=True), tmp_path)
-    assert "Cross-validated accuracy of a18 and b18 on 150 images: 60.0 and 60.0 %" in text.replace("\n", " ")
+    assert "Points of cross-validated accuracy of b18 above a18: all 150 images +3.0" in text.replace("\n", " ")
     assert "fold3" in text and "all folds" in text and "leaked part" not in text and "WARNING" not in text
 
 
@@ -59,7 +60,8 @@ def test_test_images_are_shown_where_there_are_any(tmp_path):
 
 @pytest.mark.parametrize(("seeds", "arms"), [(1, ("a18",)), (2, tuple(f"arm{n}_project_all" for n in range(5)))])
 def test_unusual_comparisons_are_drawn_whole(seeds, arms, tmp_path):
-    drawn(splits_record(seeds=seeds, arms=arms), tmp_path)
+    text = drawn(splits_record(seeds=seeds, arms=arms), tmp_path)
+    assert f"Validation accuracy of {' and '.join(arms)}: overlapping 90.0" in text.replace("\n", " ")
 
 
 def test_without_a_finished_replica_there_is_no_picture(tmp_path):

@@ -100,7 +100,7 @@ def _figures(record: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
     panels[0].legend(handles=handles, loc="best")
     warnings = [text for split in splits.values() if (text := leak_warning(split))]
     note = f"{MEANS} Right: {LEAKED}" if has_parts else MEANS
-    frame(figure, _title(places, arms, pooled, SIDES[side]), note, warning="\n".join(warnings))
+    frame(figure, _title(record, arms, SIDES[side], metric), note, warning="\n".join(warnings))
     yield "splits", figure
 
 
@@ -117,16 +117,23 @@ def _values(arms: Mapping[str, Mapping], metric: str) -> dict[str, list[float]]:
     return {name: [100 * value for value in arm[metric]["values"]] for name, arm in arms.items() if arm.get(metric)}
 
 
-def _title(places: Sequence[_Place], arms: Sequence[str], pooled: dict | None, side: str) -> str:
-    names = " and ".join(arms)
-    means = [
-        " and ".join(f"{np.mean(place.whole[arm]):.1f}" if place.whole.get(arm) else "-" for arm in arms)
-        for place in places
-    ]
-    if pooled:
-        return f"Cross-validated accuracy of {names} on {pooled['images']} images: {means[-1]} %"
-    found = ", ".join(f"{place.words.splitlines()[0]} {mean} %" for place, mean in zip(places, means, strict=True))
-    return f"{side.capitalize()} accuracy of {names}: {found}"
+def _title(record: dict[str, Any], arms: Sequence[str], side: str, metric: str) -> str:
+    """The paired difference of two arms on each split; the means where there are more arms, or one."""
+    pooled = record["cross_validated"]
+    parts = {f"all {pooled['images']} images": pooled} if pooled else record["splits"]
+    kind = "cross-validated accuracy" if pooled else f"{side} accuracy"
+    found = []
+    for name, part in parts.items():
+        pairs = [pair["mean"] for pair in part["comparisons"] if pair["metric"] == metric]
+        if len(arms) == 2 and pairs and pairs[0] is not None:
+            found.append(f"{name} {100 * pairs[0]:+.1f}")
+        else:
+            values = _values(part["architectures"], metric)
+            means = [f"{np.mean(values[arm]):.1f}" if values.get(arm) else "-" for arm in arms]
+            found.append(f"{name} {' and '.join(means)} %")
+    if len(arms) == 2:
+        return f"Points of {kind} of {arms[1]} above {arms[0]}: {', '.join(found)}"
+    return f"{kind.capitalize()} of {' and '.join(arms)}: {', '.join(found)}"
 
 
 def _draw_parts(
@@ -158,16 +165,17 @@ def _draw_mean(
     panel.plot(
         [place], [mean], marker, mfc=fill or color, mec=color if fill else "black", ms=8, mew=1.4 if fill else 0.8
     )
-    # The number stands clear of all seeds.
     panel.annotate(
         f"{mean:.1f}",
-        (place, max(*values, mean) if above else min(*values, mean)),
+        (place, mean),
         xytext=(0, 7 if above else -7),
         textcoords="offset points",
         ha="center",
         va="bottom" if above else "top",
         fontweight="bold",
         fontsize=8,
+        # Seeds and lines behind the number show through.
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.6, "pad": 0.5},
     )
 
 
