@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from experiments import comparison
-from experiments.compare import compare
+from experiments.compare import compare, load_splits
 from experiments.options import DataSettings, Settings
 from resjax.models.architecture import Architecture
 from resjax.report.records import read_json, validate_result, validate_splits, validate_summary
 from resjax.report.run import read_run
 from resjax.training.recipe import Recipe
 from resjax.types import BadInput
+from tests.made_dataset import dataset_of
 
 PLAIN = Architecture("plain", (1,), "none", stem="cifar", width=4)
 RESIDUAL = Architecture("residual", (1,), "project", stem="cifar", width=4)
@@ -144,3 +145,12 @@ def test_folds_are_pooled_over_every_image_and_one_can_be_run_again_from_its_spl
     assert compare(again)["dataset"]["split_label"] == "grouped, fold 2 of 2"
     with pytest.raises(BadInput, match="holds a comparison on fold1, fold2"):
         compare(replace(chosen, data=replace(chosen.data, folds=3)))
+
+
+def test_a_sources_own_split_is_the_default_and_a_named_method_says_that_it_leaves_it_aside(tmp_path, capsys):
+    dataset = replace(dataset_of([[2] * 10, [2] * 10]), sides=("train", "val") * 20)
+    assert list(load_splits(settings(tmp_path, tmp_path), dataset)) == ["given"]
+    assert list(load_splits(settings(tmp_path, tmp_path, splits=("given", "grouped")), dataset)) == ["given", "grouped"]
+    assert capsys.readouterr().out == ""
+    assert list(load_splits(settings(tmp_path, tmp_path, splits=("random",)), dataset)) == ["random"]
+    assert "made comes with a split of its own, which --split=random leaves aside" in capsys.readouterr().out
