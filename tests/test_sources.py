@@ -22,7 +22,8 @@ def test_synthetic_needs_nothing_and_takes_a_count():
     [
         ("sinthetic", "did you mean synthetic?"),
         ("cvs:train.csv", "did you mean csv?"),
-        ("", "folder:PATH"),
+        ("tdfs:cifar10", "did you mean tfds?"),
+        ("", "tfds:NAME"),
         ("synthetic:many", "synthetic:many"),
         ("synthetic:3", "from 10"),
         ("csv:nowhere.csv", "nowhere.csv"),
@@ -33,9 +34,14 @@ def test_an_unknown_or_absent_source_is_refused_in_one_line(spec, named):
     assert named in refusal(spec)
 
 
-@pytest.mark.parametrize("spec", ["synthetic", "folder:{}"])
+@pytest.mark.parametrize("spec", ["synthetic", "folder:{}", "tfds:mnist"])
 def test_an_image_folder_is_refused_where_it_means_nothing(spec, tmp_path):
     assert "csv:PATH alone" in refusal(spec.format(tmp_path), image_dir=tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["synthetic", "folder:{}", "csv:train.csv"])
+def test_a_data_folder_is_refused_where_it_means_nothing(spec, tmp_path):
+    assert "tfds:NAME alone" in refusal(spec.format(tmp_path), data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["csv", "folder"])

@@ -9,35 +9,48 @@ from resjax.data import synthetic
 from resjax.data.catalogue import Catalogue
 from resjax.data.csv_source import open_csv
 from resjax.data.folder_source import open_folder
+from resjax.data.tfds_source import open_tfds
 from resjax.types import BadInput
 
 __all__ = ["ACCEPTED", "SYNTHETIC_COUNT", "Catalogue", "open_catalogue"]
 
-ACCEPTED = "synthetic, synthetic:COUNT, csv:PATH or folder:PATH"
+ACCEPTED = "synthetic, synthetic:COUNT, csv:PATH, folder:PATH or tfds:NAME"
 SYNTHETIC_COUNT = 600
 
 
-def open_catalogue(spec: str, *, image_dir: Path | None = None, image_size: int) -> Catalogue:
-    """The catalogue of `synthetic`, `synthetic:COUNT`, `csv:PATH` or `folder:PATH`.
+def open_catalogue(
+    spec: str,
+    *,
+    image_dir: Path | None = None,
+    data_dir: Path | None = None,
+    image_size: int,
+    progress: bool = False,
+) -> Catalogue:
+    """The catalogue of `synthetic`, `synthetic:COUNT`, `csv:PATH`, `folder:PATH` or `tfds:NAME`.
 
     Args:
       image_dir: the folder of a csv's images; by default the one beside the csv, named like its stem.
+      data_dir: the folder of what TFDS has prepared; by default TFDS's own.
       image_size: height and width in pixels at which `synthetic` is drawn.
+      progress: show a bar for what takes long, if stderr is a terminal.
 
     Raises:
       BadInput: for an unknown source, one that is not there or cannot be understood, and one with fewer than two
         classes.
     """
     kind, _, value = spec.partition(":")
-    if image_dir is not None and kind != "csv":
-        raise BadInput(f"image_dir {str(image_dir)!r}: goes with csv:PATH alone, not with {spec!r}; leave it out")
+    for name, given, goes_with in (("image_dir", image_dir, "csv:PATH"), ("data_dir", data_dir, "tfds:NAME")):
+        if given is not None and kind != goes_with.partition(":")[0]:
+            raise BadInput(f"{name} {str(given)!r}: goes with {goes_with} alone, not with {spec!r}; leave it out")
     if kind == "synthetic":
         return _open_synthetic(spec, value, image_size)
     if kind == "csv":
         return open_csv(spec, Path(value).expanduser(), image_dir)
     if kind == "folder":
         return open_folder(spec, Path(value).expanduser())
-    near = difflib.get_close_matches(kind, ["synthetic", "csv", "folder"], n=1)
+    if kind == "tfds":
+        return open_tfds(spec, value, data_dir, progress=progress)
+    near = difflib.get_close_matches(kind, ["synthetic", "csv", "folder", "tfds"], n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise BadInput(f"dataset {spec!r}: {ACCEPTED} are accepted{hint}")
 
