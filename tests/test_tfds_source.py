@@ -1,6 +1,7 @@
 """Small sets that TFDS itself reads are read without TensorFlow; what cannot be read is said in one line."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -227,7 +228,7 @@ def test_another_format_than_array_record_is_refused_by_its_name(tmp_path):
     assert "prepared as tfrecord" in line and "array_record is accepted" in line and "pip install" in line
 
 
-@pytest.mark.parametrize("damage", ["absent", "empty", "no records", "metadata"])
+@pytest.mark.parametrize("damage", ["absent", "empty", "no records", "cut short", "metadata"])
 def test_files_that_are_damaged_are_refused_in_one_line(damage, tmp_path):
     folder = prepare(tmp_path, "dishes", {"train": examples("train", 9)}, features())
     (records,) = folder.glob("*train*")
@@ -238,6 +239,8 @@ def test_files_that_are_damaged_are_refused_in_one_line(damage, tmp_path):
             records.write_bytes(b"")
         case "no records":
             records.write_bytes(b"no records at all" * 10_000)
+        case "cut short":
+            os.truncate(records, records.stat().st_size // 2)
         case "metadata":
             (folder / "dataset_info.json").write_text("{")
     assert "TFDS cannot read it" in refusal("tfds:dishes", data_dir=tmp_path)

@@ -1,7 +1,7 @@
 """Data sets that TensorFlow Datasets has prepared, read without TensorFlow."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +16,7 @@ from resjax.types import BadInput, Exclusion
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder, DatasetInfo
+    from tensorflow_datasets.proto.tf_feature_pb2 import Feature
 
 FORMAT = "array_record"
 """The one format of TFDS whose records can be read in any order, and without TensorFlow."""
@@ -39,7 +40,7 @@ class _Records:
         from tensorflow_datasets.core.decode import DeserializeMethod
         from tensorflow_datasets.proto import tf_example_pb2
 
-        self._parse = tf_example_pb2.Example.FromString
+        self._example = tf_example_pb2.Example
         self._image, self._label = image, label
         # The raw record, and not what TFDS makes of it, which decodes every feature: some need TensorFlow.
         self._sources = {
@@ -51,7 +52,7 @@ class _Records:
     def image(self, split: str, position: int) -> bytes:
         """The file of an image as it was prepared; raises OSError where it cannot be read."""
         try:
-            return self._parse(self._sources[split][position]).features.feature[self._image].bytes_list.value[0]
+            return self._features(self._sources[split][position])[self._image].bytes_list.value[0]
         except Exception as error:  # Any kind, from array_record as from the parser.
             raise OSError(_one_line(error)) from error
 
@@ -65,12 +66,18 @@ class _Records:
                 for start in range(part.start, part.stop, BLOCK):
                     block = range(start, min(start + BLOCK, part.stop))
                     records = self._sources[part.split].__getitems__(block)
-                    features = (self._parse(record).features.feature for record in records)
+                    features = map(self._features, records)
                     of_parts[-1] += [
                         of[self._label].int64_list.value[0] if self._label in of else -1 for of in features
                     ]
                     bar.update(len(block))
         return of_parts
+
+    def _features(self, record: bytes) -> "Mapping[str, Feature]":
+        if not record:
+            # What array_record gives beyond the end of a file that was cut short.
+            raise ValueError("the files hold fewer records than their metadata say")
+        return self._example.FromString(record).features.feature
 
 
 def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = False) -> Catalogue:
