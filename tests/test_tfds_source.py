@@ -150,6 +150,12 @@ def test_a_class_that_train_lacks_is_refused_and_one_that_test_lacks_is_listed(t
     assert reasons(opened("others", tmp_path)) == {"class without an image in test": 1}
 
 
+def test_labels_in_test_alone_make_no_training_set(tmp_path):
+    splits = {"train": examples("train", 5, label=-1), "test": examples("test", 4)}
+    prepare(tmp_path, "dishes", splits, features())
+    assert "has images in test and none in train" in refusal("tfds:dishes", data_dir=tmp_path)
+
+
 def test_one_split_of_whatever_name_is_a_pool(tmp_path):
     prepare(tmp_path, "dishes", {"everything": examples("everything", 5)}, features())
     assert opened("dishes", tmp_path).sides is None and len(opened("dishes", tmp_path).ids) == 5

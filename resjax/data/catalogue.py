@@ -54,7 +54,7 @@ def usable(catalogue: Catalogue) -> Catalogue:
     counts = np.bincount(catalogue.labels, minlength=len(catalogue.classes))
     classes = tuple(name for name, count in zip(catalogue.classes, counts, strict=True) if count)
     if len(classes) < 2:
-        raise BadInput(f"{spec}: {classes[0]!r} is the only class with images; at least two are needed")
+        raise BadInput(f"{spec}: {', '.join(classes)!r} is the only class with images; at least two are needed")
     notes = [Exclusion(name, "class without an image") for name in catalogue.classes if name not in classes]
     labels = (np.cumsum(counts > 0) - 1).astype(np.int32)[catalogue.labels]
     if catalogue.sides is not None:

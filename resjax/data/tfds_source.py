@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -14,9 +14,9 @@ from resjax.data.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.files import composed
 from resjax.types import BadInput, Exclusion
 
-if TYPE_CHECKING:
-    from tensorflow_datasets.core import DatasetBuilder, DatasetInfo
-    from tensorflow_datasets.proto.tf_feature_pb2 import Feature
+Builder = Any
+Info = Any
+"""TFDS's DatasetBuilder and DatasetInfo: by their own annotations nearly every part of them may be None."""
 
 FORMAT = "array_record"
 """The one format of TFDS whose records can be read in any order, and without TensorFlow."""
@@ -36,11 +36,11 @@ class _Part(NamedTuple):
 class _Records:
     """The examples of a prepared data set by split and position; for several threads at once, as array_record is."""
 
-    def __init__(self, builder: "DatasetBuilder", image: str, label: str):
+    def __init__(self, builder: Builder, image: str, label: str):
         from tensorflow_datasets.core.decode import DeserializeMethod
         from tensorflow_datasets.proto import tf_example_pb2
 
-        self._example = tf_example_pb2.Example
+        self._parse = tf_example_pb2.Example.FromString
         self._image, self._label = image, label
         # The raw record, and not what TFDS makes of it, which decodes every feature: some need TensorFlow.
         self._sources = {
@@ -73,11 +73,11 @@ class _Records:
                     bar.update(len(block))
         return of_parts
 
-    def _features(self, record: bytes) -> "Mapping[str, Feature]":
+    def _features(self, record: bytes) -> Mapping[str, Any]:
         if not record:
             # What array_record gives beyond the end of a file that was cut short.
             raise ValueError("the files hold fewer records than their metadata say")
-        return self._example.FromString(record).features.feature
+        return self._parse(record).features.feature
 
 
 def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = False) -> Catalogue:
@@ -135,13 +135,13 @@ def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = 
         labels=np.array(labels, np.int32),
         read=lambda image: records.image(*places[image]),
         exclusions=tuple(exclusions),
-        # What is left when no other split has labels is no split, but a pool to be split.
-        sides=tuple(sides) if len(set(sides)) > 1 else None,
+        # Where nothing but train has labels, it is a pool to be split.
+        sides=tuple(sides) if {"val", "test"} & set(sides) else None,
     )
     return usable(catalogue)
 
 
-def _find_builder(spec: str, name: str, data_dir: Path | None) -> "DatasetBuilder":
+def _find_builder(spec: str, name: str, data_dir: Path | None) -> Builder:
     from tensorflow_datasets.core import constants, naming, read_only_builder, registered
 
     if not naming.is_valid_dataset_name(name):
@@ -166,13 +166,14 @@ def _find_builder(spec: str, name: str, data_dir: Path | None) -> "DatasetBuilde
 
 def _ways_to(name: str, folder: Path) -> str:
     """What can be done about a data set that is not there."""
-    import tensorflow_datasets as tfds
+    from tensorflow_datasets import list_builders
+    from tensorflow_datasets.core import naming
 
-    dataset = tfds.core.naming.parse_builder_name_kwargs(name)[0].name
+    dataset = naming.parse_builder_name_kwargs(name)[0].name
     prepared = _prepared_in(folder)
     if here := prepared.get(dataset):
         return f"not among what is prepared in {folder}, where {', '.join(here)} would be accepted"
-    known = tfds.list_builders(with_community_datasets=False)
+    known = list_builders(with_community_datasets=False)
     if dataset in known:
         return f"not prepared in {folder}; give the data_dir where it is, or prepare it: {_preparation(name, folder)}"
     near = difflib.get_close_matches(dataset, {*prepared, *known}, n=3)
@@ -198,7 +199,7 @@ def _preparation(name: str, folder: Path) -> str:
     )
 
 
-def _image_and_label(spec: str, info: "DatasetInfo") -> tuple[str, str]:
+def _image_and_label(spec: str, info: Info) -> tuple[str, str]:
     """The names of the features that are the image and its label: by their type, then by TFDS's supervised keys."""
     from tensorflow_datasets.core import features
 
@@ -227,7 +228,7 @@ def _image_and_label(spec: str, info: "DatasetInfo") -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _parts_asked_for(spec: str, info: "DatasetInfo", instruction: str) -> list[_Part]:
+def _parts_asked_for(spec: str, info: Info, instruction: str) -> list[_Part]:
     from tensorflow_datasets.core import ReadInstruction
 
     sizes = {split: of.num_examples for split, of in info.splits.items()}
@@ -247,7 +248,7 @@ def _parts_asked_for(spec: str, info: "DatasetInfo", instruction: str) -> list[_
     return [part for part in parts if part.start < part.stop]
 
 
-def _own_parts(spec: str, info: "DatasetInfo") -> tuple[list[_Part], list[Exclusion]]:
+def _own_parts(spec: str, info: Info) -> tuple[list[_Part], list[Exclusion]]:
     sizes = {split: of.num_examples for split, of in info.splits.items() if of.num_examples}
     side_of = {split: SIDE_NAMES[split.lower()] for split in sizes if split.lower() in SIDE_NAMES}
     sides = list(side_of.values())
