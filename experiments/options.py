@@ -20,7 +20,7 @@ FLAGS = flags.FLAGS
 DTYPES = ("float32", "bfloat16")
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "pipeline"),
-    *("dataset", "image_dir", "split", "split_seed", "split_file", "val_fraction", "test_fraction"),
+    *("dataset", "image_dir", "data_dir", "split", "split_seed", "split_file", "val_fraction", "test_fraction"),
 )
 """Flags that do not say what becomes of a replica: the first six never do, the others only through the data and its
 split, which have a fingerprint of their own."""
@@ -32,6 +32,7 @@ class DataSettings:
 
     dataset: str
     image_dir: Path | None
+    data_dir: Path | None
     image_size: int
     cache_dir: Path | None
     cache_gb: float
@@ -61,9 +62,13 @@ def define_data_flags() -> None:
     flags.DEFINE_string(
         "dataset",
         "synthetic",
-        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label) or folder:PATH (a folder a class)",
+        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label), folder:PATH (a folder a class, or train, val "
+        "and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
     )
     flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    flags.DEFINE_string(
+        "data_dir", None, "folder of what TFDS has prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets"
+    )
     flags.DEFINE_integer("image_size", 224, "height and width of the images in pixels, by plain resize")
     flags.DEFINE_string("cache_dir", None, "folder of the decoded images; by default resjax in the user's cache folder")
     flags.DEFINE_float(
@@ -142,6 +147,7 @@ def data_settings() -> DataSettings:
     return DataSettings(
         dataset=FLAGS.dataset,
         image_dir=_path(FLAGS.image_dir),
+        data_dir=_path(FLAGS.data_dir),
         image_size=FLAGS.image_size,
         cache_dir=_path(FLAGS.cache_dir),
         cache_gb=FLAGS.cache_gb,
