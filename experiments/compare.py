@@ -54,8 +54,12 @@ def compare(settings: Settings) -> dict:
 def load_dataset(settings: Settings) -> Dataset:
     """The decoded images, and a line for the reader about what was left out and why."""
     data = settings.data
-    catalogue = open_catalogue(data.dataset, image_dir=data.image_dir, image_size=data.image_size)
-    dataset = decode(catalogue, data.image_size, cache_dir=data.cache_dir, progress=True)
+    catalogue = open_catalogue(
+        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=data.image_size, progress=True
+    )
+    dataset = decode(
+        catalogue, data.image_size, cache_dir=data.cache_dir, cache_bytes=int(data.cache_gb * 1e9), progress=True
+    )
     reasons = Counter(exclusion.reason for exclusion in dataset.exclusions)
     counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     left_out = f"; left out {reasons.total()}: {counted}" if reasons else ""

@@ -13,7 +13,7 @@ from experiments.options import OUTSIDE_RECIPE, Settings
 from experiments.progress import Progress, duration
 from experiments.replica import finished_result, run_replica
 from experiments.tables import comparison_text
-from resjax.data.pipeline import to_device
+from resjax.data.pipeline import make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
 from resjax.evaluation.summary import compare_arms, summarize_arm
@@ -143,8 +143,7 @@ class Run:
         ]
         if not todo:
             return
-        sides = {side: to_device(self.dataset, indices) for side, indices in self.split.sides.items()}
-        test = sides["test"] if len(self.split.sides["test"]) else None
+        sides = make_sides(self.dataset, self.split.sides, self.settings.data.pipeline)
         trainers = {
             name: Trainer(functional, self.settings.recipe, sides["train"], sides["val"])
             for name, functional in self.functionals.items()
@@ -159,7 +158,7 @@ class Run:
                     self.folder(name, seed),
                     self.dataset,
                     self.split.sides,
-                    test,
+                    sides.get("test"),
                     self.leaks,
                     on_epoch=partial(progress.epoch, name, seed),
                 )

@@ -22,10 +22,11 @@ RESIDUAL = Architecture("residual", (1,), "project", stem="cifar", width=4)
 def settings(workdir: Path, cache: Path, **data) -> Settings:
     chosen = {"splits": (), "split_seed": 0, "split_file": None, "folds": None}
     chosen |= {"val_fraction": None, "test_fraction": 0.0} | data
+    places = {"image_dir": None, "data_dir": None, "cache_dir": cache, "cache_gb": 1.0, "pipeline": "resident"}
     return Settings(
         architectures=(PLAIN, RESIDUAL),
         seeds=(0, 1),
-        data=DataSettings(dataset="synthetic:80", image_dir=None, image_size=8, cache_dir=cache, **chosen),
+        data=DataSettings(dataset="synthetic:80", **places, image_size=8, **chosen),
         recipe=Recipe(epochs=1, batch_size=16, augmentations=()),
         dtype="float32",
         workdir=workdir,
