@@ -276,22 +276,17 @@ def _split(
 ) -> Split:
     sides = {side: np.array(sorted(images.get(side, ())), np.int32) for side in SIDES}
     if method == "given":
-        _require_every_class(dataset, sides)
+        _require_every_class_in_train(dataset, sides["train"])
     return Split(method, seed, sides, fold)
 
 
-def _require_every_class(dataset: Dataset, sides: Mapping[str, Int32[np.ndarray, " side"]]) -> None:
-    """Refuses a given split in which a class is never learnt, or never looked at."""
-    counts = {
-        side: np.bincount(dataset.labels[images], minlength=len(dataset.classes)) for side, images in sides.items()
-    }
+def _require_every_class_in_train(dataset: Dataset, train: Int32[np.ndarray, " side"]) -> None:
+    counts = np.bincount(dataset.labels[train], minlength=len(dataset.classes))
     for label, name in enumerate(dataset.classes):
-        found = {side: int(count[label]) for side, count in counts.items() if count[label]}
-        if found and ("train" not in found or len(found) == 1):
-            where = ", ".join(f"{count} in {side}" for side, count in found.items())
+        if not counts[label] and (others := [dataset.ids[i] for i in np.flatnonzero(dataset.labels == label)]):
             raise BadInput(
-                f"class {name!r} is not on both sides of the given split (its images: {where}); it needs some in train "
-                "and some in val or test: add them, leave the class out, or divide all images anew by split grouped"
+                f"class {name!r} has no images in train of the given split, {len(others)} elsewhere "
+                f"({listed(others)}); add some, leave the class out, or divide all images anew by split grouped"
             )
 
 
