@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.tables import markdown_table
-from resjax.report.records import read_json, validate_summary
+from experiments.tables import markdown_table, splits_markdown
+from resjax.report.records import read_json, validate_splits, validate_summary
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -69,6 +69,15 @@ def test_its_results_are_those_of_the_committed_records(name):
     summary = read_json(ROOT / "experiments" / "results" / name / "summary.json")
     validate_summary(summary)
     assert markdown_table(summary) in (README if name == "quickstart" else README + NOTES)
+
+
+@pytest.mark.parametrize("name", ["leak_demo", "leak_demo_indonesian_food"])
+def test_what_leaks_cost_is_what_the_committed_records_say(name):
+    record = read_json(ROOT / "experiments" / "results" / name / "splits.json")
+    validate_splits(record)
+    for split in record["splits"]:
+        validate_summary(read_json(ROOT / "experiments" / "results" / name / split / "summary.json"))
+    assert splits_markdown(record) in NOTES
 
 
 def test_every_extra_and_every_file_that_is_named_exists():
