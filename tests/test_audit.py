@@ -23,6 +23,7 @@ from resjax.report.audit_page import audit_page
 from resjax.types import BadInput, Dataset, Exclusion
 
 ROOT = Path(__file__).parents[1]
+FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"
 NASTY = '<img src=x onerror="alert(1)">&.png'
 
 
@@ -202,6 +203,16 @@ def test_a_second_audit_finds_the_same_from_the_cache(audited):
     assert again.returncode == 0
     first, second = (json.loads((here / name / "dataset.json").read_text()) for name in ("out", "again"))
     assert second.pop("decoded") == 0 and first.pop("decoded") == 13 and first == second
+
+
+@pytest.mark.skipif(not FIVE_DISHES.exists(), reason="the photographs of five dishes are not here")
+def test_the_five_dishes_hold_about_six_hundred_pictures_and_no_conflict(tmp_path):
+    done = audit(f"--dataset=csv:{FIVE_DISHES}", "--workdir=out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert (record["images"], record["distinct_contents"], record["conflicts"]) == (1162, 709, [])
+    assert 600 <= record["distinct_pictures"] <= 640
+    assert record["expected_leak"]["exact"] == pytest.approx(0.57, abs=0.01)
 
 
 def test_drawn_dishes_are_known_to_be_different_and_need_no_hashing(tmp_path):
