@@ -2,6 +2,9 @@
 
   python -m experiments.benchmark --architectures=plain34,resnet34 --image_size=64 --batch_size=24 --json=rows.jsonl
   python -m experiments.benchmark --against=none --image_size=64,224 --batch_size=24,64
+  python -m experiments.benchmark --measure=pipeline --images=20000,200000
+
+--measure=pipeline asks instead what an image costs in time and memory when the set is streamed from the disk.
 
 Each case prints the median of images per second with its spread over the samples, and the ratio of the medians. Both
 sides take turns, so that what else happens on the machine meets them alike.
@@ -24,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from experiments import pipeline_benchmark
 from experiments.options import DTYPES, FLAGS, main_program
 from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from resjax.functional import Functional
@@ -35,7 +39,7 @@ from resjax.training.recipe import Recipe, require_choice, require_range
 from resjax.training.state import initial_state
 from resjax.types import BadInput, Batch
 
-MEASURES = ("train_step",)
+MEASURES = ("train_step", "pipeline")
 AGAINST = ("torch", "none")
 TORCH_MODES = ("eager", "channels_last", "compile")
 CLASSES = 5
@@ -253,15 +257,23 @@ def define_flags() -> None:
     flags.DEFINE_integer("width", 64, "channels of the first stage")
     flags.DEFINE_string("stem", "imagenet", f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3")
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
+    flags.DEFINE_string("images", "20000,200000", "for --measure=pipeline: how many images; several joined by commas")
     flags.DEFINE_integer("samples", 7, "samples of about a second for each side, at least 5")
     flags.DEFINE_string("json", None, "file to write, one JSON record a line for each case")
 
 
 def main() -> None:
     require_choice("--measure", FLAGS.measure, MEASURES)
+    require_range("--samples", FLAGS.samples, 5)
+    if FLAGS.json and not os.access(Path(FLAGS.json).absolute().parent, os.W_OK):
+        raise BadInput(f"--json={FLAGS.json}: a file in a folder that exists and can be written is accepted")
+    (measure_train_steps if FLAGS.measure == "train_step" else measure_pipelines)()
+
+
+def measure_train_steps() -> None:
+    """`--measure=train_step`: a row for every architecture, size and batch."""
     require_choice("--against", FLAGS.against, AGAINST)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
-    require_range("--samples", FLAGS.samples, 5)
     torch_modes = parse_torch_modes(FLAGS.against, FLAGS.torch_modes)
     cases = [
         Case(architecture(name.strip(), width=FLAGS.width, stem=FLAGS.stem), size, batch, FLAGS.dtype)
@@ -274,17 +286,32 @@ def main() -> None:
     for case in cases:
         if torch_modes:
             require_safe(case, torch_modes)
-    if FLAGS.json and not os.access(Path(FLAGS.json).absolute().parent, os.W_OK):
-        raise BadInput(f"--json={FLAGS.json}: a file in a folder that exists and can be written is accepted")
-    print(f"{len(cases)} case(s), {FLAGS.samples} samples each, on {describe_device()}\n{CAVEAT}", flush=True)
-    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
-        print(f"WARNING: load average {load:.1f}: something else runs here, the figures and their ratio will be off")
+    announce(len(cases), CAVEAT)
     rows = []
     for case in cases:
         rows.append(benchmark_row(case, FLAGS.samples, torch_modes))
         print(describe_row(rows[-1]), flush=True)
         if FLAGS.json:
             write_lines(FLAGS.json, rows)
+
+
+def measure_pipelines() -> None:
+    """`--measure=pipeline`: a row for every number of images streamed, and one for the smallest on the device."""
+    cases = pipeline_benchmark.default_cases(parse_sizes("images", FLAGS.images, least=2 * pipeline_benchmark.BATCH))
+    announce(len(cases), pipeline_benchmark.CAVEAT)
+    rows = pipeline_benchmark.measure_pipeline(cases, FLAGS.samples, on_progress=lambda text: print(text, flush=True))
+    for row in rows:
+        row |= {"device": describe_device(), "versions": {name: version(name) for name in ("jax", "grain")}}
+        print(pipeline_benchmark.describe_pipeline_row(row, rows[0]))
+    if FLAGS.json:
+        write_lines(FLAGS.json, rows)
+
+
+def announce(cases: int, caveat: str) -> None:
+    """Says what is measured on what, what the figures cannot tell, and whether something else runs beside."""
+    print(f"{cases} case(s), {FLAGS.samples} samples each, on {describe_device()}\n{caveat}", flush=True)
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
+        print(f"WARNING: load average {load:.1f}: something else runs here, the figures and their ratio will be off")
 
 
 def _torch_device() -> str:

@@ -32,7 +32,7 @@ from experiments.progress import Progress, duration
 from experiments.replica import finished_result, run_replica
 from experiments.tables import comparison_text
 from resjax.data.decoding import decode
-from resjax.data.pipeline import to_device
+from resjax.data.pipeline import make_sides
 from resjax.data.sources import open_catalogue
 from resjax.data.splits import Split, leaked_images, make_split, split_from_record, split_record
 from resjax.evaluation.summary import compare_arms, summarize_arm
@@ -71,8 +71,12 @@ def compare(settings: Settings) -> dict:
 def load_dataset(settings: Settings) -> Dataset:
     """The decoded images, and a line for the reader about what was left out and why."""
     data = settings.data
-    catalogue = open_catalogue(data.dataset, image_dir=data.image_dir, image_size=data.image_size)
-    dataset = decode(catalogue, data.image_size, cache_dir=data.cache_dir, progress=True)
+    catalogue = open_catalogue(
+        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=data.image_size, progress=True
+    )
+    dataset = decode(
+        catalogue, data.image_size, cache_dir=data.cache_dir, cache_bytes=int(data.cache_gb * 1e9), progress=True
+    )
     reasons = Counter(exclusion.reason for exclusion in dataset.exclusions)
     counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     left_out = f"; left out {reasons.total()}: {counted}" if reasons else ""
@@ -199,8 +203,7 @@ class Run:
         ]
         if not todo:
             return
-        sides = {side: to_device(self.dataset, indices) for side, indices in self.split.sides.items()}
-        test = sides["test"] if len(self.split.sides["test"]) else None
+        sides = make_sides(self.dataset, self.split.sides, self.settings.data.pipeline)
         trainers = {
             name: Trainer(functional, self.settings.recipe, sides["train"], sides["val"])
             for name, functional in self.functionals.items()
@@ -215,7 +218,7 @@ class Run:
                     self.folder(name, seed),
                     self.dataset,
                     self.split.sides,
-                    test,
+                    sides.get("test"),
                     on_epoch=partial(progress.epoch, name, seed),
                 )
                 progress.replica(result)

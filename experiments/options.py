@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.data.augmentation import Crop, parse_augmentation
+from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
 from resjax.data.splits import METHODS
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.records import RecordError
@@ -18,10 +19,10 @@ from resjax.types import BadInput
 FLAGS = flags.FLAGS
 DTYPES = ("float32", "bfloat16")
 OUTSIDE_RECIPE = (
-    *("architectures", "seeds", "workdir", "cache_dir"),
-    *("dataset", "image_dir", "split", "split_seed", "split_file", "val_fraction", "test_fraction"),
+    *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "pipeline"),
+    *("dataset", "image_dir", "data_dir", "split", "split_seed", "split_file", "val_fraction", "test_fraction"),
 )
-"""Flags that do not say what becomes of a replica: the first four never do, the others only through the data and its
+"""Flags that do not say what becomes of a replica: the first six never do, the others only through the data and its
 split, which have a fingerprint of their own."""
 
 
@@ -31,8 +32,11 @@ class DataSettings:
 
     dataset: str
     image_dir: Path | None
+    data_dir: Path | None
     image_size: int
     cache_dir: Path | None
+    cache_gb: float
+    pipeline: str
     split: str
     split_seed: int
     split_file: Path | None
@@ -58,11 +62,24 @@ def define_data_flags() -> None:
     flags.DEFINE_string(
         "dataset",
         "synthetic",
-        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label) or folder:PATH (a folder a class)",
+        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label), folder:PATH (a folder a class, or train, val "
+        "and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
     )
     flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    flags.DEFINE_string(
+        "data_dir", None, "folder of what TFDS has prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets"
+    )
     flags.DEFINE_integer("image_size", 224, "height and width of the images in pixels, by plain resize")
     flags.DEFINE_string("cache_dir", None, "folder of the decoded images; by default resjax in the user's cache folder")
+    flags.DEFINE_float(
+        "cache_gb", 20.0, "gigabytes that the cache may hold; what was used least recently goes first, this run's stays"
+    )
+    flags.DEFINE_string(
+        "pipeline",
+        "auto",
+        f"one of {', '.join(PIPELINES)}: images on the device or read batch by batch, with the same results; "
+        f"auto: on the device if they fit {RESIDENT_SHARE:.0%} of its free memory",
+    )
     flags.DEFINE_string(
         "split",
         "grouped",
@@ -124,12 +141,17 @@ def data_settings() -> DataSettings:
       BadInput: for a value outside its range.
     """
     require_range("--image_size", FLAGS.image_size, 8, 4096)
+    require_range("--cache_gb", FLAGS.cache_gb, 0)
+    require_choice("--pipeline", FLAGS.pipeline, PIPELINES)
     require_choice("--split", FLAGS.split, METHODS)
     return DataSettings(
         dataset=FLAGS.dataset,
         image_dir=_path(FLAGS.image_dir),
+        data_dir=_path(FLAGS.data_dir),
         image_size=FLAGS.image_size,
         cache_dir=_path(FLAGS.cache_dir),
+        cache_gb=FLAGS.cache_gb,
+        pipeline=FLAGS.pipeline,
         split=FLAGS.split,
         split_seed=FLAGS.split_seed,
         split_file=_path(FLAGS.split_file),

@@ -7,12 +7,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from resjax.data.pipeline import Side
 from resjax.evaluation.metrics import confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.functional import parameter_count
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.loop import Trainer, predict_logits
-from resjax.types import Batch, Dataset
+from resjax.types import Dataset
 
 FINISHED = ("done", "diverged")
 
@@ -31,7 +32,7 @@ def run_replica(
     folder: Path,
     dataset: Dataset,
     sides: dict[str, np.ndarray],
-    test: Batch | None,
+    test: Side | None,
     on_epoch: Callable[[dict], None] = lambda metrics: None,
 ) -> dict:
     """Trains replica `seed` of arm `name` to its end and returns its result record.

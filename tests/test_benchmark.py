@@ -147,3 +147,21 @@ def test_bad_flags_end_with_status_2_and_one_line():
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "'tensorflow'" in done.stderr and "torch" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_pipeline_is_measured_in_a_process_a_case_over_a_whole_epoch(tmp_path):
+    command = [sys.executable, "-m", "experiments.benchmark", "--measure=pipeline", "--images=256,1536", "--samples=5"]
+    command.append(f"--json={tmp_path}/rows.jsonl")
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [(row["images"], row["pipeline"]) for row in rows] == [
+        (256, "streamed"),
+        (1536, "streamed"),
+        (256, "resident"),
+    ]
+    for row in rows:
+        assert len(row["samples"]) == 6 and min(row["samples"]) > 0
+        assert 2**27 < row["peak_resident_bytes"] < 2**32
+        assert f"{row['images']:,} images at 64 px, {row['pipeline']}: " in done.stdout

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from resjax.data import decoding
-from resjax.data.decoding import decode, decode_image
+from resjax.data import cache, decoding
+from resjax.data.decoding import THUMBNAIL_SIZE, decode, decode_image
 from resjax.data.sources import Catalogue, open_catalogue
-from resjax.types import BadInput
+from resjax.types import BadInput, Dataset
 
 SIZE = 12
 
@@ -42,7 +42,12 @@ def catalogue_of(*files: bytes, labels: list[int] | None = None) -> Catalogue:
         ids=tuple(f"{index:02}.jpg" for index in range(len(files))),
         labels=np.array(labels or [index % 2 for index in range(len(files))], np.int32),
         read=lambda image: files[image],
+        has_near_copies=False,
     )
+
+
+def pixels_of(dataset: Dataset) -> np.ndarray:
+    return dataset.images[np.arange(len(dataset.images))]
 
 
 def pngs(count: int) -> list[bytes]:
@@ -133,7 +138,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_goes_on(tmp_path):
     damaged = [jpeg[: len(jpeg) // 2], b"", b"just text", good[0][:60], good[0][:60]]
     dataset = decode(catalogue_of(good[0], *damaged, good[1], labels=[0] * 6 + [1]), SIZE, cache_dir=tmp_path)
     assert dataset.ids == ("00.jpg", "06.jpg") and dataset.labels.tolist() == [0, 1]
-    for image, data in zip(dataset.images, good, strict=True):
+    for image, data in zip(pixels_of(dataset), good, strict=True):
         np.testing.assert_array_equal(image, decode_image(data, SIZE))
     assert [exclusion.id for exclusion in dataset.exclusions] == [f"{index:02}.jpg" for index in range(1, 6)]
     for exclusion in dataset.exclusions:
@@ -174,18 +179,19 @@ def test_the_same_bytes_make_one_group_and_are_decoded_once(tmp_path):
     first, second, again, third, once_more = dataset.groups.tolist()
     assert first == again == once_more and len({first, second, third}) == 3
     assert dataset.contents[0] == dataset.contents[2] != dataset.contents[1]
-    np.testing.assert_array_equal(dataset.images[2], dataset.images[0])
-    np.testing.assert_array_equal(dataset.images[3], decode_image(three, SIZE))
+    first, again, third = dataset.images[np.array([0, 2, 3])]
+    np.testing.assert_array_equal(again, first)
+    np.testing.assert_array_equal(third, decode_image(three, SIZE))
 
 
 @pytest.mark.parametrize("workers", [1, 8])
 def test_the_number_of_workers_and_packs_changes_nothing(workers, tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "PACK_BYTES", 5 * 3 * SIZE**2)
+    monkeypatch.setattr(cache, "PACK_BYTES", 5 * 3 * SIZE**2)
     files = pngs(12)
     files += files[:6]
     for _ in range(2):
         dataset = decode(catalogue_of(*files), SIZE, cache_dir=tmp_path, workers=workers)
-        np.testing.assert_array_equal(dataset.images, [decode_image(data, SIZE) for data in files])
+        np.testing.assert_array_equal(pixels_of(dataset), [decode_image(data, SIZE) for data in files])
     assert len(list(tmp_path.rglob("*.npy"))) == 3 and not list(tmp_path.rglob("*.tmp"))
 
 
@@ -194,10 +200,10 @@ def test_the_second_run_decodes_nothing_and_a_later_one_only_what_is_new(tmp_pat
     first = decode(catalogue_of(*files[:3]), SIZE, cache_dir=tmp_path)
     second = decode(catalogue_of(*files[:3]), SIZE, cache_dir=tmp_path)
     assert second.details == {"decoded": 0, "cached": 3}
-    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(pixels_of(first), pixels_of(second))
     third = decode(catalogue_of(*reversed(files)), SIZE, cache_dir=tmp_path)
     assert third.details == {"decoded": 2, "cached": 3}
-    np.testing.assert_array_equal(third.images[::-1][:3], first.images)
+    np.testing.assert_array_equal(pixels_of(third)[::-1][:3], pixels_of(first))
 
 
 def test_each_size_has_a_cache_of_its_own(tmp_path):
@@ -215,7 +221,7 @@ def test_a_source_that_names_its_contents_is_not_read_where_the_cache_has_them(t
         raise AssertionError("drawn again")
 
     second = decode(Catalogue(**{**vars(catalogue), "read": read}), SIZE, cache_dir=tmp_path)
-    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(pixels_of(first), pixels_of(second))
     assert first.contents == second.contents and second.details["decoded"] == 0
 
 
@@ -239,16 +245,122 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_pack_is_set_aside_and_decoded_again(kind, tmp_path):
     files = pngs(3)
-    first = decode(catalogue_of(*files), SIZE, cache_dir=tmp_path)
+    before = pixels_of(decode(catalogue_of(*files), SIZE, cache_dir=tmp_path))
     (pack,) = tmp_path.rglob("*.npy")
     DAMAGE[kind](pack)
     again = decode(catalogue_of(*files), SIZE, cache_dir=tmp_path)
-    np.testing.assert_array_equal(again.images, first.images)
+    np.testing.assert_array_equal(pixels_of(again), before)
     assert again.details["decoded"] >= 1 and list(tmp_path.rglob("*.json.damaged"))
     for _ in range(2):
         sound = decode(catalogue_of(*files), SIZE, cache_dir=tmp_path)
-        np.testing.assert_array_equal(sound.images, first.images)
+        np.testing.assert_array_equal(pixels_of(sound), before)
     assert sound.details["decoded"] == 0
+
+
+def test_a_pack_that_is_damaged_while_in_use_is_named(tmp_path):
+    dataset = decode(catalogue_of(*pngs(3)), SIZE, cache_dir=tmp_path)
+    (pack,) = tmp_path.rglob("*.npy")
+    damage_pixels(pack)
+    with pytest.raises(BadInput, match="damaged while in use"):
+        pixels_of(dataset)
+
+
+def test_sound_images_of_a_damaged_pack_stay_readable_to_the_run_that_found_it(tmp_path):
+    files = pngs(3)
+    decode(catalogue_of(*files), SIZE, cache_dir=tmp_path, workers=1)
+    (pack,) = tmp_path.rglob("*.npy")
+    # The last image of the pack: the others are found sound before.
+    damage_pixels(pack)
+    dataset = decode(catalogue_of(*files), SIZE, cache_dir=tmp_path, workers=1)
+    np.testing.assert_array_equal(pixels_of(dataset), [decode_image(data, SIZE) for data in files])
+    assert dataset.details == {"decoded": 1, "cached": 2}
+
+
+def test_an_interrupted_run_keeps_what_it_has_decoded(tmp_path):
+    files = pngs(6)
+    catalogue = catalogue_of(*files)
+
+    def read(image: int) -> bytes:
+        if image == 4:
+            raise KeyboardInterrupt
+        return files[image]
+
+    with pytest.raises(KeyboardInterrupt):
+        decode(Catalogue(**{**vars(catalogue), "read": read}), SIZE, cache_dir=tmp_path, workers=1)
+    assert decode(catalogue, SIZE, cache_dir=tmp_path).details["decoded"] <= 2
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_thumbnails_come_from_the_same_decoding_and_do_not_depend_on_the_image_size(tmp_path):
+    files = pngs(3)
+    catalogue = Catalogue(**{**vars(catalogue_of(*files)), "has_near_copies": True})
+    small, large = (decode(catalogue, size, cache_dir=tmp_path / str(size)) for size in (SIZE, 100))
+    rows = np.arange(3)
+    np.testing.assert_array_equal(small.thumbnails[rows], large.thumbnails[rows])
+    np.testing.assert_array_equal(small.thumbnails[rows], [decode_image(data, THUMBNAIL_SIZE) for data in files])
+    assert small.details["decoded"] == 3
+    assert decode(catalogue, SIZE, cache_dir=tmp_path / str(SIZE)).details["decoded"] == 0
+    assert decode(catalogue_of(*files), SIZE, cache_dir=tmp_path / str(SIZE)).thumbnails is None
+
+
+def test_no_more_images_are_held_than_there_are_workers(tmp_path, monkeypatch):
+    held, most = 0, 0
+    lock = threading.Lock()
+    decode_sizes = decoding.decode_sizes
+
+    def counted(data, sizes):
+        nonlocal held, most
+        with lock:
+            held += 1
+            most = max(most, held)
+        pixels = decode_sizes(data, sizes)
+        with lock:
+            held -= 1
+        return pixels
+
+    monkeypatch.setattr(decoding, "decode_sizes", counted)
+    monkeypatch.setattr(decoding, "WINDOW", 5)
+    dataset = decode(catalogue_of(*pngs(17)), SIZE, cache_dir=tmp_path, workers=3)
+    assert len(dataset.ids) == 17 and 1 <= most <= 3
+
+
+def test_the_cache_keeps_to_its_limit_by_what_was_used_least_recently(tmp_path):
+    def packs() -> int:
+        return len(list(tmp_path.rglob("*.npy")))
+
+    files = pngs(9)
+    one_pack = 3 * 3 * SIZE**2 + 128
+    for start in (0, 3, 6):
+        decode(catalogue_of(*files[start : start + 3]), SIZE, cache_dir=tmp_path)
+    for path in tmp_path.rglob("*.npy"):
+        os.utime(path, (0, 0))
+    decode(catalogue_of(*files[3:6]), SIZE, cache_dir=tmp_path)  # Used again: the last to go.
+    assert packs() == 3
+    decode(catalogue_of(*files[:3]), SIZE + 1, cache_dir=tmp_path, cache_bytes=2 * one_pack + 500)
+    assert packs() == 2
+    assert decode(catalogue_of(*files[3:6]), SIZE, cache_dir=tmp_path).details["decoded"] == 0
+    assert decode(catalogue_of(*files[:3], *files[6:]), SIZE, cache_dir=tmp_path).details["decoded"] == 6
+
+
+def test_images_in_use_stay_readable_whatever_the_limit_and_whoever_removes_them(tmp_path):
+    files = pngs(6)
+    dataset = decode(catalogue_of(*files[:3]), SIZE, cache_dir=tmp_path, cache_bytes=0)
+    assert len(list(tmp_path.rglob("*.npy"))) == 1
+    decode(catalogue_of(*files[3:]), SIZE, cache_dir=tmp_path, cache_bytes=0)
+    assert len(list(tmp_path.rglob("*.npy"))) == 1
+    np.testing.assert_array_equal(pixels_of(dataset), [decode_image(data, SIZE) for data in files[:3]])
+
+
+def test_what_killed_runs_left_behind_is_removed_in_time(tmp_path):
+    decode(catalogue_of(*pngs(2)), SIZE, cache_dir=tmp_path)
+    (pack,) = tmp_path.rglob("*.npy")
+    old, young, damaged = (pack.parent / name for name in (".a.npy.tmp", ".b.npy.tmp", "c.npy.damaged"))
+    for path in (old, young, damaged):
+        path.touch()
+    for path in (old, damaged):
+        os.utime(path, (0, 0))
+    decode(catalogue_of(*pngs(2)), SIZE, cache_dir=tmp_path)
+    assert not old.exists() and young.exists() and not damaged.exists() and pack.exists()
 
 
 def test_an_array_without_its_index_does_not_count(tmp_path):
@@ -262,23 +374,23 @@ def test_an_array_without_its_index_does_not_count(tmp_path):
 def test_a_pack_is_an_array_that_numpy_maps_and_an_index_of_hashes(tmp_path):
     dataset = decode(catalogue_of(*pngs(3)), SIZE, cache_dir=tmp_path)
     (pack,) = tmp_path.rglob("*.npy")
-    assert pack.parent == tmp_path / "decoded" / f"v1-{SIZE}-bilinear"
-    np.testing.assert_array_equal(np.load(pack, mmap_mode="r"), dataset.images)
-    assert json.loads(pack.with_suffix(".json").read_text())["contents"] == list(dataset.contents)
+    assert pack.parent == tmp_path / "decoded" / f"{decoding.FORMAT}-{SIZE}-bilinear"
+    np.testing.assert_array_equal(np.sort(np.load(pack, mmap_mode="r"), 0), np.sort(pixels_of(dataset), 0))
+    assert sorted(json.loads(pack.with_suffix(".json").read_text())["contents"]) == sorted(dataset.contents)
 
 
 def test_two_runs_at_once_do_no_harm(tmp_path):
     files, results = pngs(6), []
 
     def run() -> None:
-        results.append(decode(catalogue_of(*files), SIZE, cache_dir=tmp_path).images)
+        results.append(pixels_of(decode(catalogue_of(*files), SIZE, cache_dir=tmp_path)))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    results.append(decode(catalogue_of(*files), SIZE, cache_dir=tmp_path).images)
+    results.append(pixels_of(decode(catalogue_of(*files), SIZE, cache_dir=tmp_path)))
     for images in results:
         np.testing.assert_array_equal(images, results[0])
     assert len(results) == 3

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from resjax.report.records import read_json, read_lines, validate_metrics_line, validate_result, validate_summary
+from tests.tfds_sets import prepare
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -193,6 +194,27 @@ def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
     assert "diverged" in done.stdout and "NaN" not in json.dumps(summary)
 
 
+def test_a_set_of_tfds_trains_where_tensorflow_cannot_be_imported(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    pytest.importorskip("array_record", reason="array_record is made for Linux alone")
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('not here')\n")
+    rng = np.random.default_rng(0)
+    examples = []
+    for index in range(40):
+        Image.fromarray(rng.integers(0, 255, (12, 12, 3), np.uint8)).save(tmp_path / "image.png")
+        examples.append({"image": (tmp_path / "image.png").read_bytes(), "label": index % 2})
+    features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=["cat", "dog"])}
+    prepare(tmp_path / "data", "pets", {"train": examples[:30], "test": examples[30:]}, features, config="noise")
+    flags = [*TINY, "--epochs=1", "--seeds=1", "--architectures=plain18"]
+    done = compare(
+        "--dataset=tfds:pets/noise:1.0.0@train+test", "--data_dir=data", "--workdir=out", *flags, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    summary = read_json(tmp_path / "out" / "summary.json")
+    validate_summary(summary)
+    assert summary["dataset"]["images"] == 40 and summary["dataset"]["classes"] == ["cat", "dog"]
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
@@ -203,6 +225,9 @@ def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
         (["--dataset=csv:wrong.csv"], "filename"),
         (["--dataset=folder:empty"], "empty"),
         (["--dataset=folder:lonely"], "lonely"),
+        (["--dataset=folder:parted"], "'lonely' has images in test and none in train"),
+        (["--dataset=tfds:cifar10", "--data_dir=empty"], "pip install 'resjax[prepare]'"),
+        (["--data_dir=empty"], "tfds:NAME"),
         (["--optimizer=adma"], "adam"),
         (["--epochs=many"], "epochs"),
         (["--epoch=3"], "epochs"),
@@ -226,6 +251,8 @@ def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, nam
         (tmp_path / "lonely" / label).mkdir(parents=True)
         for index in range(count):
             Image.new("RGB", (16, 16), (10 * index, 50, 0)).save(tmp_path / "lonely" / label / f"{index}.png")
+    shutil.copytree(tmp_path / "lonely", tmp_path / "parted" / "test")
+    shutil.copytree(tmp_path / "lonely" / "many", tmp_path / "parted" / "train" / "many")
     bad = compare("--workdir=out", *TINY, *flags, cwd=tmp_path)
     assert bad.returncode == 2, bad.stderr
     assert len(bad.stderr.strip().splitlines()) == 1 and bad.stderr.startswith("error: ") and named in bad.stderr

@@ -7,24 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.training.loop import Trainer, predict_logits
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
-from resjax.types import Batch
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.0)
 
 
 @pytest.fixture(scope="module")
-def sides() -> dict[str, Batch]:
+def sides() -> dict[str, ResidentSide]:
     """Two classes that differ in brightness, with noise."""
     rng = np.random.default_rng(0)
     labels = np.arange(27) % 2
     images = np.clip(rng.normal(90 + 70 * labels[:, None, None, None], 40, (27, 16, 16, 3)), 0, 255).astype(np.uint8)
-    batch = Batch(jnp.asarray(images), jnp.asarray(labels, jnp.int32))
-    return {"train": Batch(*(a[:19] for a in batch)), "val": Batch(*(a[19:] for a in batch))}
+    return {
+        "train": ResidentSide(images[:19], labels[:19]),
+        "val": ResidentSide(images[19:], labels[19:]),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,17 @@ def test_an_epoch_in_one_compiled_call_gives_the_same_numbers(trainer):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+def test_a_streamed_epoch_gives_the_numbers_of_a_resident_one_bit_for_bit(functional, trainer, sides):
+    images, labels = (np.asarray(array) for array in sides["train"].on_device)
+    val = StreamedSide(np.asarray(sides["val"].on_device.images), sides["val"].labels, np.arange(8))
+    streaming = Trainer(functional, RECIPE, StreamedSide(images, labels, np.arange(19)), val)
+    for resident, streamed in zip(*(t.fit(t.initial_state(0)) for t in (trainer, streaming)), strict=True):
+        timings = dict.fromkeys(("seconds", "images_per_second"))
+        assert resident.metrics | timings == streamed.metrics | timings
+        for one, other in zip(weights(resident.state), weights(streamed.state), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_the_same_seed_gives_the_same_run_bit_for_bit(trainer):
     def run(seed):
         return [
@@ -82,7 +95,7 @@ def test_epoch_metrics_have_the_contracts_keys_and_mark_the_best(trainer):
 
 def test_validation_metrics_are_exact_means_over_all_images(trainer, sides):
     *_, last = trainer.fit(trainer.initial_state(0))
-    pixels = np.asarray(sides["val"].images) / 255.0
+    pixels = np.asarray(sides["val"].on_device.images) / 255.0
     standardized = (pixels - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     logits = trainer.functional.apply_eval(last.state.variables, standardized.astype(np.float32))
     labels = sides["val"].labels

@@ -1,9 +1,11 @@
 """From a catalogue of files to pixels: decoded in parallel, resized, and cached by content."""
 
+import contextlib
 import hashlib
 import io
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,16 +15,23 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from resjax.data.cache import PixelCache, default_cache_dir
+from resjax.data.cache import ArrayCache, default_cache_dir, trim
 from resjax.data.sources import Catalogue
 from resjax.types import BadInput, Dataset, Exclusion
 
+THUMBNAIL_SIZE = 64
+"""Height and width in pixels of `Dataset.thumbnails`."""
 MAX_PIXELS = 178_000_000
 """A larger image counts as unreadable: it would need more than half a gigabyte, and may be a decompression bomb."""
 DRAFT_PIXELS = 24_000_000
 """A larger JPEG is decoded at a half, a quarter or an eighth of its size, as far as that is no loss."""
-PACK_BYTES = 2**26
-"""A pack is written when so much is decoded: what an interrupted run loses, and what is held twice in memory."""
+DRAFT_SIDE = 1536
+"""The least height and width that such a reduced JPEG keeps; more for an image size above a quarter of it."""
+FORMAT = "v2"
+"""To be changed with anything that changes the pixels, so that no cache serves the old ones."""
+CACHE_BYTES = 20 * 10**9
+WINDOW = 1024
+"""Files that are handed to the workers at a time: what is known of each is small, but there may be millions."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,25 +55,29 @@ def decode(
     image_size: int,
     *,
     cache_dir: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
     workers: int | None = None,
     progress: bool = False,
 ) -> Dataset:
     """The catalogue's images as RGB pixels of `image_size` x `image_size`; only those that the cache lacks are decoded.
 
-    Images that cannot be read are left out as exclusions with the reason `unreadable`. Files with the same bytes make
-    one group.
+    The pixels stay in the cache on disk and are read from there. Images that cannot be read are left out as exclusions
+    with the reason `unreadable`. Files with the same bytes make one group.
 
     Args:
       cache_dir: the folder of decoded images; by default `resjax` in the user's cache folder.
+      cache_bytes: what the cache may hold in all; what was used least recently goes first. The images of this catalogue
+        stay in any case.
       workers: threads, each with one whole image in memory; by default one a processor.
       progress: show a bar, if stderr is a terminal.
 
     Raises:
       BadInput: where the cache cannot be written, and where a class has no readable image.
     """
-    cache = PixelCache(cache_dir or default_cache_dir(), image_size)
-    images = np.empty((len(catalogue.ids), image_size, image_size, 3), np.uint8)
-    outcomes, originals = _fill(images, catalogue, cache, workers or os.cpu_count() or 1, progress)
+    folder = cache_dir or default_cache_dir()
+    sizes = {image_size, THUMBNAIL_SIZE} if catalogue.has_near_copies else {image_size}
+    caches = {size: ArrayCache(folder, f"{FORMAT}-{size}-bilinear", (size, size, 3)) for size in sizes}
+    outcomes = _fill(caches, catalogue, workers or os.cpu_count() or 1, progress)
 
     problem_of = {outcome.content: outcome.problem for outcome in outcomes if outcome.problem}
     exclusions, kept = [], []
@@ -73,37 +86,29 @@ def decode(
             exclusions.append(Exclusion(name, "unreadable", problem))
         else:
             kept.append(row)
-            images[row] = images[originals[outcome.content]]
     _require_every_class(catalogue, kept, exclusions)
-    # Closing the gaps in place needs no second copy of all the pixels.
-    for new, old in enumerate(kept):
-        if new != old:
-            images[new] = images[old]
 
     contents = tuple(outcomes[row].content for row in kept)
+    stored = {size: cache.stored(contents) for size, cache in caches.items()}
+    trim(folder, cache_bytes, set().union(*(cache.open_packs() for cache in caches.values())))
     decoded = sum(outcome.decoded for outcome in outcomes)
     return Dataset(
         name=catalogue.name,
         classes=catalogue.classes,
         ids=tuple(catalogue.ids[row] for row in kept),
         labels=catalogue.labels[kept],
-        images=images[: len(kept)],
+        images=stored[image_size],
         contents=contents,
         groups=np.unique(contents, return_inverse=True)[1].astype(np.int32),
+        thumbnails=stored.get(THUMBNAIL_SIZE) if catalogue.has_near_copies else None,
+        sides=None if catalogue.sides is None else tuple(catalogue.sides[row] for row in kept),
         exclusions=(*catalogue.exclusions, *exclusions),
         details={"decoded": decoded, "cached": len(set(contents)) - decoded},
     )
 
 
-def _fill(
-    images: UInt8[np.ndarray, "image height width 3"],
-    catalogue: Catalogue,
-    cache: PixelCache,
-    workers: int,
-    progress: bool,
-) -> tuple[list[_Outcome], dict[str, int]]:
-    """Writes every distinct image into one row of `images`; returns what became of each row, and each content's row."""
-    image_size = images.shape[1]
+def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, progress: bool) -> list[_Outcome]:
+    """Puts every distinct image into the caches, each by its size; returns what became of each image."""
     originals: dict[str, int] = {}
 
     def fill(row: int) -> _Outcome:
@@ -118,44 +123,48 @@ def _fill(
         # Of the threads that hold the same content, the first one decodes it.
         if originals.setdefault(content, row) != row:
             return _Outcome(content)
-        pixels = cache.load(content)
-        if decoded := pixels is None:
-            try:
-                pixels = decode_image(catalogue.read(row) if data is None else data, image_size)
-            except UnidentifiedImageError:
-                return _Outcome(content, "no image format that is known")
-            except Exception as error:  # Pillow's decoders raise anything on damaged files.
-                return _Outcome(content, " ".join(str(error).split()) or type(error).__name__)
-        images[row] = pixels
-        return _Outcome(content, decoded=decoded)
+        lacking = [size for size, cache in caches.items() if cache.load(content) is None]
+        if not lacking:
+            return _Outcome(content)
+        try:
+            pixels = decode_sizes(catalogue.read(row) if data is None else data, lacking)
+        except UnidentifiedImageError:
+            return _Outcome(content, "no image format that is known")
+        except Exception as error:  # Pillow's decoders raise anything on damaged files.
+            return _Outcome(content, " ".join(str(error).split()) or type(error).__name__)
+        for size, array in zip(lacking, pixels, strict=True):
+            caches[size].add(content, array)
+        return _Outcome(content, decoded=True)
 
     outcomes: list[_Outcome] = []
-    fresh: list[int] = []
-
-    def store() -> None:
-        cache.add([outcomes[row].content for row in fresh], images[fresh])
-        fresh.clear()
-
+    images = len(catalogue.ids)
     # Filters of warnings belong to the process, not to a thread: they are set here, around all workers.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.filterwarnings("ignore", module="PIL")
-        bar = tqdm(total=len(images), desc="reading images", unit="image", disable=None if progress else True)
+        bar = tqdm(total=images, desc="reading images", unit="image", disable=None if progress else True)
         try:
-            for row, outcome in enumerate(pool.map(fill, range(len(images)))):
-                outcomes.append(outcome)
-                bar.update()
-                if outcome.decoded:
-                    fresh.append(row)
-                if len(fresh) * images[0].nbytes >= PACK_BYTES:
-                    store()
-            if fresh:
-                store()
+            for start in range(0, images, WINDOW):
+                for outcome in pool.map(fill, range(start, min(start + WINDOW, images))):
+                    outcomes.append(outcome)
+                    bar.update()
+        except BadInput:
+            # The disk is full, or the like: what is not in its place yet cannot be put there.
+            pool.shutdown(cancel_futures=True)
+            for cache in caches.values():
+                cache.discard()
+            raise
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Stopped: what has been decoded is kept for the next run, if it can be.
+            pool.shutdown(cancel_futures=True)
+            for cache in caches.values():
+                with contextlib.suppress(BadInput):
+                    cache.flush()
             raise
         finally:
             bar.close()
-    return outcomes, originals
+    for cache in caches.values():
+        cache.flush()
+    return outcomes
 
 
 def _require_every_class(catalogue: Catalogue, kept: list[int], unreadable: list[Exclusion]) -> None:
@@ -181,6 +190,11 @@ def decode_image(data: bytes, image_size: int) -> UInt8[np.ndarray, "height widt
       Exception: of any kind that Pillow raises, where the bytes are no image, or a damaged one; ValueError for more
         than `MAX_PIXELS`.
     """
+    return decode_sizes(data, [image_size])[0]
+
+
+def decode_sizes(data: bytes, sizes: Sequence[int]) -> list[UInt8[np.ndarray, "height width 3"]]:
+    """What `decode_image` gives for each of the sizes, from decoding the file once."""
     with Image.open(io.BytesIO(data)) as image:
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
@@ -188,10 +202,10 @@ def decode_image(data: bytes, image_size: int) -> UInt8[np.ndarray, "height widt
         if image.format == "EPS":
             raise ValueError("an EPS file is a program, and is not run")
         if pixels > DRAFT_PIXELS:
-            image.draft(None, (4 * image_size, 4 * image_size))
-        upright = _upright(image)
-        resized = _to_rgb(upright).resize((image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+            side = max(DRAFT_SIDE, 4 * max(sizes))
+            image.draft(None, (side, side))
+        rgb = _to_rgb(_upright(image))
+        return [np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR)) for size in sizes]
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,18 +1,125 @@
-"""From images on the host to batches on the device: the whole set lies there as uint8, a batch is a gather."""
+"""From images on the host to batches on the device, in an order that is given.
+
+A side of a split lies on the device as uint8 where it fits, and a batch is a gather; otherwise Grain reads it from the
+cache, a few batches ahead. Both give the same batches, bit for bit, since the order is computed beforehand: where a
+stream stands is the number of batches taken from it, which a checkpoint holds as the number of steps.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32
 
-from resjax.types import Batch, Dataset, PRNGKey
+from resjax.types import Batch, Dataset, Pixels, PRNGKey
+
+PIPELINES = ("auto", "resident", "streamed")
+RESIDENT_SHARE = 0.4
+"""The share of the device's free memory that images may take; the rest is for activations, weights and XLA."""
+READ_AHEAD = 4
+"""Batches that a stream has ready, at most."""
+READERS = 4
+"""Threads that read a stream's batches."""
+
+Order = Sequence[Int[np.ndarray, " batch"]]
+"""The numbers of each batch's images."""
 
 
-def to_device(dataset: Dataset, indices: Int[np.ndarray, " side"]) -> Batch:
-    """All images and labels of one side of a split, on the default device, in the order of `indices`."""
-    return Batch(jnp.asarray(dataset.images[indices]), jnp.asarray(dataset.labels[indices], jnp.int32))
+class Side(Protocol):
+    """One side of a split."""
+
+    labels: Int32[np.ndarray, " image"]
+    """Of all its images, on the host."""
+
+    def batches(self, order: Order) -> Iterator[Batch]:
+        """The images and labels with these numbers, on the device, batch by batch."""
+        ...
 
 
+class ResidentSide:
+    """All images of a side on the default device."""
+
+    def __init__(self, images: Pixels, labels: Int[np.ndarray, " image"]):
+        self.labels = np.asarray(labels, np.int32)
+        self.on_device = Batch(jnp.asarray(images), jnp.asarray(self.labels))
+
+    def batches(self, order: Order) -> Iterator[Batch]:
+        return (take(self.on_device, indices) for indices in order)
+
+
+class StreamedSide:
+    """A side whose images stay on the host, read ahead by Grain.
+
+    Args:
+      images: of the whole data set.
+      labels: of the whole data set.
+      rows: the side's images.
+      process: which of how many processes this one is. Each reads its own run of every batch, and together, in order,
+        they have the batch; a batch has to hold as many images as there are processes.
+    """
+
+    def __init__(
+        self,
+        images: Pixels,
+        labels: Int[np.ndarray, " image"],
+        rows: Int[np.ndarray, " side"],
+        process: tuple[int, int] = (0, 1),
+    ):
+        self._images, self._rows, self._process = images, rows, process
+        self.labels = np.asarray(labels[rows], np.int32)
+
+    def batches(self, order: Order) -> Iterator[Batch]:
+        import grain
+
+        number, count = self._process
+        shares = [np.array_split(np.asarray(indices), count)[number] for indices in order]
+        stream = (
+            grain.MapDataset.source(shares)
+            .map(lambda indices: (self._images[self._rows[indices]], self.labels[indices]))
+            .to_iter_dataset(grain.ReadOptions(num_threads=READERS, prefetch_buffer_size=READ_AHEAD))
+        )
+        for images, labels in stream:
+            yield Batch(jnp.asarray(images), jnp.asarray(labels))
+
+
+def make_sides(
+    dataset: Dataset, sides: dict[str, Int[np.ndarray, " side"]], pipeline: str = "auto"
+) -> dict[str, ResidentSide | StreamedSide]:
+    """Every side that has images, `resident` or `streamed`; `auto` is resident where all fit `RESIDENT_SHARE`."""
+    sides = {name: rows for name, rows in sides.items() if len(rows)}
+    if pipeline == "auto":
+        image_bytes = dataset.images.nbytes // max(len(dataset.images), 1)
+        needed = image_bytes * sum(len(rows) for rows in sides.values())
+        pipeline = "resident" if needed <= RESIDENT_SHARE * free_device_bytes() else "streamed"
+    if pipeline == "resident":
+        return {name: ResidentSide(dataset.images[rows], dataset.labels[rows]) for name, rows in sides.items()}
+    return {name: StreamedSide(dataset.images, dataset.labels, rows) for name, rows in sides.items()}
+
+
+def free_device_bytes() -> int:
+    """Memory that is free on the default device: an accelerator's own, or what the host can give to this process."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    if "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = 1024 * int(fields["MemAvailable"].split()[0])
+    except OSError:
+        # Not Linux: half of what is built in.
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    # A container may be allowed less than the machine has; "max" stands for no limit.
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):
+        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, free)
+
+
+@jax.jit
 def take(side: Batch, indices: Int32[Array, " batch"]) -> Batch:
     """The images of `side` with the given numbers."""
     return Batch(side.images[indices], side.labels[indices])

@@ -12,13 +12,13 @@ import optax
 from jaxtyping import Array, Float, Float32, Int32
 
 from resjax.data.augmentation import Augmentation, augment, standardize, to_float
-from resjax.data.pipeline import epoch_order, padded_batches, take
+from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches, take
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
 from resjax.training.optimizer import learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
-from resjax.types import Batch, Variables
+from resjax.types import Batch, PixelImages, Variables
 
 EVALUATION_BATCH = 128
 """Images at once, at most, where nothing is learned; the results do not depend on it."""
@@ -67,36 +67,32 @@ def make_train_step(
 
 
 @partial(jax.jit, static_argnums=0)
-def _batch_logits(functional: Functional, variables: Variables, side: Batch, indices: Int32[Array, " batch"]):
-    return functional.apply_eval(variables, standardize(to_float(take(side, indices).images)))
+def _batch_logits(functional: Functional, variables: Variables, images: PixelImages):
+    return functional.apply_eval(variables, standardize(to_float(images)))
 
 
-def predict_logits(functional: Functional, variables: Variables, side: Batch) -> Float[np.ndarray, "image class"]:
+def predict_logits(functional: Functional, variables: Variables, side: Side) -> Float[np.ndarray, "image class"]:
     """The logits of all images of a side in evaluation mode, in order, on the host."""
     count = len(side.labels)
-    logits = [
-        _batch_logits(functional, variables, side, indices) for indices in padded_batches(count, EVALUATION_BATCH)
-    ]
+    batches = side.batches(padded_batches(count, EVALUATION_BATCH))
+    logits = [_batch_logits(functional, variables, batch.images) for batch in batches]
     return np.concatenate(jax.device_get(logits)).astype(np.float32)[:count]
 
 
 class Trainer:
     """One arm's compiled programs on its data; the arm's replicas share them."""
 
-    def __init__(self, functional: Functional, recipe: Recipe, train: Batch, val: Batch):
+    def __init__(self, functional: Functional, recipe: Recipe, train: Side, val: Side):
         self.functional, self.recipe, self.train, self.val = functional, recipe, train, val
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
         step = make_train_step(functional, self.optimizer, recipe.augmentations)
 
-        def gather_step(state: TrainState, side: Batch, indices: Int32[Array, " batch"]):
-            return step(state, take(side, indices))
-
         def scan_steps(state: TrainState, side: Batch, order: Int32[Array, "step batch"]):
-            return jax.lax.scan(lambda s, indices: gather_step(s, side, indices), state, order)
+            return jax.lax.scan(lambda s, indices: step(s, take(side, indices)), state, order)
 
-        self._step = jax.jit(gather_step, donate_argnums=0)
+        self._step = jax.jit(step, donate_argnums=0)
         self._scan = jax.jit(scan_steps, donate_argnums=0)
 
     def initial_state(self, seed: int) -> TrainState:
@@ -106,25 +102,23 @@ class Trainer:
     def run_epoch(self, state: TrainState, epoch: int, *, scan: bool | None = None) -> tuple[TrainState, StepSums]:
         """One pass over all training images in the order of (seed, epoch); sums by step, on the host.
 
-        With `scan` all full batches run in one compiled call; by default so everywhere but on the CPU, where a
-        convolution inside a loop is many times slower (jax#12868).
+        With `scan` all full batches run in one compiled call; by default so where the images lie on the device, but not
+        on the CPU, where a convolution inside a loop is many times slower (jax#12868).
         """
         if scan is None:
-            scan = jax.default_backend() != "cpu"
+            scan = isinstance(self.train, ResidentSide) and jax.default_backend() != "cpu"
         order, rest = epoch_order(
             purpose_key(state.key, "order", epoch), len(self.train.labels), self.recipe.batch_size
         )
         sums = []
-        if scan:
-            if len(order):
-                state, stacked = self._scan(state, self.train, order)
-                sums.append(stacked)
-        else:
-            for indices in np.asarray(order):
-                state, one = self._step(state, self.train, indices)
-                sums.append(one)
+        batches = [] if scan else [*np.asarray(order)]
+        if scan and len(order):
+            state, stacked = self._scan(state, self.train.on_device, order)
+            sums.append(stacked)
         if len(rest):
-            state, one = self._step(state, self.train, rest)
+            batches.append(np.asarray(rest))
+        for batch in self.train.batches(batches):
+            state, one = self._step(state, batch)
             sums.append(one)
         parts = zip(*jax.device_get(sums), strict=True)
         return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))
@@ -140,7 +134,7 @@ class Trainer:
             state, sums = self.run_epoch(state, epoch)
             trained = time.perf_counter()
             val_loss, val_accuracy = loss_and_accuracy(
-                predict_logits(self.functional, state.variables, self.val), np.asarray(self.val.labels)
+                predict_logits(self.functional, state.variables, self.val), self.val.labels
             )
             images = len(self.train.labels)
             bad = np.flatnonzero(~np.isfinite(sums.loss))

@@ -1,0 +1,160 @@
+"""`benchmark --measure=pipeline`: what an image costs in time and memory as the set outgrows the device.
+
+Each case has a process of its own, so that its peak of resident memory is its own: it reads a folder of generated JPEGs
+as a comparison would, and trains a tiny network on it. The processes take turns.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+IMAGE_SIZE = 64
+BATCH = 128
+CLASSES = 2
+CAVEAT = (
+    "A tiny network on generated images, so that reading weighs as much as it can: a real network hides more of it. "
+    "The operating system's own copy of the files is not counted, and where memory is short reading waits for the disk."
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """How many images, and how they reach the network."""
+
+    images: int
+    pipeline: str
+
+
+def write_images(folder: Path, images: int) -> None:
+    """Writes so many different JPEGs of `IMAGE_SIZE` pixels, a folder a class, at most 10,000 a folder."""
+    rng = np.random.default_rng(0)
+    for index in range(images):
+        label = index % CLASSES
+        pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        pixels[..., label] |= 128
+        place = folder / f"class{label}" / f"{index // 10_000:03}"
+        if index % 10_000 < CLASSES:
+            place.mkdir(parents=True)
+        image = Image.fromarray(pixels).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+        image.save(place / f"{index:07}.jpg", quality=75)
+
+
+def measure_pipeline(
+    cases: list[Case], samples: int, on_progress: Callable[[str], None] = lambda text: None
+) -> list[dict]:
+    """A row a case: images per second of reading and training, and the peak of resident memory over a whole epoch.
+
+    Every sample of every case trains on as many images as the smallest case has; there are enough samples for an epoch
+    of the largest.
+    """
+    chunk = min(case.images for case in cases)
+    rounds = max(samples, -(-max(case.images for case in cases) // chunk))
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="resjax-pipeline-") as scratch:
+        workers = []
+        for count in sorted({case.images for case in cases}):
+            write_images(Path(scratch) / str(count), count)
+        for case in cases:
+            ours, theirs = context.Pipe()
+            # Cases of equal images share their files and their cache.
+            process = context.Process(target=_train, args=(theirs, Path(scratch) / str(case.images), case), daemon=True)
+            process.start()
+            decoding_seconds = ours.recv()
+            on_progress(f"{case.images:,} images, {case.pipeline}: looked up or decoded in {decoding_seconds:.1f} s")
+            workers.append((process, ours, decoding_seconds))
+        rates: list[list[float]] = [[] for _ in cases]
+        for _ in range(rounds):
+            for (_, pipe, _), of_case in zip(workers, rates, strict=True):
+                pipe.send(chunk)
+                of_case.append(chunk / pipe.recv())
+        rows = []
+        for case, (process, pipe, decoding_seconds), of_case in zip(cases, workers, rates, strict=True):
+            pipe.send(None)
+            peak = pipe.recv()
+            process.join()
+            rows.append(
+                {
+                    "measure": "pipeline",
+                    "images": case.images,
+                    "image_size": IMAGE_SIZE,
+                    "batch_size": BATCH,
+                    "pipeline": case.pipeline,
+                    "ours_images_per_second": statistics.median(of_case),
+                    "peak_resident_bytes": peak,
+                    "reading_seconds": decoding_seconds,
+                    "samples": of_case,
+                }
+            )
+    return rows
+
+
+def _train(pipe: Connection, folder: Path, case: Case) -> None:
+    """The process of a case: answers each number of images with the seconds that they took, and None with its peak."""
+    import jax
+
+    from resjax.data.decoding import decode
+    from resjax.data.pipeline import epoch_order, make_sides
+    from resjax.data.sources import open_catalogue
+    from resjax.functional import Functional
+    from resjax.models.architecture import Architecture
+    from resjax.training.loop import make_train_step
+    from resjax.training.optimizer import make_optimizer
+    from resjax.training.recipe import Recipe
+    from resjax.training.state import initial_state
+
+    start = time.perf_counter()
+    catalogue = open_catalogue(f"folder:{folder}", image_size=IMAGE_SIZE)
+    dataset = decode(catalogue, IMAGE_SIZE, cache_dir=folder.parent / f"cache{case.images}")
+    decoding_seconds = time.perf_counter() - start
+    side = make_sides(dataset, {"train": np.arange(case.images)}, case.pipeline)["train"]
+    recipe = Recipe(batch_size=BATCH)
+    # The image is quartered at once: next to nothing is computed.
+    functional = Functional(Architecture("tiny", (1,), "none", stem="imagenet", width=2), CLASSES)
+    optimizer = make_optimizer(recipe, steps_per_epoch=1)
+    step = jax.jit(make_train_step(functional, optimizer), donate_argnums=0)
+    state = initial_state(functional, optimizer, seed=0)
+
+    def batches():
+        epoch = 0
+        while True:
+            order, _ = epoch_order(jax.random.key(epoch), case.images, BATCH)
+            yield from side.batches(list(np.asarray(order)))
+            epoch += 1
+
+    stream = batches()
+    state, _ = step(state, next(stream))
+    pipe.send(decoding_seconds)
+    while (images := pipe.recv()) is not None:
+        start = time.perf_counter()
+        for _ in range(images // BATCH):
+            state, _ = step(state, next(stream))
+        jax.block_until_ready(state)
+        pipe.send(time.perf_counter() - start)
+    # Kilobytes on Linux, bytes on a Mac.
+    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+
+
+def describe_pipeline_row(row: dict, first: dict) -> str:
+    """A row in words, its cost an image against the first row's."""
+    rates = row["samples"]
+    return (
+        f"{row['images']:,} images at {row['image_size']} px, {row['pipeline']}: "
+        f"{row['ours_images_per_second']:,.0f} images/s ({min(rates):,.0f} to {max(rates):,.0f}), cost an image "
+        f"{first['ours_images_per_second'] / row['ours_images_per_second']:.2f} of the first case's; peak resident "
+        f"memory {row['peak_resident_bytes'] / 2**30:.2f} GiB"
+    )
+
+
+def default_cases(counts: tuple[int, ...]) -> list[Case]:
+    """Every count streamed, and the smallest one resident too."""
+    return [*(Case(count, "streamed") for count in sorted(counts)), Case(min(counts), "resident")]
