@@ -21,7 +21,7 @@ from PIL import Image
 from experiments.dataset_record import dataset_record
 from experiments.options import FLAGS, DataSettings, data_settings, define_data_flags, main_program
 from experiments.progress import duration
-from resjax.data.decoding import decode, decode_image
+from resjax.data.decoding import THUMBNAIL_SIZE, decode, decode_image
 from resjax.data.findings import KINDS, find
 from resjax.data.near_copies import near_copy_groups
 from resjax.data.sources import Catalogue, open_catalogue
@@ -29,8 +29,6 @@ from resjax.report.audit_page import audit_page
 from resjax.report.records import write_json, write_text
 from resjax.types import BadInput
 
-THUMBNAIL_SIZE = 64
-"""Pixels of height and width at which near-copies are looked for."""
 SHOWN_SIZE = 96
 MOST_SHOWN = 700
 """Pictures on the page, at about 5 kB each: it stays below 5 MB."""
@@ -44,15 +42,18 @@ def audit(data: DataSettings, workdir: Path) -> dict:
       BadInput: where the data cannot be used, or the workdir not written.
     """
     started = time.perf_counter()
-    catalogue = open_catalogue(data.dataset, image_dir=data.image_dir, image_size=THUMBNAIL_SIZE)
-    dataset = decode(catalogue, THUMBNAIL_SIZE, cache_dir=data.cache_dir, progress=True)
+    catalogue = open_catalogue(
+        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=THUMBNAIL_SIZE, progress=True
+    )
+    dataset = decode(
+        catalogue, THUMBNAIL_SIZE, cache_dir=data.cache_dir, cache_bytes=int(data.cache_gb * 1e9), progress=True
+    )
     decoded = time.perf_counter()
-    thumbnails, findings = None, None
-    if catalogue.has_near_copies:
-        thumbnails = dataset.images
-        dataset = replace(dataset, groups=near_copy_groups(thumbnails, dataset.contents))
+    findings = None
+    if dataset.thumbnails is not None:
+        dataset = replace(dataset, groups=near_copy_groups(dataset.thumbnails, dataset.contents))
         findings = find(catalogue, {excluded.id for excluded in dataset.exclusions})
-    record = dataset_record(dataset, val_fraction=data.val_fraction, thumbnails=thumbnails, findings=findings)
+    record = dataset_record(dataset, val_fraction=data.val_fraction, findings=findings)
     page = audit_page(record, encoded_thumbnails(catalogue, record), KINDS)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -102,6 +103,11 @@ def audit_text(record: Mapping) -> str:
             f"of a random {100 * leak['val_fraction']:g} % for validation; by exact copies {exact}",
         ),
     ]
+    if given := record["given_split"]:
+        sides = ", ".join(f"{count:,} {side}" for side, count in given["images"].items())
+        table.append(
+            ("own split leaks", len(given["leaked"]), f"images of val and test with a copy elsewhere; {sides}")
+        )
     values = [f"{value:,}" if isinstance(value, int) else value for _, value, _ in table]
     lines = ["", record["name"]]
     lines += [f"{name:<20}{value:>9}  {note}".rstrip() for (name, _, note), value in zip(table, values, strict=True)]

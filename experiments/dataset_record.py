@@ -1,19 +1,20 @@
 """`dataset.json`: what is known of the data, the same from an audit and from a comparison."""
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from resjax.data.audit import copy_groups, expected_leak
+from resjax.data.splits import SIDES
 from resjax.report.records import SCHEMA_VERSION
-from resjax.types import Dataset, Exclusion, Pixels
+from resjax.types import Dataset, Exclusion
 
 
 def dataset_record(
     dataset: Dataset,
     *,
     val_fraction: float,
-    thumbnails: Pixels | None = None,
     findings: Iterable[Exclusion] | None = None,
 ) -> dict:
     """What is known of the data, for `dataset.json`.
@@ -21,12 +22,11 @@ def dataset_record(
     Args:
       dataset: its `groups` are those of pictures, near-copies included, where these were looked for.
       val_fraction: of the random splits whose leak is expected.
-      thumbnails: what near-copies were found in, to say how alike they are.
       findings: what an audit found about single files; None where nobody looked.
     """
     counts = np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()
     exact = np.unique(dataset.contents, return_inverse=True)[1].reshape(-1)
-    groups = copy_groups(dataset.groups, dataset.labels, dataset.contents, thumbnails)
+    groups = copy_groups(dataset.groups, dataset.labels, dataset.contents, dataset.thumbnails)
     described = [
         {
             "ids": [dataset.ids[image] for image in group.images],
@@ -54,9 +54,24 @@ def dataset_record(
             "exact": expected_leak(exact, dataset.labels, val_fraction),
             "pictures": expected_leak(dataset.groups, dataset.labels, val_fraction),
         },
+        "given_split": None if dataset.sides is None else _given_split(dataset, dataset.sides),
         "conflicts": [record["ids"] for group, record in zip(groups, described, strict=True) if group.in_conflict],
         "groups": described,
     }
+
+
+def _given_split(dataset: Dataset, sides: Sequence[str]) -> dict:
+    """The split that the data came with, and its images of val and test that have a copy on another side."""
+    counts = Counter(sides)
+    sides_of_group = defaultdict(set)
+    for group, side in zip(dataset.groups.tolist(), sides, strict=True):
+        sides_of_group[group].add(side)
+    leaked = [
+        name
+        for name, group, side in zip(dataset.ids, dataset.groups.tolist(), sides, strict=True)
+        if side != "train" and len(sides_of_group[group]) > 1
+    ]
+    return {"images": {side: counts[side] for side in SIDES if side in counts}, "leaked": leaked}
 
 
 def _listed(entries: Iterable[Exclusion]) -> list[dict]:

@@ -18,12 +18,12 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from experiments.options import FLAGS, data_settings, define_data_flags, main_program
 from resjax.data import synthetic
+from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.near_copies import DETAIL, HASH_DISTANCE, resemblance
 from resjax.data.sources import open_catalogue
 from resjax.report.records import write_json
 from resjax.training.recipe import require_range
 
-THUMBNAIL = 64
 DETAILS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 HASH_DISTANCES = (8, 12, 16, 18, 20, 22)
 
@@ -99,7 +99,9 @@ CHANGES: dict[str, Change] = {
 
 
 def thumbnails(images: Sequence[Image.Image]) -> np.ndarray:
-    return np.stack([np.asarray(image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)) for image in images])
+    return np.stack(
+        [np.asarray(image.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BILINEAR)) for image in images]
+    )
 
 
 def tried(distances: np.ndarray, details: np.ndarray) -> dict:
@@ -133,7 +135,7 @@ def study_negatives(images: Sequence[Image.Image], labels: np.ndarray) -> list[d
     """For each kind of hard negative: which pairs of different pictures are taken for copies."""
     unlike = np.triu(labels[:, None] != labels, 1)
     drawings = {(drawing.label, drawing.seed) for drawing in synthetic.plan(400)}
-    drawn = np.stack([synthetic.draw_dish(label, seed=seed, size=THUMBNAIL) for label, seed in sorted(drawings)])
+    drawn = np.stack([synthetic.draw_dish(label, seed=seed, size=THUMBNAIL_SIZE) for label, seed in sorted(drawings)])
     plain = thumbnails(plain_pictures(200))
     kinds = {
         "two labels": (thumbnails(images), unlike),
@@ -215,7 +217,9 @@ def study_text(record: dict) -> str:
 def main() -> None:
     require_range("--pictures", FLAGS.pictures, 10, 2000)
     data = data_settings()
-    catalogue = open_catalogue(data.dataset, image_dir=data.image_dir, image_size=data.image_size)
+    catalogue = open_catalogue(
+        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=data.image_size
+    )
     contents: dict[bytes, int] = {}
     for image in np.random.default_rng(0).permutation(len(catalogue.ids)).tolist():
         if len(contents) < FLAGS.pictures:

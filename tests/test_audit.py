@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -110,6 +111,12 @@ def test_the_record_of_a_dataset_counts_pictures_and_names_conflicts():
     assert record["expected_leak"]["exact"] == record["expected_leak"]["pictures"] > 0
 
 
+def test_leaks_of_a_split_that_the_data_came_with_are_named():
+    dataset = replace(made_dataset([0, 0, 1, 2, 2, 3], [0, 0, 0, 1, 1, 1]), sides=("train", "val", *["test"] * 4))
+    given = dataset_record(dataset, val_fraction=0.5)["given_split"]
+    assert given == {"images": {"train": 1, "val": 1, "test": 4}, "leaked": ["0001"]}
+
+
 class Tags(HTMLParser):
     def __init__(self, page: str):
         super().__init__()
@@ -125,13 +132,12 @@ class Tags(HTMLParser):
 
 def nasty_record() -> dict:
     dataset = made_dataset([0, 0, 1, 1], [0, 1, 0, 1])
-    names = ("<script>alert(1)</script>", "b")
-    dataset = Dataset(
-        **(
-            vars(dataset)
-            | {"name": "csv:<b>", "classes": names, "ids": (NASTY, "1", "2", "3")}
-            | {"exclusions": (Exclusion(NASTY, "unreadable", "<i>"),)}
-        )
+    dataset = replace(
+        dataset,
+        name="csv:<b>",
+        classes=("<script>alert(1)</script>", "b"),
+        ids=(NASTY, "1", "2", "3"),
+        exclusions=(Exclusion(NASTY, "unreadable", "<i>"),),
     )
     return dataset_record(dataset, val_fraction=0.5, findings=[Exclusion(NASTY, "tiny", "1 x 1 <pixels>")])
 
