@@ -30,6 +30,7 @@ COMMANDS = [
 EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m experiments.")]
 SMALL = {
     "compare": ["--epochs=1", "--seeds=2", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"],
+    "audit": [],
     "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],
 }
 

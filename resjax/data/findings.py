@@ -1,0 +1,130 @@
+"""What is odd about image files, one by one, from their bytes: nothing here leaves a file out, the decoder does."""
+
+import io
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from resjax.data.sources import Catalogue
+from resjax.types import Exclusion
+
+TINY = 32
+"""Pixels: an image with a shorter side than this has little to learn from."""
+KINDS = {
+    "unreadable": "left out: no image, or a damaged one",
+    "truncated": "left out: the file ends before the image does",
+    "enormous": "left out: more pixels than the decoder accepts",
+    "wrongly named": "read by its bytes: the suffix names another format",
+    "animated": "the first image counts",
+    "CMYK": "converted to RGB without a colour profile",
+    "16-bit": "the high byte of every value counts",
+    "transparent": "laid on white",
+    "turned by EXIF": "turned upright",
+    "tiny": f"a side of less than {TINY} pixels",
+}
+"""Every kind of finding, and what becomes of such a file."""
+MULTI_PICTURE = {"MPO": "JPEG"}
+"""A camera's JPEG with a preview behind it is a JPEG, and no animation."""
+BITS_PER_SAMPLE = 258
+"""The tag of TIFF 6.0, page 29."""
+
+
+def find(catalogue: Catalogue, unreadable: set[str], workers: int | None = None) -> list[Exclusion]:
+    """The findings of all files of a catalogue: id, kind (one of `KINDS`), detail; in the order of the catalogue.
+
+    Args:
+      unreadable: the ids that the decoder left out; these are decoded again, to tell why.
+      workers: threads; by default one a processor.
+    """
+
+    def look(image: int) -> list[Exclusion]:
+        name = catalogue.ids[image]
+        try:
+            found = examine(catalogue.read(image), name, whole=name in unreadable)
+        except OSError as error:
+            found = [("unreadable", error.strerror or str(error))]
+        return [Exclusion(name, kind, detail) for kind, detail in found]
+
+    # Filters of warnings belong to the process, not to a thread: they are set here, around all workers.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        warnings.simplefilter("ignore")
+        return [finding for findings in pool.map(look, range(len(catalogue.ids))) for finding in findings]
+
+
+def examine(data: bytes, name: str, *, whole: bool) -> list[tuple[str, str]]:
+    """The findings of one file, as (kind, detail).
+
+    Args:
+      name: its suffix is held against the format of the bytes.
+      whole: whether to decode the pixels, which alone tells that a file is damaged or truncated.
+    """
+    if not data:
+        return [("unreadable", "an empty file")]
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            found = _of_header(image, data, name)
+            if whole and not any(kind in ("unreadable", "enormous") for kind, _ in found):
+                found += _of_pixels(image)
+            return found
+    except UnidentifiedImageError:
+        return [("unreadable", "no image format that is known")]
+    except Image.DecompressionBombError as error:
+        return [("enormous", _line(error))]
+    except Exception as error:  # Pillow's decoders raise anything on damaged files.
+        return [("unreadable", _line(error))]
+
+
+def _of_header(image: Image.Image, data: bytes, name: str) -> list[tuple[str, str]]:
+    size, found = f"{image.width} x {image.height} pixels", []
+    kind = MULTI_PICTURE.get(image.format or "", image.format)
+    suffix = PurePosixPath(name).suffix.lower()
+    named = Image.registered_extensions().get(suffix)
+    if named and MULTI_PICTURE.get(named, named) != kind:
+        found.append(("wrongly named", f"{kind}, named {suffix}"))
+    if kind == "EPS":
+        found.append(("unreadable", "an EPS file is a program, and is not run"))
+    if image.format not in MULTI_PICTURE and getattr(image, "n_frames", 1) > 1:
+        found.append(("animated", f"{image.n_frames} images"))
+    if image.mode == "CMYK":
+        found.append(("CMYK", kind or ""))
+    if _bits(image, data) > 8:
+        found.append(("16-bit", f"{kind}, mode {image.mode}"))
+    if image.has_transparency_data:
+        found.append(("transparent", f"{kind}, mode {image.mode}"))
+    if (turn := _orientation(image)) > 1:
+        found.append(("turned by EXIF", f"orientation {turn}"))
+    if min(image.size) < TINY:
+        found.append(("tiny", size))
+    return found
+
+
+def _of_pixels(image: Image.Image) -> list[tuple[str, str]]:
+    try:
+        image.load()
+    except Exception as error:
+        return [("truncated" if "truncated" in str(error) else "unreadable", _line(error))]
+    return []
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Bits of a channel: Pillow's mode tells it of grey alone, of colours the header does."""
+    if image.format == "PNG":
+        return data[24]
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))  # pyright: ignore[reportAttributeAccessIssue]
+    return 16 if image.mode[0] in "IF" else 8
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        turn = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Damaged metadata says nothing about the pixels.
+        turn = None
+    return turn if isinstance(turn, int) and turn in range(1, 9) else 1
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
