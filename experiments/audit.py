@@ -11,7 +11,6 @@ import io
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,12 +18,12 @@ from absl import flags
 from PIL import Image
 
 from experiments.dataset_record import dataset_record
+from experiments.load_data import load_dataset
 from experiments.options import FLAGS, DataSettings, data_settings, define_data_flags, main_program
 from experiments.progress import duration
-from resjax.data.decoding import THUMBNAIL_SIZE, decode, decode_image
+from resjax.data.decoding import THUMBNAIL_SIZE, decode_image
 from resjax.data.findings import KINDS, find
-from resjax.data.near_copies import near_copy_groups
-from resjax.data.sources import Catalogue, open_catalogue
+from resjax.data.sources import Catalogue
 from resjax.report.audit_page import audit_page
 from resjax.report.records import write_json, write_text
 from resjax.types import BadInput
@@ -42,16 +41,10 @@ def audit(data: DataSettings, workdir: Path) -> dict:
       BadInput: where the data cannot be used, or the workdir not written.
     """
     started = time.perf_counter()
-    catalogue = open_catalogue(
-        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=THUMBNAIL_SIZE, progress=True
-    )
-    dataset = decode(
-        catalogue, THUMBNAIL_SIZE, cache_dir=data.cache_dir, cache_bytes=int(data.cache_gb * 1e9), progress=True
-    )
-    decoded = time.perf_counter()
+    catalogue, dataset = load_dataset(data, THUMBNAIL_SIZE)
+    read = time.perf_counter()
     findings = None
     if dataset.thumbnails is not None:
-        dataset = replace(dataset, groups=near_copy_groups(dataset.thumbnails, dataset.contents))
         findings = find(catalogue, {excluded.id for excluded in dataset.exclusions})
     record = dataset_record(dataset, val_fraction=data.val_fraction, findings=findings)
     page = audit_page(record, encoded_thumbnails(catalogue, record), KINDS)
@@ -65,7 +58,7 @@ def audit(data: DataSettings, workdir: Path) -> dict:
     now = time.perf_counter()
     print(
         f"\ndataset.json and audit.html are in {workdir} "
-        f"({duration(decoded - started)} to decode, {duration(now - decoded)} to audit)"
+        f"({duration(read - started)} to read and compare, {duration(now - read)} to describe)"
     )
     return record
 

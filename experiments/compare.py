@@ -13,15 +13,13 @@ With --folds=5, or several methods in --split, all of that happens once a split,
 
 import os
 import time
-from collections import Counter
 from pathlib import Path
 
 from experiments.comparison import Run
+from experiments.load_data import load_dataset
 from experiments.options import Settings, define_data_flags, define_training_flags, main_program, settings
 from experiments.progress import duration
 from experiments.several_splits import compare_splits
-from resjax.data.decoding import decode
-from resjax.data.sources import open_catalogue
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
 from resjax.types import BadInput, Dataset
@@ -37,7 +35,7 @@ def compare(settings: Settings) -> dict:
     """
     started = time.perf_counter()
     _require_writable(settings.workdir)
-    dataset = load_dataset(settings)
+    _, dataset = load_dataset(settings.data, settings.data.image_size)
     splits = load_splits(settings, dataset)
     if len(splits) > 1:
         record, written = compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
@@ -49,25 +47,6 @@ def compare(settings: Settings) -> dict:
         record, written = run.complete(), "summary.json and figures"
     print(f"\n{written} are in {settings.workdir} ({duration(time.perf_counter() - started)} in all)")
     return record
-
-
-def load_dataset(settings: Settings) -> Dataset:
-    """The decoded images, and a line for the reader about what was left out and why."""
-    data = settings.data
-    catalogue = open_catalogue(
-        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=data.image_size, progress=True
-    )
-    dataset = decode(
-        catalogue, data.image_size, cache_dir=data.cache_dir, cache_bytes=int(data.cache_gb * 1e9), progress=True
-    )
-    reasons = Counter(exclusion.reason for exclusion in dataset.exclusions)
-    counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
-    left_out = f"; left out {reasons.total()}: {counted}" if reasons else ""
-    print(
-        f"{dataset.name}: {len(dataset.ids):,} images of {len(dataset.classes)} classes, "
-        f"{len(set(dataset.contents)):,} distinct{left_out}"
-    )
-    return dataset
 
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:

@@ -7,8 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 
+from experiments.dataset_record import dataset_record
 from experiments.environment import describe_environment, estimate_seconds
+from experiments.load_data import near_copies_known
 from experiments.options import OUTSIDE_RECIPE, Settings
 from experiments.progress import Progress, duration
 from experiments.replica import finished_result, run_replica
@@ -88,7 +91,8 @@ class Run:
             raise BadInput(
                 f"--workdir={self.workdir}: {error.strerror}; a folder that can be written is accepted"
             ) from error
-        write_json(self.workdir / "dataset.json", dataset_record(self.dataset))
+        record = dataset_record(self.dataset, val_fraction=self.settings.data.val_fraction)
+        write_json(self.workdir / "dataset.json", record)
         write_json(self.workdir / "split.json", split_record(self.dataset, self.split))
         write_flags(self.settings)
         self.write_summary()
@@ -174,6 +178,7 @@ class Run:
         """Writes `summary.json` from the results that there are."""
         results = self.results()
         dataset = self.dataset
+        known = near_copies_known(self.settings.data, dataset)
         summary = {
             "schema_version": SCHEMA_VERSION,
             "config": self.settings.flags,
@@ -188,7 +193,7 @@ class Run:
                 "split_is_faulty": self.split.method in FAULTS,
                 "splits": {side: len(indices) for side, indices in self.split.sides.items()},
                 "exact_copies": len(dataset.ids) - len(set(dataset.contents)),
-                "near_copies": None,
+                "near_copies": len(set(dataset.contents)) - len(np.unique(dataset.groups)) if known else None,
                 "leaked_images": sum(len(images) for images in self.leaks.values()),
                 "leaked": {side: len(images) for side, images in self.leaks.items()},
                 "unreadable": [e.id for e in dataset.exclusions if e.reason == "unreadable"],
@@ -212,17 +217,3 @@ def write_flags(settings: Settings) -> None:
     """Writes the flags to `config.flags`, which can be given back as a flagfile."""
     flags = [f"--{name}={value}" for name, value in settings.flags.items() if value is not None]
     write_text(settings.workdir / "config.flags", "\n".join(flags) + "\n")
-
-
-def dataset_record(dataset: Dataset) -> dict:
-    """What is known of the data, for `dataset.json`."""
-    counts = [int((dataset.labels == label).sum()) for label in range(len(dataset.classes))]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": dataset.name,
-        "classes": dict(zip(dataset.classes, counts, strict=True)),
-        "images": len(dataset.ids),
-        "distinct_contents": len(set(dataset.contents)),
-        "decoded": dataset.details["decoded"],
-        "excluded": [{"id": e.id, "reason": e.reason, "detail": e.detail} for e in dataset.exclusions],
-    }

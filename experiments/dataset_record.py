@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from resjax.data.audit import copy_groups, expected_leak
-from resjax.data.splits import SIDES
+from resjax.data.splits import SIDES, VAL_FRACTION
 from resjax.report.records import SCHEMA_VERSION
 from resjax.types import Dataset, Exclusion
 
@@ -14,16 +14,17 @@ from resjax.types import Dataset, Exclusion
 def dataset_record(
     dataset: Dataset,
     *,
-    val_fraction: float,
+    val_fraction: float | None = None,
     findings: Iterable[Exclusion] | None = None,
 ) -> dict:
     """What is known of the data, for `dataset.json`.
 
     Args:
       dataset: its `groups` are those of pictures, near-copies included, where these were looked for.
-      val_fraction: of the random splits whose leak is expected.
+      val_fraction: of the random splits whose leak is expected; None stands for what a split has by default.
       findings: what an audit found about single files; None where nobody looked.
     """
+    val_fraction = VAL_FRACTION if val_fraction is None else val_fraction
     counts = np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()
     exact = np.unique(dataset.contents, return_inverse=True)[1].reshape(-1)
     groups = copy_groups(dataset.groups, dataset.labels, dataset.contents, dataset.thumbnails)

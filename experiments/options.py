@@ -38,6 +38,7 @@ class DataSettings:
     cache_dir: Path | None
     cache_gb: float
     pipeline: str
+    near_copies: bool
     splits: tuple[str, ...]
     """Methods of splitting, none where the data decide; with several, the comparison runs once on each."""
     split_seed: int
@@ -82,6 +83,12 @@ def define_data_flags() -> None:
         "auto",
         f"one of {', '.join(PIPELINES)}: images on the device or read batch by batch, with the same results; "
         f"auto: on the device if they fit {RESIDENT_SHARE:.0%} of its free memory",
+    )
+    flags.DEFINE_boolean(
+        "near_copies",
+        True,
+        "look for re-encoded, rescaled, slightly cropped, mirrored and recoloured copies; --nonear_copies: a copy is a "
+        "file with the same bytes",
     )
     flags.DEFINE_string(
         "split",
@@ -167,6 +174,7 @@ def data_settings() -> DataSettings:
         cache_dir=_path(FLAGS.cache_dir),
         cache_gb=FLAGS.cache_gb,
         pipeline=FLAGS.pipeline,
+        near_copies=FLAGS.near_copies,
         splits=splits,
         split_seed=FLAGS.split_seed,
         split_file=_path(FLAGS.split_file),

@@ -7,13 +7,21 @@ the crops that are looked for. Pictures of one kind of thing are alike in their 
 in their detail; `python -m experiments.near_copy_study` shows the thresholds that follow from it.
 """
 
+import hashlib
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int, Int32, UInt8, UInt64
+from tqdm import tqdm
 
-from resjax.types import Pixels
+from resjax.data.cache import ArrayCache, default_cache_dir
+from resjax.types import BadInput, Pixels
+
+VERSION = "pictures-v1"
+"""To be changed with anything that changes the groups, so that no cache serves the old ones."""
 
 HASH_DISTANCE = 20
 """Bits, of 64, in which the hashes of a picture and its copy may differ; 5 % cut from one corner make it 12 to 20,
@@ -50,7 +58,35 @@ class Prints(NamedTuple):
     details: Float16[np.ndarray, "image pixel"]
 
 
-def near_copy_groups(thumbnails: Pixels, contents: Sequence[str]) -> Int32[np.ndarray, " image"]:
+def cached_near_copy_groups(
+    thumbnails: Pixels, contents: Sequence[str], *, cache_dir: Path | None = None, progress: bool = False
+) -> Int32[np.ndarray, " image"]:
+    """What `near_copy_groups` gives, kept beside the decoded images for the next time that the same contents are asked.
+
+    Args:
+      cache_dir: the folder of the cache; by default `resjax` in the user's cache folder.
+
+    Raises:
+      BadInput: where the cache cannot be written, or imagehash is not installed.
+    """
+    names, content_of = np.unique(np.asarray(contents), return_inverse=True)
+    # One array of four bytes a content: the numbers of the pictures, contents in ascending order.
+    cache = ArrayCache(cache_dir or default_cache_dir(), f"{VERSION}-{len(names)}", (4 * len(names),))
+    key = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    stored = cache.load(key)
+    if stored is not None:
+        return stored.view(np.int32)[content_of.reshape(-1)]
+    groups = near_copy_groups(thumbnails, contents, progress=progress)
+    of_names = np.empty(len(names), np.int32)
+    of_names[content_of.reshape(-1)] = groups
+    cache.add(key, of_names.view(np.uint8))
+    cache.flush()
+    return groups
+
+
+def near_copy_groups(
+    thumbnails: Pixels, contents: Sequence[str], *, progress: bool = False
+) -> Int32[np.ndarray, " image"]:
     """The number of each image's picture: images with one number are copies or near-copies of each other.
 
     Copies of copies are copies. Numbers follow the contents in ascending order, so files may be renamed and reordered
@@ -60,12 +96,22 @@ def near_copy_groups(thumbnails: Pixels, contents: Sequence[str]) -> Int32[np.nd
       thumbnails: (image, height, width, 3), uint8: whole pictures, each squeezed into the same square of 64 pixels or
         so; read a few at a time.
       contents: equal for images with equal bytes, which are one picture whatever their thumbnails say.
+      progress: show a bar, if stderr is a terminal.
+
+    Raises:
+      BadInput: where imagehash is not installed.
     """
+    if find_spec("imagehash") is None:
+        raise BadInput(
+            "near-copies are looked for with imagehash, which is not installed: pip install imagehash, or "
+            "--nonear_copies to keep together only files with the same bytes"
+        )
     _, distinct, content_of = np.unique(np.asarray(contents), return_index=True, return_inverse=True)
-    prints = fingerprint(thumbnails, distinct)
+    prints = fingerprint(thumbnails, distinct, progress=progress)
     pictures = np.arange(len(distinct), dtype=np.int32)
     step = int(np.clip(PAIRS_AT_ONCE // max(1, len(distinct)), 1, ROWS_AT_ONCE))
-    for start in range(0, len(distinct), step):
+    starts = range(0, len(distinct), step)
+    for start in tqdm(starts, desc="comparing pictures", disable=None if progress else True):
         rows = np.arange(start, min(start + step, len(distinct)))
         # What is one picture already needs no second look: many copies of one picture do not make many comparisons.
         candidates = hash_distances(prints.hashes[rows], prints.hashes) <= HASH_DISTANCE
@@ -76,10 +122,11 @@ def near_copy_groups(thumbnails: Pixels, contents: Sequence[str]) -> Int32[np.nd
     return _in_order_of_appearance(pictures)[content_of.reshape(-1)]
 
 
-def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"]) -> Prints:
+def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"], *, progress: bool = False) -> Prints:
     """What the thumbnails with these numbers are compared by."""
     prints = Prints(np.empty((len(rows), 2), np.uint64), np.empty((len(rows), COMPARED_PIXELS), np.float16))
-    for start in range(0, len(rows), ROWS_AT_ONCE):
+    starts = range(0, len(rows), ROWS_AT_ONCE)
+    for start in tqdm(starts, desc="hashing pictures", disable=None if progress else True):
         chunk = slice(start, start + ROWS_AT_ONCE)
         images = thumbnails[rows[chunk]]
         prints.hashes[chunk] = perceptual_hashes(images)
