@@ -17,13 +17,15 @@ from pathlib import Path
 from absl import flags
 from PIL import Image
 
+from experiments.data_options import SourceSettings, define_source_flags, source_settings
 from experiments.dataset_record import dataset_record
 from experiments.load_data import load_dataset
-from experiments.options import FLAGS, DataSettings, data_settings, define_data_flags, main_program
+from experiments.options import FLAGS, main_program
 from experiments.progress import duration
 from resjax.data.decoding import THUMBNAIL_SIZE, decode_image
 from resjax.data.findings import KINDS, find
 from resjax.data.sources import Catalogue
+from resjax.data.splits import VAL_FRACTION
 from resjax.report.audit_page import audit_page
 from resjax.report.records import write_json, write_text
 from resjax.types import BadInput
@@ -34,19 +36,19 @@ MOST_SHOWN = 700
 MOST_SHOWN_OF_GROUP = 24
 
 
-def audit(data: DataSettings, workdir: Path) -> dict:
+def audit(source: SourceSettings, val_fraction: float, workdir: Path) -> dict:
     """Writes `dataset.json` and `audit.html` into the workdir and returns the record.
 
     Raises:
       BadInput: where the data cannot be used, or the workdir not written.
     """
     started = time.perf_counter()
-    catalogue, dataset = load_dataset(data, THUMBNAIL_SIZE)
+    catalogue, dataset = load_dataset(source, THUMBNAIL_SIZE)
     read = time.perf_counter()
     findings = None
     if dataset.thumbnails is not None:
         findings = find(catalogue, {excluded.id for excluded in dataset.exclusions})
-    record = dataset_record(dataset, val_fraction=data.val_fraction, findings=findings)
+    record = dataset_record(dataset, val_fraction=val_fraction, findings=findings)
     page = audit_page(record, encoded_thumbnails(catalogue, record), KINDS)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -121,8 +123,13 @@ def _counted(entries: list[Mapping]) -> str:
 
 
 def define_audit_flags() -> None:
+    flags.DEFINE_float("val_fraction", VAL_FRACTION, "share of the images that the random splits would validate on")
     flags.DEFINE_string("workdir", "runs/audit", "folder of dataset.json and audit.html")
 
 
 if __name__ == "__main__":
-    main_program(lambda: audit(data_settings(), Path(FLAGS.workdir)), define_data_flags, define_audit_flags)
+    main_program(
+        lambda: audit(source_settings(), FLAGS.val_fraction, Path(FLAGS.workdir)),
+        define_source_flags,
+        define_audit_flags,
+    )

@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 from experiments.comparison import Run
+from experiments.data_options import define_source_flags, define_split_flags
 from experiments.load_data import load_dataset
-from experiments.options import Settings, define_data_flags, define_training_flags, main_program, settings
+from experiments.options import Settings, define_training_flags, main_program, settings
 from experiments.progress import duration
 from experiments.several_splits import compare_splits
 from resjax.data.split_record import read_split
@@ -35,7 +36,7 @@ def compare(settings: Settings) -> dict:
     """
     started = time.perf_counter()
     _require_writable(settings.workdir)
-    _, dataset = load_dataset(settings.data, settings.data.image_size)
+    _, dataset = load_dataset(settings.source, settings.image_size)
     splits = load_splits(settings, dataset)
     if len(splits) > 1:
         record, written = compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
@@ -51,18 +52,18 @@ def compare(settings: Settings) -> dict:
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
     """The splits of the flags, by the names that their folders get where there are several."""
-    data = settings.data
-    if data.split_file:
-        split = read_split(data.split_file, dataset)
+    asked = settings.split
+    if asked.file:
+        split = read_split(asked.file, dataset)
         return {split.method: split}
-    if dataset.sides and data.splits and "given" not in data.splits:
-        print(f"{dataset.name} comes with a split of its own, which --split={','.join(data.splits)} leaves aside")
-    divide = {"seed": data.split_seed, "test_fraction": data.test_fraction}
-    if data.folds:
-        folds = make_folds(dataset, data.folds, method=next(iter(data.splits), None), **divide)
+    if dataset.sides and asked.methods and "given" not in asked.methods:
+        print(f"{dataset.name} comes with a split of its own, which --split={','.join(asked.methods)} leaves aside")
+    divide = {"seed": asked.seed, "test_fraction": asked.test_fraction}
+    if asked.folds:
+        folds = make_folds(dataset, asked.folds, method=next(iter(asked.methods), None), **divide)
         return {f"fold{number}": split for number, split in enumerate(folds, start=1)}
-    divide["val_fraction"] = data.val_fraction
-    splits = [make_split(dataset, method=method, **divide) for method in data.splits or (None,)]
+    divide["val_fraction"] = asked.val_fraction
+    splits = [make_split(dataset, method=method, **divide) for method in asked.methods or (None,)]
     return {split.method: split for split in splits}
 
 
@@ -76,4 +77,4 @@ def _require_writable(workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main_program(lambda: compare(settings("compare")), define_data_flags, define_training_flags)
+    main_program(lambda: compare(settings("compare")), define_source_flags, define_split_flags, define_training_flags)

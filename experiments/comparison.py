@@ -38,7 +38,7 @@ class Run:
             architecture.name: Functional(architecture, len(dataset.classes), settings.dtype)
             for architecture in settings.architectures
         }
-        size = settings.data.image_size
+        size = settings.image_size
         self.flops = {name: forward_flops(functional, size) for name, functional in self.functionals.items()}
         train = len(split.sides["train"])
         if settings.recipe.batch_size > train:
@@ -91,7 +91,7 @@ class Run:
             raise BadInput(
                 f"--workdir={self.workdir}: {error.strerror}; a folder that can be written is accepted"
             ) from error
-        record = dataset_record(self.dataset, val_fraction=self.settings.data.val_fraction)
+        record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
         write_json(self.workdir / "dataset.json", record)
         write_json(self.workdir / "split.json", split_record(self.dataset, self.split))
         write_flags(self.settings)
@@ -123,7 +123,7 @@ class Run:
         device = jax.devices()[0]
         print(
             f"{' and '.join(self.functionals)}, {seeds} seeds each, {recipe.epochs} epochs of {sides['train']} images "
-            f"at {self.settings.data.image_size} px on {device.platform} ({device.device_kind}): "
+            f"at {self.settings.image_size} px on {device.platform} ({device.device_kind}): "
             + (f"{total} replicas to train, about {duration(seconds)}" if total else "nothing to train")
             + (f", {finished} finished before" if finished else ""),
             flush=True,
@@ -147,7 +147,7 @@ class Run:
         ]
         if not todo:
             return
-        sides = make_sides(self.dataset, self.split.sides, self.settings.data.pipeline)
+        sides = make_sides(self.dataset, self.split.sides, self.settings.pipeline)
         trainers = {
             name: Trainer(functional, self.settings.recipe, sides["train"], sides["val"])
             for name, functional in self.functionals.items()
@@ -178,7 +178,7 @@ class Run:
         """Writes `summary.json` from the results that there are."""
         results = self.results()
         dataset = self.dataset
-        known = near_copies_known(self.settings.data, dataset)
+        known = near_copies_known(self.settings.source, dataset)
         summary = {
             "schema_version": SCHEMA_VERSION,
             "config": self.settings.flags,

@@ -1,18 +1,18 @@
-"""The images that the data flags name, decoded, with the groups of copies among them."""
+"""The images that the source flags name, decoded, with the groups of copies among them."""
 
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 
-from experiments.options import DataSettings
+from experiments.data_options import SourceSettings
 from resjax.data.decoding import decode
 from resjax.data.near_copies import cached_near_copy_groups
 from resjax.data.sources import Catalogue, open_catalogue
 from resjax.types import Dataset
 
 
-def load_dataset(data: DataSettings, image_size: int) -> tuple[Catalogue, Dataset]:
+def load_dataset(source: SourceSettings, image_size: int) -> tuple[Catalogue, Dataset]:
     """The catalogue and its decoded images, and a line for the reader about what was left out and why.
 
     Near-copies make one group where the settings ask for it and the source may have them; otherwise files with the same
@@ -22,21 +22,23 @@ def load_dataset(data: DataSettings, image_size: int) -> tuple[Catalogue, Datase
       BadInput: where the data cannot be used.
     """
     catalogue = open_catalogue(
-        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=image_size, progress=True
+        source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
     )
     dataset = decode(
-        catalogue, image_size, cache_dir=data.cache_dir, cache_bytes=int(data.cache_gb * 1e9), progress=True
+        catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
     )
-    if data.near_copies and dataset.thumbnails is not None:
-        groups = cached_near_copy_groups(dataset.thumbnails, dataset.contents, cache_dir=data.cache_dir, progress=True)
+    if source.near_copies and dataset.thumbnails is not None:
+        groups = cached_near_copy_groups(
+            dataset.thumbnails, dataset.contents, cache_dir=source.cache_dir, progress=True
+        )
         dataset = replace(dataset, groups=groups)
-    print(described(dataset, near_copies_known(data, dataset)))
+    print(described(dataset, near_copies_known(source, dataset)))
     return catalogue, dataset
 
 
-def near_copies_known(data: DataSettings, dataset: Dataset) -> bool:
+def near_copies_known(source: SourceSettings, dataset: Dataset) -> bool:
     """Whether `dataset.groups` are those of pictures: near-copies were looked for, or the source has none."""
-    return data.near_copies or dataset.thumbnails is None
+    return source.near_copies or dataset.thumbnails is None
 
 
 def described(dataset: Dataset, near_copies_known: bool) -> str:

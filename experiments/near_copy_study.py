@@ -16,7 +16,8 @@ import numpy as np
 from absl import flags
 from PIL import Image, ImageDraw, ImageEnhance
 
-from experiments.options import FLAGS, data_settings, define_data_flags, main_program
+from experiments.data_options import define_source_flags, source_settings
+from experiments.options import FLAGS, main_program
 from resjax.data import synthetic
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.near_copies import DETAIL, HASH_DISTANCE, resemblance
@@ -216,9 +217,9 @@ def study_text(record: dict) -> str:
 
 def main() -> None:
     require_range("--pictures", FLAGS.pictures, 10, 2000)
-    data = data_settings()
+    source = source_settings()
     catalogue = open_catalogue(
-        data.dataset, image_dir=data.image_dir, data_dir=data.data_dir, image_size=data.image_size
+        source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=THUMBNAIL_SIZE
     )
     contents: dict[bytes, int] = {}
     for image in np.random.default_rng(0).permutation(len(catalogue.ids)).tolist():
@@ -228,7 +229,7 @@ def main() -> None:
     labels = catalogue.labels[list(contents.values())]
     record = {
         "schema_version": 1,
-        "dataset": Path(data.dataset).name,
+        "dataset": Path(source.dataset).name,
         "pictures": len(images),
         "thresholds": {"hash_distance": HASH_DISTANCE, "detail": DETAIL},
         "changes": study_changes(images, labels),
@@ -245,4 +246,4 @@ def define_study_flags() -> None:
 
 
 if __name__ == "__main__":
-    main_program(main, define_data_flags, define_study_flags)
+    main_program(main, define_source_flags, define_study_flags)

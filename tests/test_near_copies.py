@@ -8,7 +8,13 @@ from PIL import Image
 
 from experiments.near_copy_study import CHANGES, captioned, framed, plain_pictures, thumbnails
 from resjax.data import near_copies, synthetic
-from resjax.data.near_copies import hash_distances, near_copy_groups, perceptual_hashes
+from resjax.data.near_copies import (
+    cached_near_copy_groups,
+    hash_distances,
+    near_copy_groups,
+    perceptual_hashes,
+)
+from resjax.types import BadInput
 
 LOOKED_FOR = [name for name in CHANGES if "more than is looked for" not in name]
 
@@ -75,6 +81,23 @@ def test_one_more_picture_parts_no_copies(dishes):
     images = dishes[:4] + [CHANGES["mirrored"](dish, rng) for dish in dishes[:4]]
     fewer, more = groups_of(images), groups_of([*images, dishes[5]])
     assert more[:-1] == fewer and more[-1] not in fewer
+
+
+def test_groups_are_kept_for_the_same_contents_in_any_order(dishes, tmp_path, monkeypatch):
+    seen = thumbnails([*dishes[:4], dishes[2].transpose(Image.Transpose.FLIP_LEFT_RIGHT)])
+    contents = ["c", "a", "d", "b", "e"]
+    first = cached_near_copy_groups(seen, contents, cache_dir=tmp_path)
+    assert first.tolist() == near_copy_groups(seen, contents).tolist() and first[2] == first[4]
+    monkeypatch.setattr(near_copies, "near_copy_groups", lambda *_, **__: pytest.fail("looked for again"))
+    order = np.array([4, 2, 0, 1, 3, 2])
+    again = cached_near_copy_groups(seen[order], [contents[image] for image in order], cache_dir=tmp_path)
+    assert again.tolist() == first[order].tolist()
+
+
+def test_without_imagehash_the_line_names_both_ways_out(dishes, monkeypatch):
+    monkeypatch.setattr(near_copies, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match="pip install imagehash, or --nonear_copies"):
+        groups_of(dishes[:2])
 
 
 def test_no_images_have_no_groups():

@@ -1,0 +1,134 @@
+"""The flags that name the images and divide them, and the settings that they become."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import flags
+
+from resjax.data.splits import METHODS, VAL_FRACTION
+from resjax.training.recipe import require_choice, require_range
+from resjax.types import BadInput
+
+FLAGS = flags.FLAGS
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where the images come from, and where they are kept."""
+
+    dataset: str
+    image_dir: Path | None
+    data_dir: Path | None
+    cache_dir: Path | None
+    cache_gb: float
+    near_copies: bool
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Which images train, and which are looked at."""
+
+    methods: tuple[str, ...]
+    """None where the data decide; with several, the comparison runs once on each."""
+    seed: int
+    file: Path | None
+    folds: int | None
+    val_fraction: float | None
+    test_fraction: float
+
+
+def define_source_flags() -> None:
+    flags.DEFINE_string(
+        "dataset",
+        "synthetic",
+        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label), folder:PATH (a folder a class, or train, val "
+        "and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
+    )
+    flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    flags.DEFINE_string(
+        "data_dir", None, "folder of what TFDS has prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets"
+    )
+    flags.DEFINE_string("cache_dir", None, "folder of the decoded images; by default resjax in the user's cache folder")
+    flags.DEFINE_float(
+        "cache_gb", 20.0, "gigabytes that the cache may hold; what was used least recently goes first, this run's stays"
+    )
+    flags.DEFINE_boolean(
+        "near_copies",
+        True,
+        "look for re-encoded, rescaled, slightly cropped, mirrored and recoloured copies; --nonear_copies: a copy is a "
+        "file with the same bytes",
+    )
+
+
+def define_split_flags() -> None:
+    flags.DEFINE_string(
+        "split",
+        None,
+        "grouped keeps copies on one side; given is the source's own split; random and overlapping leak, and exist to "
+        "show what leaks do; several with commas between run one after the other and are shown side by side; by "
+        "default given where the source comes with a split, grouped otherwise",
+    )
+    flags.DEFINE_integer("split_seed", 0, "seed of the split, the same for every replica")
+    flags.DEFINE_string("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
+    flags.DEFINE_integer(
+        "folds", None, "runs once a fold, which is then val and the others train, instead of --val_fraction; from 2"
+    )
+    flags.DEFINE_float(
+        "val_fraction", None, f"share of the images that the best epoch is chosen on; by default {VAL_FRACTION:g}"
+    )
+    flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one look at the end")
+
+
+def source_settings() -> SourceSettings:
+    """The source flags as settings.
+
+    Raises:
+      BadInput: for a value outside its range.
+    """
+    require_range("--cache_gb", FLAGS.cache_gb, 0)
+    return SourceSettings(
+        dataset=FLAGS.dataset,
+        image_dir=_path(FLAGS.image_dir),
+        data_dir=_path(FLAGS.data_dir),
+        cache_dir=_path(FLAGS.cache_dir),
+        cache_gb=FLAGS.cache_gb,
+        near_copies=FLAGS.near_copies,
+    )
+
+
+def split_settings() -> SplitSettings:
+    """The split flags as settings.
+
+    Raises:
+      BadInput: for a value outside its range, or flags that contradict each other.
+    """
+    methods = tuple(name.strip() for name in (FLAGS.split or "").split(",") if name.strip())
+    for name in methods:
+        require_choice("--split", name, METHODS)
+    if len(set(methods)) < len(methods):
+        raise BadInput(f"--split={FLAGS.split}: different ones of {', '.join(METHODS)} are accepted")
+    _require_one_way_to_split(methods)
+    return SplitSettings(
+        methods=methods,
+        seed=FLAGS.split_seed,
+        file=_path(FLAGS.split_file),
+        folds=FLAGS.folds,
+        val_fraction=FLAGS.val_fraction,
+        test_fraction=FLAGS.test_fraction,
+    )
+
+
+def _require_one_way_to_split(methods: tuple[str, ...]) -> None:
+    """Refuses flags that each say in their own way what val is, or how often to run."""
+    several = FLAGS.split if len(methods) > 1 else None
+    if FLAGS.folds is not None:
+        require_range("--folds", FLAGS.folds, 2, 1000)
+    for one, other in (("folds", "val_fraction"), ("folds", "split_file"), ("folds", "split"), ("split_file", "split")):
+        first, second = FLAGS[one].value, several if other == "split" else FLAGS[other].value
+        if first is not None and second is not None:
+            raise BadInput(f"--{one}={first} with --{other}={second}: one of the two is accepted")
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(os.path.expanduser(text))
