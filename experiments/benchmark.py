@@ -24,10 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.options import DTYPES, FLAGS, main_program
+from experiments.options import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
 from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from resjax.functional import Functional
-from resjax.models.architecture import STEMS, Architecture, architecture
+from resjax.models.architecture import Architecture, architecture
 from resjax.report.records import write_lines
 from resjax.training.loop import make_train_step
 from resjax.training.optimizer import make_optimizer
@@ -250,8 +250,7 @@ def define_flags() -> None:
     flags.DEFINE_string("architectures", "plain34,resnet34", "networks by name, joined by commas")
     flags.DEFINE_string("image_size", "64", "height and width of the images in pixels; several joined by commas")
     flags.DEFINE_string("batch_size", "24", "images a step; several joined by commas")
-    flags.DEFINE_integer("width", 64, "channels of the first stage")
-    flags.DEFINE_string("stem", "imagenet", f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3")
+    define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
     flags.DEFINE_integer("samples", 7, "samples of about a second for each side, at least 5")
     flags.DEFINE_string("json", None, "file to write, one JSON record a line for each case")
@@ -264,7 +263,7 @@ def main() -> None:
     require_range("--samples", FLAGS.samples, 5)
     torch_modes = parse_torch_modes(FLAGS.against, FLAGS.torch_modes)
     cases = [
-        Case(architecture(name.strip(), width=FLAGS.width, stem=FLAGS.stem), size, batch, FLAGS.dtype)
+        Case(architecture(name.strip(), **given_sizes()), size, batch, FLAGS.dtype)
         for name, size, batch in itertools.product(
             FLAGS.architectures.split(","),
             parse_sizes("image_size", FLAGS.image_size, least=8),

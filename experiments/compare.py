@@ -20,23 +20,19 @@ from pathlib import Path
 import jax
 
 from experiments.environment import describe_environment, estimate_seconds
-from experiments.options import (
-    OUTSIDE_RECIPE,
-    Settings,
-    define_data_flags,
-    define_training_flags,
-    main_program,
-    settings,
-)
+from experiments.initial_weights import read_initial_weights
+from experiments.options import Settings, define_data_flags, define_training_flags, main_program, settings
 from experiments.progress import Progress, duration
+from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
-from experiments.tables import comparison_text
+from experiments.tables import comparison_text, ledger_line
+from resjax.costs import ledger
 from resjax.data.decoding import decode
 from resjax.data.pipeline import to_device
 from resjax.data.sources import open_catalogue
 from resjax.data.splits import Split, leaked_images, make_split, split_from_record, split_record
 from resjax.evaluation.summary import compare_arms, summarize_arm
-from resjax.functional import Functional, forward_flops, parameter_count
+from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
 from resjax.training.loop import Trainer
@@ -109,8 +105,10 @@ class Run:
             architecture.name: Functional(architecture, len(dataset.classes), settings.dtype)
             for architecture in settings.architectures
         }
+        require_matched(settings.recipe.freeze, self.functionals.values())
+        self.weights = read_initial_weights(settings.init_from, self.functionals)
         size = settings.data.image_size
-        self.flops = {name: forward_flops(functional, size) for name, functional in self.functionals.items()}
+        self.ledgers = {name: ledger(functional, size) for name, functional in self.functionals.items()}
         train = len(split.sides["train"])
         if settings.recipe.batch_size > train:
             raise BadInput(
@@ -132,15 +130,7 @@ class Run:
         path = self.workdir / "summary.json"
         if not path.exists():
             return
-        before = read_json(path)
-        config, fingerprint = before["config"], before["dataset"]["fingerprint"]
-        changed = [
-            f"--{flag} was {config[flag]}, now {value}"
-            for flag, value in self.settings.flags.items()
-            if flag not in OUTSIDE_RECIPE and flag in config and config[flag] != value
-        ]
-        if fingerprint != self.fingerprint():
-            changed.append("the images or their split have changed")
+        changed = changes(read_json(path), self.settings, self.weights, self.fingerprint())
         if changed:
             raise BadInput(
                 f"--workdir={self.workdir} holds a run of another recipe ({'; '.join(changed)}): name a new one"
@@ -174,7 +164,8 @@ class Run:
         sides = {side: len(indices) for side, indices in self.split.sides.items() if len(indices)}
         recipe = self.settings.recipe
         images = recipe.epochs * (sides["train"] + sides["val"] // 3)
-        seconds = estimate_seconds(list(self.flops.values()), images, list(pending.values()))
+        flops = [each.forward_flops for each in self.ledgers.values()]
+        seconds = estimate_seconds(flops, images, list(pending.values()))
         device = jax.devices()[0]
         print(
             f"{' and '.join(pending)}, {seeds} seeds each, {recipe.epochs} epochs of {sides['train']} images at "
@@ -188,6 +179,8 @@ class Run:
             f"{leaked_images(self.split, self.dataset.groups)} leaked images",
             flush=True,
         )
+        for name, each in self.ledgers.items():
+            print(ledger_line(name, each._asdict()), flush=True)
 
     def train(self) -> None:
         """Trains the pending replicas, seed by seed, so that an early stop leaves pairs."""
@@ -202,7 +195,13 @@ class Run:
         sides = {side: to_device(self.dataset, indices) for side, indices in self.split.sides.items()}
         test = sides["test"] if len(self.split.sides["test"]) else None
         trainers = {
-            name: Trainer(functional, self.settings.recipe, sides["train"], sides["val"])
+            name: Trainer(
+                functional,
+                self.settings.recipe,
+                sides["train"],
+                sides["val"],
+                self.weights[name].arrays if name in self.weights else None,
+            )
             for name, functional in self.functionals.items()
         }
         progress = Progress(len(todo), self.settings.recipe.epochs)
@@ -249,11 +248,11 @@ class Run:
             },
             "architectures": {
                 name: {
-                    "parameters": parameter_count(functional.shapes()),
-                    "forward_flops": self.flops[name],
+                    **self.ledgers[name]._asdict(),
+                    "init_from": self.weights[name].record() if name in self.weights else None,
                     **summarize_arm(results[name], dataset.classes),
                 }
-                for name, functional in self.functionals.items()
+                for name in self.functionals
             },
             "comparisons": compare_arms(results),
         }

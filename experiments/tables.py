@@ -23,6 +23,15 @@ def comparison_text(summary: dict) -> str:
     return "\n".join(lines)
 
 
+def ledger_line(name: str, arm: dict) -> str:
+    """What an arm costs, in a line."""
+    flops, by_xla = arm["forward_flops"] / 1e9, arm["forward_flops_xla"] / 1e9
+    return (
+        f"{name}: {arm['parameters']:,} parameters; an image forward {flops:.3g} GFLOP ({by_xla:.3g} by XLA's count), "
+        f"{arm['activation_bytes'] / 1e6:.3g} MB of activations"
+    )
+
+
 def markdown_table(summary: dict) -> str:
     """The arms as a table in Markdown, with the paired differences below."""
     header, *rows = _cells(summary)

@@ -19,7 +19,8 @@ from experiments.benchmark import (
     parse_torch_modes,
     require_safe,
 )
-from resjax.functional import Functional, parameter_count
+from resjax.costs import parameter_count
+from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.types import BadInput
 

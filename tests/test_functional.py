@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from resjax.functional import Functional, forward_flops, parameter_count
+from resjax.costs import forward_flops, parameter_count
+from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.network import build
 from resjax.types import Variables

@@ -9,7 +9,8 @@ import pytest
 from flax import nnx
 
 import resjax
-from resjax.functional import Functional, parameter_count
+from resjax.costs import parameter_count
+from resjax.functional import Functional
 from resjax.models import blocks
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture
 from resjax.models.network import Stem, build
