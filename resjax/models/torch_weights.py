@@ -73,6 +73,7 @@ def save_weights(path: str | os.PathLike, variables: Variables) -> None:
     Raises:
       BadInput: for another file name, or a folder that cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     path = Path(path)
@@ -82,8 +83,8 @@ def save_weights(path: str | os.PathLike, variables: Variables) -> None:
     try:
         save_file(to_state_dict(variables), partial, metadata={"format": "pt"})
         os.replace(partial, path)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror or error}; a folder that can be written is accepted") from error
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path}: cannot be written ({error}); a folder that can be written is accepted") from error
 
 
 def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
@@ -92,7 +93,7 @@ def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
     for tree in variables:
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
             parts = _parts(path)
-            state[torch_name(parts)] = np.ascontiguousarray(_to_torch_layout(parts, np.asarray(leaf)))
+            state[torch_name(parts)] = np.array(_to_torch_layout(parts, np.asarray(leaf)), order="C")
     norms = [name.removesuffix("running_var") for name in state if name.endswith("running_var")]
     return state | {f"{norm}num_batches_tracked": np.zeros((), np.int64) for norm in norms}
 
