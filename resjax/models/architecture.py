@@ -1,4 +1,12 @@
-"""Frozen descriptions of networks, and the table of those that have a name."""
+"""Frozen descriptions of networks, and the table of those that have a name.
+
+>>> {name: ARCHITECTURES[name].shortcut for name in ("plain34", "resnet34", "resnet34_pad", "resnet56")}
+{'plain34': 'none', 'resnet34': 'project', 'resnet34_pad': 'pad', 'resnet56': 'pad'}
+>>> [architecture("resnet34").twin(shortcut).name for shortcut in SHORTCUTS]
+['plain34', 'resnet34_pad', 'resnet34', 'resnet34_project_all']
+>>> [architecture("resnet34", stem=stem).stride for stem in STEMS]
+[32, 8]
+"""
 
 import difflib
 import math
@@ -258,8 +266,4 @@ def _table() -> dict[str, Architecture]:
 
 ARCHITECTURES: dict[str, Architecture] = _table()
 """The architectures that are tested by name: those of the papers, each with its plain twin; `architecture` knows every
-other depth, shortcut and combination by the same rule.
-
->>> ARCHITECTURES["resnet34"].shortcut, ARCHITECTURES["resnet56"].shortcut, ARCHITECTURES["plain34"].shortcut
-('project', 'pad', 'none')
-"""
+other depth, shortcut and combination by the same rule."""

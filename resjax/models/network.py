@@ -56,8 +56,8 @@ class Network(nnx.Module):
 
     >>> import jax.numpy as jnp
     >>> network = build("resnet20", classes=10, width=4)
-    >>> network(jnp.zeros((2, 32, 32, 3))).shape
-    (2, 10)
+    >>> isinstance(network, Network), network(jnp.zeros((2, 32, 32, 3))).shape
+    (True, (2, 10))
     >>> [features.shape for features in network.features(jnp.zeros((2, 32, 32, 3)))]
     [(2, 32, 32, 4), (2, 16, 16, 8), (2, 8, 8, 16)]
     """
