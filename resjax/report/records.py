@@ -162,6 +162,9 @@ _DESCRIBED = {"values": [float], "mean": _NUMBER, "sd": _NUMBER, "ci95": ([float
 _ARM = {
     "parameters": int,
     "forward_flops": _NUMBER,
+    "forward_flops_xla?": _NUMBER,
+    "activation_bytes?": (int, None),
+    "init_from?": ({"file": str, "sha256": str}, None),
     "seeds": [int],
     "status": {str: frozenset({"done", "diverged", "pending"})},
     "best_val_accuracy": _DESCRIBED,
