@@ -2,9 +2,11 @@
 
   python -m experiments.benchmark --architectures=plain34,resnet34 --image_size=64 --batch_size=24 --json=rows.jsonl
   python -m experiments.benchmark --against=none --image_size=64,224 --batch_size=24,64
+  python -m experiments.benchmark --measure=compile --architectures=resnet34,resnet50,se_resnet34
 
 Each case prints the median of images per second with its spread over the samples, and the ratio of the medians. Both
-sides take turns, so that what else happens on the machine meets them alike.
+sides take turns, so that what else happens on the machine meets them alike. --measure=compile says instead how long our
+step takes to trace and to compile.
 """
 
 import importlib.util
@@ -35,7 +37,7 @@ from resjax.training.recipe import Recipe, require_choice, require_range
 from resjax.training.state import initial_state
 from resjax.types import BadInput, Batch
 
-MEASURES = ("train_step",)
+MEASURES = ("train_step", "compile")
 AGAINST = ("torch", "none")
 TORCH_MODES = ("eager", "channels_last", "compile")
 CLASSES = 5
@@ -154,21 +156,44 @@ def benchmark_row(case: Case, samples: int, torch_modes: tuple[str, ...], min_se
     medians = {name: statistics.median(values) for name, values in rates.items()}
     best = max(torch_modes, key=medians.__getitem__, default=None)
     packages = ("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ()))
+    return _case_record(case, "train_step") | {
+        "ours_images_per_second": medians["ours"],
+        "torch_images_per_second": medians[best] if best else None,
+        "torch_mode": best,
+        "ratio": medians["ours"] / medians[best] if best else None,
+        "versions": {name: version(name) for name in packages},
+        "samples": rates,
+    }
+
+
+def compile_row(case: Case) -> dict:
+    """How long it takes to trace our train step, and to compile it; once, for XLA keeps what it has compiled."""
+    functional = Functional(case.architecture, CLASSES, case.dtype)
+    optimizer = make_optimizer(RECIPE, steps_per_epoch=1)
+    step = jax.jit(make_train_step(functional, optimizer), donate_argnums=0)
+    batch = Batch(*(jnp.asarray(array) for array in random_batch(case)))
+    state = jax.eval_shape(lambda: initial_state(functional, optimizer, seed=0))
+    start = time.perf_counter()
+    lowered = step.lower(state, batch)
+    traced = time.perf_counter()
+    lowered.compile()
+    return _case_record(case, "compile") | {
+        "trace_seconds": traced - start,
+        "compile_seconds": time.perf_counter() - traced,
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "flax")},
+    }
+
+
+def _case_record(case: Case, measured: str) -> dict:
     return {
-        "measure": "train_step",
+        "measure": measured,
         "architecture": case.architecture.name,
         "image_size": case.image_size,
         "batch_size": case.batch_size,
         "width": case.architecture.width,
         "stem": case.architecture.stem,
         "dtype": case.dtype,
-        "ours_images_per_second": medians["ours"],
-        "torch_images_per_second": medians[best] if best else None,
-        "torch_mode": best,
-        "ratio": medians["ours"] / medians[best] if best else None,
         "device": describe_device(),
-        "versions": {name: version(name) for name in packages},
-        "samples": rates,
     }
 
 
@@ -176,8 +201,11 @@ def describe_row(row: dict) -> str:
     """A row in words, with the least and the greatest sample of each side."""
     text = (
         f"{row['architecture']}, width {row['width']}, {row['stem']} stem, {row['image_size']} px, "
-        f"batch {row['batch_size']}, {row['dtype']}: ours {_spread(row['samples']['ours'])} images/s"
+        f"batch {row['batch_size']}, {row['dtype']}: "
     )
+    if row["measure"] == "compile":
+        return text + f"traced in {row['trace_seconds']:.1f} s, compiled in {row['compile_seconds']:.1f} s"
+    text += f"ours {_spread(row['samples']['ours'])} images/s"
     if row["torch_mode"]:
         others = {mode: values for mode, values in row["samples"].items() if mode != "ours"}
         torch_text = ", ".join(f"{mode} {_spread(values)}" for mode, values in others.items())
@@ -261,7 +289,8 @@ def main() -> None:
     require_choice("--against", FLAGS.against, AGAINST)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
     require_range("--samples", FLAGS.samples, 5)
-    torch_modes = parse_torch_modes(FLAGS.against, FLAGS.torch_modes)
+    compiling = FLAGS.measure == "compile"
+    torch_modes = parse_torch_modes("none" if compiling else FLAGS.against, FLAGS.torch_modes)
     cases = [
         Case(architecture(name.strip(), **given_sizes()), size, batch, FLAGS.dtype)
         for name, size, batch in itertools.product(
@@ -275,12 +304,13 @@ def main() -> None:
             require_safe(case, torch_modes)
     if FLAGS.json and not os.access(Path(FLAGS.json).absolute().parent, os.W_OK):
         raise BadInput(f"--json={FLAGS.json}: a file in a folder that exists and can be written is accepted")
-    print(f"{len(cases)} case(s), {FLAGS.samples} samples each, on {describe_device()}\n{CAVEAT}", flush=True)
+    how = "traced and compiled once" if compiling else f"{FLAGS.samples} samples each"
+    print(f"{len(cases)} case(s), {how}, on {describe_device()}" + ("" if compiling else f"\n{CAVEAT}"), flush=True)
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
         print(f"WARNING: load average {load:.1f}: something else runs here, the figures and their ratio will be off")
     rows = []
     for case in cases:
-        rows.append(benchmark_row(case, FLAGS.samples, torch_modes))
+        rows.append(compile_row(case) if compiling else benchmark_row(case, FLAGS.samples, torch_modes))
         print(describe_row(rows[-1]), flush=True)
         if FLAGS.json:
             write_lines(FLAGS.json, rows)

@@ -24,7 +24,7 @@ class Ledger(NamedTuple):
     """Numbers that the optimizer changes, frozen ones included."""
     forward_flops: float
     """By formula: see `forward_flops`."""
-    forward_flops_xla: float
+    forward_flops_xla: float | None
     """By XLA's cost analysis of the program before optimization: without the padding's zeros, with norms and relus."""
     activation_bytes: int
     """See `activation_bytes`."""
@@ -68,11 +68,15 @@ def forward_flops(functional: Functional, image_size: int) -> float:
     return 2.0 * sum(math.prod(kernel) * places for kernel, places in _kernels(functional, image_size))
 
 
-def forward_flops_xla(functional: Functional, image_size: int) -> float:
-    """Floating-point operations of one image's forward pass as XLA counts them, on the program as it was traced."""
+def forward_flops_xla(functional: Functional, image_size: int) -> float | None:
+    """Floating-point operations of one image's forward pass as XLA counts them, on the program as it was traced.
+
+    None where the platform has no such count.
+    """
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
     lowered = jax.jit(functional.apply_eval).lower(functional.shapes(), images)
-    return float(lowered.cost_analysis()["flops"])
+    analysis = lowered.cost_analysis()
+    return float(analysis["flops"]) if analysis and "flops" in analysis else None
 
 
 def activation_bytes(functional: Functional, image_size: int) -> int:

@@ -46,8 +46,11 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransf
     optimizer = _unfrozen_optimizer(recipe, steps_per_epoch)
     if not recipe.freeze:
         return optimizer
-    kinds = {True: optax.set_to_zero(), False: optimizer}
-    return optax.multi_transform(kinds, lambda parameters: frozen_mask(parameters, recipe.freeze))
+
+    def kinds(parameters: Parameters) -> Parameters:
+        return jax.tree.map(lambda held: "frozen" if held else "trained", frozen_mask(parameters, recipe.freeze))
+
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, kinds)
 
 
 def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
