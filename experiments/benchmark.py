@@ -2,12 +2,13 @@
 
   python -m experiments.benchmark --architectures=plain34,resnet34 --image_size=64 --batch_size=24 --json=rows.jsonl
   python -m experiments.benchmark --against=none --image_size=64,224 --batch_size=24,64
+  python -m experiments.benchmark --measure=compile --architectures=resnet34,resnet50,se_resnet34
   python -m experiments.benchmark --measure=pipeline --images=20000,200000
 
---measure=pipeline asks instead what an image costs in time and memory when the set is streamed from the disk.
-
 Each case prints the median of images per second with its spread over the samples, and the ratio of the medians. Both
-sides take turns, so that what else happens on the machine meets them alike.
+sides take turns, so that what else happens on the machine meets them alike. --measure=compile says instead how long our
+step takes to trace and to compile, --measure=pipeline what an image costs in time and memory when the set is streamed
+from the disk.
 """
 
 import importlib.util
@@ -28,10 +29,10 @@ import numpy as np
 from absl import flags
 
 from experiments import pipeline_benchmark
-from experiments.options import DTYPES, FLAGS, main_program
+from experiments.options import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
 from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from resjax.functional import Functional
-from resjax.models.architecture import STEMS, Architecture, architecture
+from resjax.models.architecture import Architecture, architecture
 from resjax.report.records import write_lines
 from resjax.training.loop import make_train_step
 from resjax.training.optimizer import make_optimizer
@@ -39,7 +40,7 @@ from resjax.training.recipe import Recipe, require_choice, require_range
 from resjax.training.state import initial_state
 from resjax.types import BadInput, Batch
 
-MEASURES = ("train_step", "pipeline")
+MEASURES = ("train_step", "compile", "pipeline")
 AGAINST = ("torch", "none")
 TORCH_MODES = ("eager", "channels_last", "compile")
 CLASSES = 5
@@ -158,21 +159,44 @@ def benchmark_row(case: Case, samples: int, torch_modes: tuple[str, ...], min_se
     medians = {name: statistics.median(values) for name, values in rates.items()}
     best = max(torch_modes, key=medians.__getitem__, default=None)
     packages = ("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ()))
+    return _case_record(case, "train_step") | {
+        "ours_images_per_second": medians["ours"],
+        "torch_images_per_second": medians[best] if best else None,
+        "torch_mode": best,
+        "ratio": medians["ours"] / medians[best] if best else None,
+        "versions": {name: version(name) for name in packages},
+        "samples": rates,
+    }
+
+
+def compile_row(case: Case) -> dict:
+    """How long it takes to trace our train step, and to compile it; once, for XLA keeps what it has compiled."""
+    functional = Functional(case.architecture, CLASSES, case.dtype)
+    optimizer = make_optimizer(RECIPE, steps_per_epoch=1)
+    step = jax.jit(make_train_step(functional, optimizer), donate_argnums=0)
+    batch = Batch(*(jnp.asarray(array) for array in random_batch(case)))
+    state = jax.eval_shape(lambda: initial_state(functional, optimizer, seed=0))
+    start = time.perf_counter()
+    lowered = step.lower(state, batch)
+    traced = time.perf_counter()
+    lowered.compile()
+    return _case_record(case, "compile") | {
+        "trace_seconds": traced - start,
+        "compile_seconds": time.perf_counter() - traced,
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "flax")},
+    }
+
+
+def _case_record(case: Case, measured: str) -> dict:
     return {
-        "measure": "train_step",
+        "measure": measured,
         "architecture": case.architecture.name,
         "image_size": case.image_size,
         "batch_size": case.batch_size,
         "width": case.architecture.width,
         "stem": case.architecture.stem,
         "dtype": case.dtype,
-        "ours_images_per_second": medians["ours"],
-        "torch_images_per_second": medians[best] if best else None,
-        "torch_mode": best,
-        "ratio": medians["ours"] / medians[best] if best else None,
         "device": describe_device(),
-        "versions": {name: version(name) for name in packages},
-        "samples": rates,
     }
 
 
@@ -180,8 +204,11 @@ def describe_row(row: dict) -> str:
     """A row in words, with the least and the greatest sample of each side."""
     text = (
         f"{row['architecture']}, width {row['width']}, {row['stem']} stem, {row['image_size']} px, "
-        f"batch {row['batch_size']}, {row['dtype']}: ours {_spread(row['samples']['ours'])} images/s"
+        f"batch {row['batch_size']}, {row['dtype']}: "
     )
+    if row["measure"] == "compile":
+        return text + f"traced in {row['trace_seconds']:.1f} s, compiled in {row['compile_seconds']:.1f} s"
+    text += f"ours {_spread(row['samples']['ours'])} images/s"
     if row["torch_mode"]:
         others = {mode: values for mode, values in row["samples"].items() if mode != "ours"}
         torch_text = ", ".join(f"{mode} {_spread(values)}" for mode, values in others.items())
@@ -254,8 +281,7 @@ def define_flags() -> None:
     flags.DEFINE_string("architectures", "plain34,resnet34", "networks by name, joined by commas")
     flags.DEFINE_string("image_size", "64", "height and width of the images in pixels; several joined by commas")
     flags.DEFINE_string("batch_size", "24", "images a step; several joined by commas")
-    flags.DEFINE_integer("width", 64, "channels of the first stage")
-    flags.DEFINE_string("stem", "imagenet", f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3")
+    define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
     flags.DEFINE_string("images", "20000,200000", "for --measure=pipeline: how many images; several joined by commas")
     flags.DEFINE_integer("samples", 7, "samples of about a second for each side, at least 5")
@@ -267,16 +293,17 @@ def main() -> None:
     require_range("--samples", FLAGS.samples, 5)
     if FLAGS.json and not os.access(Path(FLAGS.json).absolute().parent, os.W_OK):
         raise BadInput(f"--json={FLAGS.json}: a file in a folder that exists and can be written is accepted")
-    (measure_train_steps if FLAGS.measure == "train_step" else measure_pipelines)()
+    (measure_pipelines if FLAGS.measure == "pipeline" else measure_steps)()
 
 
-def measure_train_steps() -> None:
-    """`--measure=train_step`: a row for every architecture, size and batch."""
+def measure_steps() -> None:
+    """`--measure=train_step` and `compile`: a row for every architecture, size and batch."""
     require_choice("--against", FLAGS.against, AGAINST)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
-    torch_modes = parse_torch_modes(FLAGS.against, FLAGS.torch_modes)
+    compiling = FLAGS.measure == "compile"
+    torch_modes = parse_torch_modes("none" if compiling else FLAGS.against, FLAGS.torch_modes)
     cases = [
-        Case(architecture(name.strip(), width=FLAGS.width, stem=FLAGS.stem), size, batch, FLAGS.dtype)
+        Case(architecture(name.strip(), **given_sizes()), size, batch, FLAGS.dtype)
         for name, size, batch in itertools.product(
             FLAGS.architectures.split(","),
             parse_sizes("image_size", FLAGS.image_size, least=8),
@@ -286,10 +313,12 @@ def measure_train_steps() -> None:
     for case in cases:
         if torch_modes:
             require_safe(case, torch_modes)
-    announce(len(cases), CAVEAT)
+    announce(f"{len(cases)} case(s), " + ("traced and compiled once" if compiling else f"{FLAGS.samples} samples each"))
+    if not compiling:
+        print(CAVEAT, flush=True)
     rows = []
     for case in cases:
-        rows.append(benchmark_row(case, FLAGS.samples, torch_modes))
+        rows.append(compile_row(case) if compiling else benchmark_row(case, FLAGS.samples, torch_modes))
         print(describe_row(rows[-1]), flush=True)
         if FLAGS.json:
             write_lines(FLAGS.json, rows)
@@ -298,7 +327,8 @@ def measure_train_steps() -> None:
 def measure_pipelines() -> None:
     """`--measure=pipeline`: a row for every number of images streamed, and one for the smallest on the device."""
     cases = pipeline_benchmark.default_cases(parse_sizes("images", FLAGS.images, least=2 * pipeline_benchmark.BATCH))
-    announce(len(cases), pipeline_benchmark.CAVEAT)
+    announce(f"{len(cases)} case(s), {FLAGS.samples} samples each")
+    print(pipeline_benchmark.CAVEAT, flush=True)
     rows = pipeline_benchmark.measure_pipeline(cases, FLAGS.samples, on_progress=lambda text: print(text, flush=True))
     for row in rows:
         row |= {"device": describe_device(), "versions": {name: version(name) for name in ("jax", "grain")}}
@@ -307,9 +337,9 @@ def measure_pipelines() -> None:
         write_lines(FLAGS.json, rows)
 
 
-def announce(cases: int, caveat: str) -> None:
-    """Says what is measured on what, what the figures cannot tell, and whether something else runs beside."""
-    print(f"{cases} case(s), {FLAGS.samples} samples each, on {describe_device()}\n{caveat}", flush=True)
+def announce(what: str) -> None:
+    """Says what is measured on what, and whether something else runs beside."""
+    print(f"{what}, on {describe_device()}", flush=True)
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
         print(f"WARNING: load average {load:.1f}: something else runs here, the figures and their ratio will be off")
 

@@ -11,16 +11,19 @@ import numpy as np
 
 from experiments.dataset_record import dataset_record
 from experiments.environment import describe_environment, estimate_seconds
+from experiments.initial_weights import read_initial_weights
 from experiments.load_data import near_copies_known
-from experiments.options import OUTSIDE_RECIPE, Settings
+from experiments.options import Settings
 from experiments.progress import Progress, duration
+from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
 from experiments.tables import comparison_text
+from resjax.costs import ledger
 from resjax.data.pipeline import make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
 from resjax.evaluation.summary import compare_arms, summarize_arm
-from resjax.functional import Functional, forward_flops, parameter_count
+from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
 from resjax.training.loop import Trainer
@@ -38,8 +41,10 @@ class Run:
             architecture.name: Functional(architecture, len(dataset.classes), settings.dtype)
             for architecture in settings.architectures
         }
+        require_matched(settings.recipe.freeze, self.functionals.values())
+        self.weights = read_initial_weights(settings.init_from, self.functionals)
         size = settings.image_size
-        self.flops = {name: forward_flops(functional, size) for name, functional in self.functionals.items()}
+        self.ledgers = {name: ledger(functional, size) for name, functional in self.functionals.items()}
         train = len(split.sides["train"])
         if settings.recipe.batch_size > train:
             raise BadInput(
@@ -63,15 +68,7 @@ class Run:
         path = self.workdir / "summary.json"
         if not path.exists():
             return
-        before = read_json(path)
-        config, fingerprint = before["config"], before["dataset"]["fingerprint"]
-        changed = [
-            f"--{flag} was {config[flag]}, now {value}"
-            for flag, value in self.settings.flags.items()
-            if flag not in OUTSIDE_RECIPE and flag in config and config[flag] != value
-        ]
-        if fingerprint != self.fingerprint():
-            changed.append("the images or their split have changed")
+        changed = changes(read_json(path), self.settings, self.weights, self.fingerprint())
         if changed:
             raise BadInput(
                 f"--workdir={self.workdir} holds a run of another recipe ({'; '.join(changed)}): name a new one"
@@ -111,7 +108,7 @@ class Run:
         pending = [sum(result is None for result in results.values()) for results in self.results().values()]
         train, val = (len(self.split.sides[side]) for side in ("train", "val"))
         images = self.settings.recipe.epochs * (train + val // 3)
-        return sum(pending), estimate_seconds(list(self.flops.values()), images, pending)
+        return sum(pending), estimate_seconds([each.forward_flops for each in self.ledgers.values()], images, pending)
 
     def announce(self) -> None:
         """Says what will run, on what, about how long, and which images leak."""
@@ -136,6 +133,8 @@ class Run:
         for side, images in self.leaks.items():
             if len(images):
                 print(f"WARNING: leaked in {side}: {listed(self.dataset.ids[image] for image in images)}", flush=True)
+        for name, each in self.ledgers.items():
+            print(ledger_line(name, each._asdict()), flush=True)
 
     def train(self) -> None:
         """Trains the pending replicas, seed by seed, so that an early stop leaves pairs."""
@@ -149,7 +148,13 @@ class Run:
             return
         sides = make_sides(self.dataset, self.split.sides, self.settings.pipeline)
         trainers = {
-            name: Trainer(functional, self.settings.recipe, sides["train"], sides["val"])
+            name: Trainer(
+                functional,
+                self.settings.recipe,
+                sides["train"],
+                sides["val"],
+                self.weights[name].arrays if name in self.weights else None,
+            )
             for name, functional in self.functionals.items()
         }
         progress = Progress(len(todo), self.settings.recipe.epochs)
@@ -201,11 +206,11 @@ class Run:
             },
             "architectures": {
                 name: {
-                    "parameters": parameter_count(functional.shapes()),
-                    "forward_flops": self.flops[name],
+                    **self.ledgers[name]._asdict(),
+                    "init_from": self.weights[name].record() if name in self.weights else None,
                     **summarize_arm(results[name], dataset.classes),
                 }
-                for name, functional in self.functionals.items()
+                for name in self.functionals
             },
             "comparisons": compare_arms(results),
         }

@@ -9,6 +9,7 @@ from absl import flags
 
 from experiments import data_options
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
+from experiments.initial_weights import parse_init_from
 from resjax.data.augmentation import Crop, parse_augmentation
 from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
 from resjax.models.architecture import STEMS, Architecture, architecture
@@ -20,11 +21,13 @@ FLAGS = flags.FLAGS
 DTYPES = ("float32", "bfloat16")
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "pipeline"),
-    *("dataset", "image_dir", "data_dir"),
+    *("dataset", "image_dir", "data_dir", "init_from"),
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
 )
 """Flags that do not say what becomes of a replica: the first six never do, the others only through the data and its
-split, which have a fingerprint of their own."""
+split or through the content of a file, which have a fingerprint of their own."""
+SIZES = ("width", "stem")
+"""Flags that change a field of every architecture; where they are not given, each has its own."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,42 @@ class Settings:
     pipeline: str
     recipe: Recipe
     dtype: str
+    init_from: dict[str, Path]
+    """The file of weights that each arm starts from; arms without one start from random numbers."""
     workdir: Path
     flags: dict[str, object]
     """Every flag of the experiment with its value, for the records."""
 
 
+def define_size_flags() -> None:
+    own = "by default the architecture's own:"
+    flags.DEFINE_integer("width", None, f"channels of the stem and first stage; {own} 64, or 16 in those for CIFAR")
+    flags.DEFINE_string(
+        "stem", None, f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3; {own} cifar in those for CIFAR"
+    )
+
+
 def define_training_flags() -> None:
-    flags.DEFINE_string("architectures", "plain34,resnet34", "the arms, by name; the first is the baseline")
+    flags.DEFINE_string(
+        "architectures",
+        "plain34,resnet34",
+        "the arms, by name; the first is the baseline. plain or resnet and a depth: 18, 34, 50, 101, 152, or 6n + 2 "
+        "for CIFAR (20, 56, 110, ...); resnext50_32x4d; wide_resnet28_10; before it se_ or preact_, after it _gn, "
+        "_nonorm, _skipinit or _fixup, _zero_gamma, _stochastic_depth, and the shortcut, _pad, _project or "
+        "_project_all",
+    )
+    flags.DEFINE_string(
+        "init_from",
+        None,
+        "weights to start from, torchvision's or timm's as .safetensors (or .pth, where torch is installed): FILE for "
+        "all arms, or ARM=FILE,ARM=FILE",
+    )
+    flags.DEFINE_string(
+        "freeze",
+        None,
+        "parameters that are not trained, patterns joined by commas: stem.*,stages.[01].* (batch norms that are frozen "
+        "whole keep their statistics)",
+    )
     flags.DEFINE_string("seeds", "6", "replicas an arm: 6 means seeds 0 to 5; 0,3,7 means those (one seed: 3,)")
     flags.DEFINE_integer("image_size", 224, "height and width of the images in pixels, by plain resize")
     flags.DEFINE_string(
@@ -54,8 +86,7 @@ def define_training_flags() -> None:
         f"one of {', '.join(PIPELINES)}: images on the device or read batch by batch, with the same results; "
         f"auto: on the device if they fit {RESIDENT_SHARE:.0%} of its free memory",
     )
-    flags.DEFINE_integer("width", 64, "channels of the first stage")
-    flags.DEFINE_string("stem", "imagenet", f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3")
+    define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
     defaults = {field.name: field.default for field in fields(Recipe)}
     flags.DEFINE_integer("epochs", defaults["epochs"], "passes over the training images")
@@ -106,15 +137,24 @@ def settings(experiment: str) -> Settings:
     names = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise BadInput(f"--architectures={FLAGS.architectures!r}: one or more different names are accepted")
+    parsed = ("augmentations", "freeze")
     recipe = Recipe(
         augmentations=parse_augmentation(FLAGS.augment),
-        **{field.name: FLAGS[field.name].value for field in fields(Recipe) if field.name != "augmentations"},
+        freeze=tuple(pattern.strip() for pattern in (FLAGS.freeze or "").split(",") if pattern.strip()),
+        **{name: FLAGS[name].value for name in (field.name for field in fields(Recipe)) if name not in parsed},
     )
+    architectures = tuple(architecture(name, **given_sizes()) for name in names)
+    for arm in architectures:
+        if FLAGS.image_size < arm.stride:
+            raise BadInput(
+                f"--image_size={FLAGS.image_size}: {arm.name} divides height and width by {arm.stride}; that or more "
+                "is accepted, or --stem=cifar, which divides less"
+            )
     for crop in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Crop)):
         require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(
-        architectures=tuple(architecture(name, width=FLAGS.width, stem=FLAGS.stem) for name in names),
+        architectures=architectures,
         seeds=parse_seeds(FLAGS.seeds),
         source=source_settings(),
         split=split_settings(),
@@ -122,9 +162,15 @@ def settings(experiment: str) -> Settings:
         pipeline=FLAGS.pipeline,
         recipe=recipe,
         dtype=FLAGS.dtype,
+        init_from=parse_init_from(FLAGS.init_from, names),
         workdir=workdir,
         flags=own_flags() | {"workdir": str(workdir)},
     )
+
+
+def given_sizes() -> dict[str, object]:
+    """The fields of `Architecture` that flags change."""
+    return {name: FLAGS[name].value for name in SIZES if FLAGS[name].value is not None}
 
 
 def own_flags() -> dict[str, object]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from resjax.costs import parameter_count
 from resjax.data.pipeline import Side
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
-from resjax.functional import parameter_count
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.loop import Trainer, predict_logits

@@ -30,6 +30,16 @@ def comparison_text(summary: dict) -> str:
     return "\n".join(lines)
 
 
+def ledger_line(name: str, arm: dict) -> str:
+    """What an arm costs, in a line."""
+    flops, by_xla = arm["forward_flops"] / 1e9, arm["forward_flops_xla"]
+    counted = f" ({by_xla / 1e9:.3g} by XLA's count)" if by_xla is not None else ""
+    return (
+        f"{name}: {arm['parameters']:,} parameters; an image forward {flops:.3g} GFLOP{counted}, "
+        f"{arm['activation_bytes'] / 1e6:.3g} MB of activations"
+    )
+
+
 def splits_text(record: dict) -> str:
     """The splits of `splits.json` side by side with their paired differences, and a warning for each that leaks."""
     header, *rows = _split_cells(record)

@@ -7,21 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resjax.functional import Functional, forward_flops, parameter_count
+    from resjax.costs import Ledger, forward_flops, ledger, parameter_count
+    from resjax.functional import Functional
     from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
-    from resjax.models.blocks import BasicBlock
+    from resjax.models.blocks import BasicBlock, BottleneckBlock
     from resjax.models.network import Network, Stem, build
     from resjax.models.normalization import BatchNorm
+    from resjax.models.torch_weights import Loaded, load_weights, save_weights
     from resjax.types import BadInput, Batch, Dataset, Variables
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "resjax.functional": ("Functional", "forward_flops", "parameter_count"),
+    "resjax.functional": ("Functional",),
+    "resjax.costs": ("Ledger", "forward_flops", "ledger", "parameter_count"),
     "resjax.models.architecture": ("ARCHITECTURES", "SHORTCUTS", "STEMS", "Architecture", "architecture"),
-    "resjax.models.blocks": ("BasicBlock",),
+    "resjax.models.blocks": ("BasicBlock", "BottleneckBlock"),
     "resjax.models.network": ("Network", "Stem", "build"),
     "resjax.models.normalization": ("BatchNorm",),
+    "resjax.models.torch_weights": ("Loaded", "load_weights", "save_weights"),
     "resjax.types": ("BadInput", "Batch", "Dataset", "Variables"),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
@@ -35,15 +39,21 @@ __all__ = [
     "BasicBlock",
     "Batch",
     "BatchNorm",
+    "BottleneckBlock",
     "Dataset",
     "Functional",
+    "Ledger",
+    "Loaded",
     "Network",
     "Stem",
     "Variables",
     "architecture",
     "build",
     "forward_flops",
+    "ledger",
+    "load_weights",
     "parameter_count",
+    "save_weights",
 ]
 
 

@@ -1,25 +1,40 @@
 """A network as pure functions of arrays: the only place that splits and merges nnx modules."""
 
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from resjax.models.architecture import Architecture
 from resjax.models.network import build
-from resjax.types import Images, Logits, Parameters, PRNGKey, Statistics, Variables
+from resjax.models.normalization import BatchNorm
+from resjax.types import BadInput, Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
 
 
 @dataclass(frozen=True)
 class Functional:
-    """The functions of a network of `classes` classes, computed in `dtype`; hashable, so static under `jax.jit`."""
+    """The functions of a network of `classes` classes, computed in `dtype`; hashable, so static under `jax.jit`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from resjax.models.architecture import architecture
+    >>> functional = Functional(architecture("resnet20", width=4), classes=10)
+    >>> variables = functional.init(jax.random.key(0))
+    >>> logits, statistics = functional.apply_train(variables, jnp.zeros((2, 32, 32, 3)))
+    >>> jax.vmap(functional.init)(jax.random.split(jax.random.key(0), 3)).parameters["head"]["bias"].shape
+    (3, 10)
+    """
 
     architecture: Architecture
     classes: int
     dtype: str = "float32"
+    frozen: tuple[str, ...] = ()
+    """Patterns of parameters that are not trained (see `frozen_mask`). Batch norms whose parameters all are frozen
+    normalize by their running statistics in training too, and leave them: the frozen part stays the same function."""
 
     def init(self, key: PRNGKey) -> Variables:
         """Fresh parameters and statistics; the parameters that twins share get the same numbers from the same key."""
@@ -30,15 +45,27 @@ class Functional:
         """The variables as `jax.ShapeDtypeStruct`s, without computing them."""
         return jax.eval_shape(lambda: _split(self._build(jax.random.key(0)))[1])
 
-    def apply_train(self, variables: Variables, images: Images) -> tuple[Logits, Statistics]:
-        """Logits by the batch's own statistics, and the running statistics after the batch."""
+    def apply_train(
+        self, variables: Variables, images: Images, key: PRNGKey | None = None
+    ) -> tuple[Logits, Statistics]:
+        """Logits by the batch's own statistics, and the running statistics after the batch.
+
+        Raises:
+          BadInput: without a key, where the architecture has stochastic depth.
+        """
+        if self.architecture.stochastic_depth and key is None:
+            raise BadInput(f"{self.architecture.name}: training with stochastic depth needs a key; a key is accepted")
         network = nnx.merge(self._graphs[0], *variables)
-        logits = network(images)
+        logits = network(images, key=key)
         return logits, nnx.as_pure(nnx.state(network, nnx.BatchStat))
 
     def apply_eval(self, variables: Variables, images: Images) -> Logits:
         """Logits by the running statistics."""
         return nnx.merge(self._graphs[1], *variables)(images)
+
+    def features(self, variables: Variables, images: Images) -> tuple[Features, ...]:
+        """What comes out of each stage, by the running statistics."""
+        return nnx.merge(self._graphs[1], *variables).features(images)
 
     def _build(self, key: PRNGKey):
         return build(self.architecture, classes=self.classes, key=key, dtype=jnp.dtype(self.dtype))
@@ -61,7 +88,11 @@ def _graphs(functional: Functional) -> tuple[nnx.GraphDef, nnx.GraphDef]:
     def describe() -> Variables:
         network = functional._build(jax.random.key(0))
         for running in (False, True):
-            graph, variables = _split(nnx.view(network, use_running_average=running))
+            # Networks without batch norm have nothing of that name.
+            view = nnx.view(network, raise_if_not_found=False, use_running_average=running)
+            if functional.frozen:
+                _freeze_norms(view, functional.frozen)
+            graph, variables = _split(view)
             graphs.append(graph)
         return variables
 
@@ -69,27 +100,49 @@ def _graphs(functional: Functional) -> tuple[nnx.GraphDef, nnx.GraphDef]:
     return graphs[0], graphs[1]
 
 
-def parameter_count(variables: Variables) -> int:
-    """How many numbers the optimizer changes; takes arrays or shapes."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(variables.parameters))
+def path_name(path: Sequence) -> str:
+    """A leaf's path as text, as `--freeze` takes it: `stages.0.1.conv2.kernel`."""
+    return ".".join(str(getattr(part, "key", part)) for part in path)
 
 
-def forward_flops(functional: Functional, image_size: int) -> float:
-    """Floating-point operations of the convolutions and the head in one image's forward pass.
+def frozen_mask(parameters: Parameters, patterns: Sequence[str]) -> Parameters:
+    """True for the parameters whose path matches one of the patterns: `stem.*`, `stages.[01].*`, `*.norm?.*`.
 
-    A multiplication and an addition count as two, and the padding's zeros count, as is usual: ResNet-34 at 224 pixels
-    has 7.3e9 (He et al. 2015 give 3.6e9 multiplications). XLA's own cost analysis leaves the zeros out.
+    As in `fnmatch`: `*` stands for anything, dots included, `?` for one character, `[01]` for one of these.
     """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: any(fnmatchcase(path_name(path), pattern) for pattern in patterns), parameters
+    )
 
-    def weights(parameters: Parameters) -> int:
-        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(parameters) if len(leaf.shape) > 1)
 
-    parameters = functional.shapes().parameters
-    halvings = 1 if functional.architecture.stem == "imagenet" else 0
-    size = -(-image_size // 2**halvings)
-    multiplications = weights(parameters["stem"]) * size**2 + weights(parameters["head"])
-    for stage in range(len(functional.architecture.blocks)):
-        # A basic block strides in its first convolution and its shortcut, so all of a stage works on the same map.
-        size = -(-image_size // 2 ** (2 * halvings + stage))
-        multiplications += weights(parameters["stages"][stage]) * size**2
-    return 2.0 * multiplications
+def require_matched(patterns: Sequence[str], functionals: Iterable[Functional]) -> None:
+    """Refuses what `frozen_mask` would not understand as it was meant.
+
+    Raises:
+      BadInput: where a pattern matches no parameter of any network, or nothing of a network is left to train.
+    """
+    functionals = list(functionals) if patterns else []
+    masks = [frozen_mask(functional.shapes().parameters, patterns) for functional in functionals]
+    for functional, mask in zip(functionals, masks, strict=True):
+        if all(jax.tree.leaves(mask)):
+            raise BadInput(
+                f"--freeze={','.join(patterns)}: nothing of {functional.architecture.name} is left to train; patterns "
+                "that leave some of it are accepted"
+            )
+    paths = [path_name(path) for mask in masks for path, _ in jax.tree_util.tree_flatten_with_path(mask)[0]]
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            near = difflib.get_close_matches(pattern, paths, n=2)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise BadInput(
+                f"--freeze={pattern}: no parameter is called like that; {hint}"
+                "patterns such as stem.*, stages.[01].*, *.norm?.*, head.kernel are accepted"
+            )
+
+
+def _freeze_norms(network: nnx.Module, patterns: Sequence[str]) -> None:
+    for path, module in nnx.iter_modules(network):
+        if isinstance(module, BatchNorm):
+            names = [path_name((*path, parameter)) for parameter in ("scale", "bias")]
+            if all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names):
+                module.use_running_average = True

@@ -28,18 +28,36 @@ class BadInput(ValueError):
     """What the user gave cannot be used.
 
     The text is one line that names the value and what would be accepted; the command line prints it and exits with 2.
+
+    >>> from resjax import BadInput, architecture
+    >>> try:
+    ...     architecture("resnet34", width=0)
+    ... except BadInput as error:
+    ...     print(error)
+    --width=0: a number of channels, 1 or more, is accepted
     """
 
 
 class Batch(NamedTuple):
-    """Images with their labels, on the device."""
+    """Images with their labels, on the device.
+
+    >>> import jax.numpy as jnp
+    >>> Batch(jnp.zeros((2, 8, 8, 3), jnp.uint8), jnp.array([0, 1])).images.shape
+    (2, 8, 8, 3)
+    """
 
     images: PixelImages
     labels: Labels
 
 
 class Variables(NamedTuple):
-    """The arrays of a network: what the optimizer changes, and what batch norm has seen."""
+    """The arrays of a network: what the optimizer changes, and what batch norm has seen.
+
+    >>> from resjax import Functional, Variables, architecture
+    >>> shapes = Functional(architecture("plain20"), classes=10).shapes()
+    >>> isinstance(shapes, Variables), shapes.parameters["head"]["kernel"].shape
+    (True, (64, 10))
+    """
 
     parameters: Parameters
     statistics: Statistics
@@ -75,6 +93,12 @@ class Dataset:
     """Decoded images, with what is known of each.
 
     Rows of all fields belong together. `groups` numbers the groups of copies: equal numbers are copies of one picture.
+
+    >>> import numpy as np
+    >>> pixels, labels = np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1], np.int32)
+    >>> dataset = Dataset("two", ("cat", "dog"), ("a.png", "b.png"), labels, pixels, ("", ""), labels)
+    >>> dataset.classes[dataset.labels[1]]
+    'dog'
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,13 +14,15 @@ from experiments import benchmark
 from experiments.benchmark import (
     Case,
     benchmark_row,
+    compile_row,
     describe_row,
     measure,
     parse_sizes,
     parse_torch_modes,
     require_safe,
 )
-from resjax.functional import Functional, parameter_count
+from resjax.costs import parameter_count
+from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.types import BadInput
 
@@ -78,6 +81,13 @@ def test_a_row_of_ours_alone_says_what_was_measured():
     assert row["torch_images_per_second"] is row["ratio"] is row["torch_mode"] is None
 
 
+def test_compilation_is_measured_apart_from_tracing():
+    row = compile_row(TINY)
+    assert row["measure"] == "compile" and row["trace_seconds"] > 0 and row["compile_seconds"] > 0
+    assert json.loads(json.dumps(row)) == row
+    assert re.search(r"8 px, batch 2, float32: traced in \d+\.\d s, compiled in \d+\.\d s$", describe_row(row))
+
+
 def test_torch_takes_train_steps_in_both_layouts():
     pytest.importorskip("torch")
     row = benchmark_row(TINY, 1, ("eager", "channels_last"), min_seconds=0.0)
@@ -85,7 +95,7 @@ def test_torch_takes_train_steps_in_both_layouts():
 
 
 @pytest.mark.parametrize("stem", ["imagenet", "cifar"])
-@pytest.mark.parametrize("name", ["plain34", "resnet34", "resnet34_pad", "resnet34_project_all"])
+@pytest.mark.parametrize("name", ["plain34", "resnet34_project_all", "resnet50", "se_resnet34", "preact_resnet34_pad"])
 def test_torchs_network_has_our_number_of_parameters_and_runs(name, stem):
     torch = pytest.importorskip("torch")
     from experiments.torch_networks import TorchNetwork

@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 
 from resjax.models import blocks
-from resjax.models.blocks import BasicBlock, PadShortcut, convolution, he_normal, make_shortcut
+from resjax.models.blocks import BasicBlock, PadShortcut, make_shortcut
+from resjax.models.layers import convolution, he_normal
 from resjax.models.normalization import BatchNorm
 
 KEY = jax.random.key(0)

@@ -7,6 +7,8 @@ import optax
 import pytest
 
 from resjax.training.checkpoint import Checkpoints
+from resjax.training.optimizer import make_optimizer
+from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
@@ -64,3 +66,14 @@ def test_steps_that_reuse_the_buffers_do_not_reach_into_a_save_under_way(checkpo
         checkpoints.wait()
         restored = checkpoints.restore_last(state(0.0)).variables.parameters
         assert all(np.array_equal(restored[name], expected[name]) for name in expected)
+
+
+def test_a_state_with_frozen_parameters_comes_back(checkpoints):
+    frozen = make_optimizer(Recipe(freeze=("layer0",)), steps_per_epoch=1)
+    parameters = {f"layer{i}": jnp.full((4, 4), float(i)) for i in range(2)}
+    saved = TrainState(jnp.int32(1), Variables(parameters, {}), frozen.init(parameters), jax.random.key(0))
+    checkpoints.save_last(1, saved)
+    checkpoints.wait()
+    restored = checkpoints.restore_last(saved)
+    assert jax.tree.structure(restored) == jax.tree.structure(saved)
+    np.testing.assert_array_equal(restored.variables.parameters["layer1"], parameters["layer1"])

@@ -8,10 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from resjax.functional import Functional
+from resjax.models.architecture import architecture
+from resjax.models.torch_weights import save_weights
 from resjax.report.records import read_json, read_lines, validate_metrics_line, validate_result, validate_summary
 from tests.tfds_sets import prepare
 
@@ -174,6 +178,28 @@ def test_the_same_command_elsewhere_gives_the_same_numbers_bit_for_bit(finished,
             assert all(np.array_equal(one[name], other[name]) for name in one.files)
 
 
+def test_a_pretrained_network_is_fine_tuned_and_another_file_is_refused(photographs, tmp_path):
+    described = architecture("resnet18", width=2, stem="cifar")
+    save_weights(tmp_path / "w.safetensors", Functional(described, 7).init(jax.random.key(3)))
+    flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", *TINY, "--seeds=1", "--epochs=1"]
+    flags += ["--init_from=w.safetensors", "--freeze=stem.*,stages.[012].*"]
+    done = compare(*flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "plain18: w.safetensors: 15 arrays of the shortcut's projections are left out" in done.stdout
+    assert "resnet18: w.safetensors: its head has 7 classes, not 3: the head is fresh" in done.stdout
+    assert re.search(
+        r"^resnet18: [\d,]+ parameters; an image forward .* by XLA's count\), .* of activations$", done.stdout, re.M
+    )
+    summary = read_json(tmp_path / "out" / "summary.json")
+    validate_summary(summary)
+    for arm in summary["architectures"].values():
+        assert arm["init_from"]["file"] == "w.safetensors" and len(arm["init_from"]["sha256"]) == 64
+        assert arm["forward_flops_xla"] > 0 and arm["activation_bytes"] > 0
+    save_weights(tmp_path / "w.safetensors", Functional(described, 7).init(jax.random.key(4)))
+    refused = compare(*flags, cwd=tmp_path)
+    assert refused.returncode == 2 and "--init_from: resnet18 started from another file" in refused.stderr
+
+
 def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
     # Without normalizing anything away, a rate of 1e30 overflows at once.
     done = compare(
@@ -219,6 +245,14 @@ def test_a_set_of_tfds_trains_where_tensorflow_cannot_be_imported(tmp_path):
     ("flags", "named"),
     [
         (["--architectures=plain34,resnet43"], "resnet34"),
+        (["--architectures=resnet33"], "resnet34 or resnet32"),
+        (["--architectures=resnext50_32x4d"], "--width=2"),
+        (["--architectures=plain18_fixup"], "without a shortcut"),
+        (["--stem=imagenet"], "--image_size=16"),
+        (["--dataset=synthetic:60", "--init_from=nowhere.safetensors"], "nowhere.safetensors"),
+        (["--dataset=synthetic:60", "--init_from=wrong.safetensors"], "wrong.safetensors"),
+        (["--init_from=resnet34=wrong.safetensors"], "plain18, resnet18"),
+        (["--dataset=synthetic:60", "--freeze=stemm.*"], "--freeze=stemm.*"),
         (["--dataset=sinthetic"], "synthetic"),
         (["--dataset=csv:nowhere.csv"], "nowhere.csv"),
         (["--dataset=folder:nowhere"], "nowhere"),
@@ -254,6 +288,7 @@ def test_a_set_of_tfds_trains_where_tensorflow_cannot_be_imported(tmp_path):
 def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, named, tmp_path):
     (tmp_path / "wrong.csv").write_text("name,class\na.png,x\n")
     (tmp_path / "torn.json").write_text('{"schema_version": 1, "images": [{"id": "a')
+    (tmp_path / "wrong.safetensors").write_text("no weights")
     for folder in ("wrong", "empty"):
         (tmp_path / folder).mkdir()
     for label, count in (("many", 5), ("lonely", 1)):

@@ -1,5 +1,6 @@
 """The functional core: pure arrays in and out, equal to the modules, under every transformation."""
 
+from dataclasses import replace
 from operator import itemgetter
 
 import jax
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from resjax.functional import Functional, forward_flops, parameter_count
-from resjax.models.architecture import architecture
+from resjax.costs import parameter_count
+from resjax.functional import Functional, frozen_mask, path_name, require_matched
 from resjax.models.network import build
-from resjax.types import Variables
+from resjax.types import BadInput, Variables
 
 
 def assert_close(one: object, other: object) -> None:
@@ -112,19 +113,58 @@ def test_parameters_are_counted_without_the_statistics(tiny, tiny_variables):
     assert parameter_count(tiny_variables) == parameter_count(tiny.shapes()) == stem + first + second + 8 * 3 + 3
 
 
-@pytest.mark.parametrize(("name", "billions"), [("resnet18", 1.814), ("resnet34", 3.664)])
-def test_flops_are_twice_the_published_multiplications(name, billions):
-    assert forward_flops(Functional(architecture(name), 1000), 224) == pytest.approx(2e9 * billions, rel=1e-3)
+def test_features_are_what_comes_out_of_each_stage(tiny, tiny_variables, tiny_images):
+    stages = tiny.features(tiny_variables, tiny_images)
+    assert [stage.shape for stage in stages] == [(5, 9, 8, 4), (5, 5, 4, 8)]
+    head = tiny_variables.parameters["head"]
+    logits = stages[-1].mean((1, 2)) @ head["kernel"] + head["bias"][None]
+    assert_close(logits, tiny.apply_eval(tiny_variables, tiny_images))
 
 
-@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
-@pytest.mark.parametrize("size", [37, 40])
-def test_flops_are_those_of_the_traced_convolutions(stem, size):
-    functional = Functional(architecture("resnet18_project_all", width=4, stem=stem), 3)
-    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    traced = jax.make_jaxpr(functional.apply_eval)(functional.shapes(), images)
-    convolutions = [step for step in traced.eqns if step.primitive.name == "conv_general_dilated"]
-    assert len(convolutions) == 1 + 16 + 8
-    # A kernel's numbers are multiplied once at every place of the map that comes out.
-    multiplications = [np.prod(c.invars[1].aval.shape) * np.prod(c.outvars[0].aval.shape[1:3]) for c in convolutions]
-    assert forward_flops(functional, size) == 2 * (sum(multiplications) + 32 * 3)
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2, 9, 8, 1), "images of shape .2, 9, 8, 1.: .batch, height, width, 3. is accepted"),
+        ((9, 8, 3), "images of shape .9, 8, 3."),
+        ((2, 9, 1, 3), "images of 9 x 1 pixels: 2 x 2 or more"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(tiny, tiny_variables, shape, words):
+    with pytest.raises(BadInput, match=words) as error:
+        tiny.apply_eval(tiny_variables, jnp.zeros(shape))
+    assert str(error.value).startswith("tiny: ") and "accepted" in str(error.value)
+
+
+def test_patterns_freeze_by_path(tiny, tiny_variables):
+    mask = frozen_mask(tiny_variables.parameters, ("stem.*", "stages.1.0.conv?.kernel"))
+    frozen = {path_name(path) for path, held in jax.tree_util.tree_flatten_with_path(mask)[0] if held}
+    assert frozen == {
+        *("stem.conv.kernel", "stem.norm.scale", "stem.norm.bias"),
+        *("stages.1.0.conv1.kernel", "stages.1.0.conv2.kernel"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        (("stem.*", "stage.0.*"), "--freeze=stage.0..: no parameter is called like that.*accepted"),
+        (("head.kernels",), "did you mean head.kernel"),
+        (("*",), "nothing of tiny is left to train"),
+    ],
+)
+def test_patterns_that_cannot_be_meant_are_refused(tiny, patterns, words):
+    with pytest.raises(BadInput, match=words) as error:
+        require_matched(patterns, [tiny])
+    assert "\n" not in str(error.value)
+
+
+def test_norms_that_are_frozen_whole_use_and_keep_their_running_statistics(tiny, tiny_variables, tiny_images):
+    frozen = replace(tiny, frozen=("stem.*", "stages.0.0.norm1.scale"))
+    _, statistics = frozen.apply_train(tiny_variables, tiny_images)
+    before = tiny_variables.statistics
+    jax.tree.map(np.testing.assert_array_equal, statistics["stem"], before["stem"])
+    # Half a norm is frozen in its parameters alone.
+    assert np.any(statistics["stages"][0][0]["norm1"]["mean"] != before["stages"][0][0]["norm1"]["mean"])
+    np.testing.assert_array_equal(
+        frozen.apply_eval(tiny_variables, tiny_images), tiny.apply_eval(tiny_variables, tiny_images)
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["types", "ops", "models", "functional", "training", "probes"]
+ORDER = ["types", "ops", "models", "functional", "costs", "training", "probes"]
 ONLY_TYPES = {"data", "evaluation"}
 REPORT_MAY_IMPORT = {"numpy", "matplotlib", "jinja2"}
 
@@ -42,7 +42,7 @@ def test_a_layer_imports_only_what_lies_below(path):
 
 
 def test_importing_resjax_leaves_heavy_libraries_alone():
-    heavy = ["tensorflow", "tensorflow_datasets", "grain", "matplotlib", "sklearn", "torch"]
+    heavy = ["tensorflow", "tensorflow_datasets", "grain", "matplotlib", "sklearn", "torch", "safetensors"]
     code = f"import resjax, sys; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

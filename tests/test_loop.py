@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from resjax.data.pipeline import ResidentSide, StreamedSide
-from resjax.functional import Functional
+from resjax.functional import Functional, frozen_mask, path_name
 from resjax.models.architecture import architecture
+from resjax.models.torch_weights import to_state_dict
 from resjax.training.loop import Trainer, predict_logits
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
@@ -127,6 +128,45 @@ def test_divergence_is_reported_with_its_step_and_ends_the_run(functional, sides
     trainer = Trainer(functional, replace(RECIPE, optimizer="sgd", learning_rate=1e30), **sides)
     epochs = list(trainer.fit(trainer.initial_state(0)))
     assert len(epochs) == 1 and epochs[0].diverged_step in (2, 3) and not epochs[0].metrics["is_best"]
+
+
+def test_what_is_frozen_does_not_change_at_all_and_the_rest_does(functional, sides):
+    recipe = replace(RECIPE, weight_decay=0.1, freeze=("stem.*", "stages.0.*", "stages.1.0.conv1.kernel"))
+    trainer = Trainer(functional, recipe, **sides)
+    before = jax.tree.map(np.asarray, trainer.initial_state(0).variables)
+    *_, last = trainer.fit(trainer.initial_state(0))
+    for old, new in zip(before, last.state.variables, strict=True):
+        for (path, array), changed in zip(
+            jax.tree_util.tree_flatten_with_path(old)[0], jax.tree.leaves(new), strict=True
+        ):
+            name = path_name(path)
+            held = name.startswith(("stem.", "stages.0.")) or name == "stages.1.0.conv1.kernel"
+            assert np.array_equal(array, changed) == held, name
+    # Frozen parameters have no moments.
+    held = sum(mask for mask in jax.tree.leaves(frozen_mask(before.parameters, recipe.freeze)))
+    free = len(jax.tree.leaves(before.parameters)) - held
+    moments = [leaf for leaf in jax.tree.leaves(last.state.optimizer) if leaf.ndim]
+    assert 0 < held and len(moments) == 2 * free
+
+
+def test_replicas_start_from_weights_and_differ_in_a_fresh_head(functional, sides):
+    given = Functional(functional.architecture, 7).init(jax.random.key(9))
+    trainer = Trainer(functional, RECIPE, **sides, weights=to_state_dict(given))
+    one, other = (trainer.initial_state(seed).variables.parameters for seed in (0, 1))
+    for part in ("stem", "stages"):
+        for parameters in (one, other):
+            jax.tree.map(np.testing.assert_array_equal, parameters[part], given.parameters[part])
+    assert not np.array_equal(one["head"]["kernel"], other["head"]["kernel"])
+
+
+def test_stochastic_depth_is_trained_with_keys_of_the_step(functional, sides):
+    dropping = replace(functional, architecture=replace(functional.architecture, stochastic_depth=0.5))
+    trainer = Trainer(dropping, RECIPE, **sides)
+    first, again = (trainer.run_epoch(trainer.initial_state(0), 1)[1].loss for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(
+        first, Trainer(functional, RECIPE, **sides).run_epoch(trainer.initial_state(0), 1)[1].loss
+    )
 
 
 def test_keys_differ_by_purpose_and_count():

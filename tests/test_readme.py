@@ -61,8 +61,8 @@ def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
 
 
 @pytest.mark.parametrize("text", [text for language, text in BLOCKS if language == "python"])
-def test_a_python_example_runs(text):
-    subprocess.run([sys.executable, "-c", text], cwd=ROOT, check=True)
+def test_a_python_example_runs(text, tmp_path):
+    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
 @pytest.mark.parametrize("name", ["quickstart", "indonesian_food"])

@@ -1,49 +1,15 @@
-"""The basic block, with and without its shortcut."""
+"""The blocks, basic and bottleneck, with and without their shortcut."""
 
 import math
-import zlib
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
 
-from resjax.models.normalization import BatchNorm
+from resjax.models.layers import SqueezeExcitation, convolution, layer_key
+from resjax.models.normalization import make_norm
 from resjax.types import Features, PRNGKey
-
-
-def layer_key(key: PRNGKey, name: str) -> PRNGKey:
-    """The key of the layer called `name`: twins draw the same numbers for the layers that both have."""
-    return jax.random.fold_in(key, zlib.crc32(name.encode()))
-
-
-def he_normal(key: PRNGKey, shape: tuple[int, int, int, int], dtype: jnp.dtype) -> Float[Array, "row column in out"]:
-    """Kernels of variance 2 / fan-out, not truncated (He et al. 2015, "Delving deep")."""
-    rows, columns, _, outputs = shape
-    # Drawn flat: the numbers are the same, and XLA compiles it in a tenth of the time.
-    numbers = jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
-    return numbers * jnp.sqrt(jnp.asarray(2 / (rows * columns * outputs), dtype))
-
-
-def convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype: jnp.dtype | None = None, key: PRNGKey
-) -> nnx.Conv:
-    """A square convolution without bias, He-normal by fan-out.
-
-    The padding is kernel // 2 on each side, said explicitly: "SAME" would shift a 3x3 with stride 2 by a pixel against
-    the 1x1 beside it.
-    """
-    return nnx.Conv(
-        inputs,
-        outputs,
-        (kernel, kernel),
-        strides=stride,
-        padding=[(kernel // 2, kernel // 2)] * 2,
-        use_bias=False,
-        kernel_init=he_normal,
-        dtype=dtype,
-        rngs=nnx.Rngs(key),
-    )
 
 
 class PadShortcut(nnx.Module):
@@ -58,14 +24,31 @@ class PadShortcut(nnx.Module):
 
 
 class ProjectionShortcut(nnx.Module):
-    """Options B and C: a 1x1 convolution with the block's stride, then batch norm."""
+    """Options B and C: a 1x1 convolution with the block's stride, then batch norm or what the network has for it.
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype: jnp.dtype | None, key: PRNGKey):
-        self.conv = convolution(inputs, outputs, 1, stride, dtype=dtype, key=layer_key(key, "conv"))
-        self.norm = BatchNorm(outputs)
+    Without the latter where the block is pre-activated (He et al. 2016) or nothing is normalized.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        *,
+        normalization: str = "batch",
+        normalized: bool = True,
+        dtype: jnp.dtype | None,
+        key: PRNGKey,
+    ):
+        self.conv = convolution(
+            inputs, outputs, 1, stride, normalization=normalization, dtype=dtype, key=layer_key(key, "conv")
+        )
+        has_norm = normalized and normalization in ("batch", "group")
+        self.norm = nnx.data(make_norm(normalization, outputs) if has_norm else None)
 
     def __call__(self, features: Features) -> Features:
-        return self.norm(self.conv(features))
+        projected = self.conv(features)
+        return projected if self.norm is None else self.norm(projected)
 
 
 class IdentityShortcut(nnx.Module):
@@ -76,14 +59,24 @@ class IdentityShortcut(nnx.Module):
 
 
 def make_shortcut(
-    kind: str, inputs: int, outputs: int, stride: int, *, dtype: jnp.dtype | None, key: PRNGKey
+    kind: str,
+    inputs: int,
+    outputs: int,
+    stride: int,
+    *,
+    normalization: str = "batch",
+    normalized: bool = True,
+    dtype: jnp.dtype | None,
+    key: PRNGKey,
 ) -> nnx.Module | None:
     """The shortcut of a block: None for `none`, and the identity where the shape stays, unless for `project_all`."""
     if kind == "none":
         return None
     same_shape = stride == 1 and inputs == outputs
     if kind == "project_all" or (kind == "project" and not same_shape):
-        return ProjectionShortcut(inputs, outputs, stride, dtype=dtype, key=key)
+        return ProjectionShortcut(
+            inputs, outputs, stride, normalization=normalization, normalized=normalized, dtype=dtype, key=key
+        )
     return IdentityShortcut() if same_shape else PadShortcut(inputs, outputs, stride)
 
 
@@ -92,34 +85,147 @@ def add_shortcut(residual: Features, shortcut: Features) -> Features:
     return residual + shortcut
 
 
-class BasicBlock(nnx.Module):
-    """Two 3x3 convolutions with batch norm; relu after the first, and after the addition (He et al. 2015, figure 2).
+def drop_branches(branch: Features, rate: float, key: PRNGKey) -> Features:
+    """Zeros in place of whole images of the batch, at that rate; the others are divided by 1 - rate.
 
-    With `shortcut="none"` it is the same less the addition. (batch, height, width, inputs) becomes
-    (batch, height / stride, width / stride, outputs), rounded up.
+    Stochastic depth (Huang et al. 2016) image by image and scaled while training, as torchvision and timm have it: the
+    paper drops for a whole mini-batch, and scales at the end.
+    """
+    kept = jax.random.bernoulli(key, 1 - rate, (len(branch), 1, 1, 1))
+    return jnp.where(kept, branch / jnp.asarray(1 - rate, branch.dtype), jnp.zeros((), branch.dtype))
+
+
+class Layer(NamedTuple):
+    """One convolution of a block."""
+
+    kernel: int
+    inputs: int
+    outputs: int
+    stride: int = 1
+    groups: int = 1
+
+
+class Block(nnx.Module):
+    """A branch of convolutions, each with its norm, and a shortcut around it; with `shortcut="none"` the branch alone.
+
+    relu follows each norm, the last one's after the addition (He et al. 2015, figure 2). With `preactivation` norm and
+    relu come before each convolution, and nothing comes after the addition; an identity shortcut leaves from the raw
+    features, any other one from the activated ones (He et al. 2016, figure 1 and appendix). (batch, height, width,
+    inputs) becomes (batch, height / stride, width / stride, outputs), rounded up.
+
+    Args:
+      layers: the convolutions in order.
+      shortcut, preactivation, normalization, zero_gamma, squeeze_excitation: as in `Architecture`.
+      activated: whether the features come in activated, so that a pre-activated block has no first norm.
+      drop_rate: how often stochastic depth drops the branch of an image.
+      kernel_scale: what the initial kernels are multiplied by, the last one's excepted (Fixup).
+      dtype: what is computed in; parameters are float32.
+      key: the block's key.
     """
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
-        stride: int = 1,
+        layers: tuple[Layer, ...],
         *,
         shortcut: str = "project",
+        preactivation: bool = False,
+        activated: bool = False,
+        normalization: str = "batch",
         zero_gamma: bool = False,
+        squeeze_excitation: int = 0,
+        drop_rate: float = 0.0,
+        kernel_scale: float = 1.0,
         dtype: jnp.dtype | None = None,
         key: PRNGKey,
     ):
-        self.conv1 = convolution(inputs, outputs, 3, stride, dtype=dtype, key=layer_key(key, "conv1"))
-        self.norm1 = BatchNorm(outputs)
-        self.conv2 = convolution(outputs, outputs, 3, dtype=dtype, key=layer_key(key, "conv2"))
-        self.norm2 = BatchNorm(outputs, scale=0.0 if zero_gamma else 1.0)
-        made = make_shortcut(shortcut, inputs, outputs, stride, dtype=dtype, key=layer_key(key, "shortcut"))
+        inputs, outputs, stride = layers[0].inputs, layers[-1].outputs, math.prod(layer.stride for layer in layers)
+        self.depth, self.preactivation, self.drop_rate = len(layers), preactivation, drop_rate
+        for number, layer in enumerate(layers, 1):
+            last = number == len(layers)
+            conv = convolution(
+                layer.inputs,
+                layer.outputs,
+                layer.kernel,
+                layer.stride,
+                groups=layer.groups,
+                normalization=normalization,
+                scale=0.0 if last and normalization == "fixup" else kernel_scale,
+                dtype=dtype,
+                key=layer_key(key, f"conv{number}"),
+            )
+            if preactivation:
+                norm = None if activated and number == 1 else make_norm(normalization, layer.inputs)
+            else:
+                scale = 0.0 if last and zero_gamma else 1.0
+                norm = make_norm(normalization, layer.outputs, scale=scale, last=last)
+            setattr(self, f"conv{number}", conv)
+            setattr(self, f"norm{number}", nnx.data(norm))
+        gate = None
+        if squeeze_excitation:
+            gate = SqueezeExcitation(outputs, squeeze_excitation, dtype=dtype, key=layer_key(key, "gate"))
+        self.gate = nnx.data(gate)
+        # SkipInit: a scalar that starts at 0 (De and Smith 2020, section 4).
+        self.scale = nnx.Param(jnp.zeros((), jnp.float32)) if normalization == "skipinit" else nnx.data(None)
+        made = make_shortcut(
+            shortcut,
+            inputs,
+            outputs,
+            stride,
+            normalization=normalization,
+            normalized=not preactivation,
+            dtype=dtype,
+            key=layer_key(key, "shortcut"),
+        )
         self.shortcut = nnx.data(made)
 
-    def __call__(self, features: Features) -> Features:
-        out = nnx.relu(self.norm1(self.conv1(features)))
-        out = self.norm2(self.conv2(out))
+    def __call__(self, features: Features, *, key: PRNGKey | None = None) -> Features:
+        """The block's output; without a key, stochastic depth drops nothing."""
+        layers = [(getattr(self, f"conv{n}"), getattr(self, f"norm{n}")) for n in range(1, self.depth + 1)]
+        entering = branch = features
+        if self.preactivation:
+            for number, (conv, norm) in enumerate(layers):
+                branch = branch if norm is None else nnx.relu(norm(branch))
+                if number == 0 and not isinstance(self.shortcut, IdentityShortcut):
+                    entering = branch
+                branch = conv(branch)
+        else:
+            for number, (conv, norm) in enumerate(layers):
+                branch = norm(conv(nnx.relu(branch) if number else branch))
+        if self.gate is not None:
+            branch = self.gate(branch)
+        if self.scale is not None:
+            branch = branch * self.scale[...].astype(branch.dtype)
+        if self.drop_rate and key is not None:
+            branch = drop_branches(branch, self.drop_rate, key)
         if self.shortcut is not None:
-            out = add_shortcut(out, self.shortcut(features))
-        return nnx.relu(out)
+            branch = add_shortcut(branch, self.shortcut(entering))
+        return branch if self.preactivation else nnx.relu(branch)
+
+
+class BasicBlock(Block):
+    """Two 3x3 convolutions, the first with the stride (He et al. 2015, figure 5, left); options as of `Block`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> block = BasicBlock(4, 8, stride=2, shortcut="pad", key=jax.random.key(0))
+    >>> block(jnp.ones((1, 9, 9, 4))).shape
+    (1, 5, 5, 8)
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, **options: Any):
+        super().__init__((Layer(3, inputs, outputs, stride), Layer(3, outputs, outputs)), **options)
+
+
+class BottleneckBlock(Block):
+    """1x1, 3x3 with the stride and the groups, and 1x1 convolutions (He et al. 2015, figure 5, right).
+
+    V1.5: the stride is on the 3x3, as in torchvision; the paper has it on the first 1x1. Options as of `Block`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> block = BottleneckBlock(16, 4, 32, stride=2, groups=2, key=jax.random.key(0))
+    >>> block(jnp.ones((1, 8, 8, 16))).shape
+    (1, 4, 4, 32)
+    """
+
+    def __init__(self, inputs: int, inner: int, outputs: int, stride: int = 1, groups: int = 1, **options: Any):
+        layers = Layer(1, inputs, inner), Layer(3, inner, inner, stride, groups), Layer(1, inner, outputs)
+        super().__init__(layers, **options)

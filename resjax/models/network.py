@@ -1,14 +1,17 @@
 """A network from its architecture: stem, stages of blocks, head."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from resjax.models.architecture import Architecture, architecture
-from resjax.models.blocks import BasicBlock, convolution, layer_key
-from resjax.models.normalization import BatchNorm
+from resjax.models.architecture import BLOCKS, Architecture, Place, architecture
+from resjax.models.blocks import BasicBlock, Block, BottleneckBlock
+from resjax.models.layers import LayerKey, convolution, layer_key
+from resjax.models.normalization import make_norm
 from resjax.types import BadInput, Features, Images, Logits, PRNGKey
 
 
@@ -17,13 +20,27 @@ class Stem(nnx.Module):
 
     `imagenet`: 7x7 with stride 2, batch norm, relu, 3x3 max pool with stride 2, a quarter of the height and width in
     all. `cifar`: 3x3, batch norm, relu.
+
+    >>> import jax, jax.numpy as jnp
+    >>> Stem("imagenet", 8, key=jax.random.key(0))(jnp.zeros((1, 64, 50, 3))).shape
+    (1, 16, 13, 8)
     """
 
-    def __init__(self, kind: str, channels: int, *, dtype: jnp.dtype | None = None, key: PRNGKey):
+    def __init__(
+        self,
+        kind: str,
+        channels: int,
+        *,
+        normalization: str = "batch",
+        dtype: jnp.dtype | None = None,
+        key: PRNGKey,
+    ):
         kernel, stride = (7, 2) if kind == "imagenet" else (3, 1)
         self.pooled = kind == "imagenet"
-        self.conv = convolution(3, channels, kernel, stride, dtype=dtype, key=layer_key(key, "conv"))
-        self.norm = BatchNorm(channels)
+        self.conv = convolution(
+            3, channels, kernel, stride, normalization=normalization, dtype=dtype, key=layer_key(key, "conv")
+        )
+        self.norm = make_norm(normalization, channels)
 
     def __call__(self, images: Images) -> Features:
         features = nnx.relu(self.norm(self.conv(images)))
@@ -36,42 +53,95 @@ class Network(nnx.Module):
     The map is halved and the channels doubled at the first block of every stage but the first (He et al. 2015,
     table 1). In training mode batch norm uses the batch's statistics and updates its own; `nnx.view(network,
     use_running_average=True)` is the network for evaluation.
+
+    >>> import jax.numpy as jnp
+    >>> network = build("resnet20", classes=10, width=4)
+    >>> isinstance(network, Network), network(jnp.zeros((2, 32, 32, 3))).shape
+    (True, (2, 10))
+    >>> [features.shape for features in network.features(jnp.zeros((2, 32, 32, 3)))]
+    [(2, 32, 32, 4), (2, 16, 16, 8), (2, 8, 8, 16)]
     """
 
     def __init__(self, architecture: Architecture, classes: int, *, dtype: jnp.dtype | None = None, key: PRNGKey):
-        self.stem = Stem(architecture.stem, architecture.width, dtype=dtype, key=layer_key(key, "stem"))
-        stages, inputs = [], architecture.width
-        for stage, count in enumerate(architecture.blocks):
-            blocks, outputs = [], architecture.width * 2**stage
-            for index in range(count):
-                blocks.append(
-                    BasicBlock(
-                        inputs,
-                        outputs,
-                        stride=2 if stage > 0 and index == 0 else 1,
-                        shortcut=architecture.shortcut,
-                        zero_gamma=architecture.zero_gamma,
-                        dtype=dtype,
-                        key=layer_key(key, f"stage{stage}.block{index}"),
-                    )
-                )
-                inputs = outputs
-            stages.append(nnx.List(blocks))
-        self.stages = nnx.List(stages)
+        kind, width = architecture.normalization, architecture.width
+        self.name, self.stride, self.preactivation = architecture.name, architecture.stride, architecture.preactivation
+        self.stem = Stem(architecture.stem, width, normalization=kind, dtype=dtype, key=layer_key(key, "stem"))
+        stages: list[list[Block]] = [[] for _ in architecture.blocks]
+        for place in architecture.places():
+            block_key = layer_key(key, f"stage{place.stage}.block{place.index}")
+            stages[place.stage].append(_make_block(architecture, place, dtype, block_key))
+        self.stages = nnx.List([nnx.List(blocks) for blocks in stages])
+        # A pre-activated network ends in a sum that is neither normalized nor activated (He et al. 2016, appendix);
+        # Fixup has a scalar bias before each layer, the head too.
+        has_norm = architecture.preactivation or kind == "fixup"
+        self.norm = nnx.data(make_norm(kind, place.outputs) if has_norm else None)
         self.head = nnx.Linear(
-            inputs,
+            place.outputs,
             classes,
-            kernel_init=nnx.initializers.normal(0.01),
+            kernel_init=nnx.initializers.zeros if kind == "fixup" else nnx.initializers.normal(0.01),
             dtype=dtype,
-            rngs=nnx.Rngs(layer_key(key, "head")),
+            rngs=cast(nnx.Rngs, LayerKey(layer_key(key, "head"))),
         )
 
-    def __call__(self, images: Images) -> Logits:
-        features = self.stem(images)
-        for stage in self.stages:
-            for block in stage:
-                features = block(features)
+    def features(self, images: Images, *, key: PRNGKey | None = None) -> tuple[Features, ...]:
+        """What comes out of each stage; with a key, stochastic depth drops branches.
+
+        Raises:
+          BadInput: for images smaller than the network's stride, or of another number of channels than 3.
+        """
+        _require_images(images.shape, self.name, self.stride)
+        features, out = self.stem(images), []
+        for stage, blocks in enumerate(self.stages):
+            for index, block in enumerate(blocks):
+                block_key = None if key is None else layer_key(key, f"stage{stage}.block{index}")
+                features = block(features, key=block_key)
+            out.append(features)
+        return tuple(out)
+
+    def __call__(self, images: Images, *, key: PRNGKey | None = None) -> Logits:
+        """The logits; with a key, stochastic depth drops branches. Raises as `features`."""
+        features = self.features(images, key=key)[-1]
+        if self.norm is not None:
+            features = self.norm(features)
+        if self.preactivation:
+            features = nnx.relu(features)
         return self.head(features.mean((1, 2)))
+
+
+def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | None, key: PRNGKey) -> Block:
+    # Fixup: L ** (-1 / (2 m - 2)) for L blocks of m layers (Zhang et al. 2019, section 3).
+    depth = BLOCKS[architecture.block]
+    fixup = sum(architecture.blocks) ** (-1 / (2 * depth - 2)) if architecture.normalization == "fixup" else 1.0
+    make: Callable[..., Block]
+    if architecture.block == "basic":
+        make, sizes = BasicBlock, (place.inputs, place.outputs, place.stride)
+    else:
+        make = BottleneckBlock
+        sizes = (place.inputs, place.inner, place.outputs, place.stride, architecture.cardinality)
+    return make(
+        *sizes,
+        shortcut=architecture.shortcut,
+        preactivation=architecture.preactivation,
+        # The stem has activated what the first block sees (He et al. 2016, appendix).
+        activated=place.stage == place.index == 0,
+        normalization=architecture.normalization,
+        zero_gamma=architecture.zero_gamma,
+        squeeze_excitation=architecture.squeeze_excitation,
+        drop_rate=place.drop_rate,
+        kernel_scale=fixup,
+        dtype=dtype,
+        key=key,
+    )
+
+
+def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:
+    if len(shape) != 4 or shape[-1] != 3:
+        raise BadInput(f"{name}: images of shape {shape}: (batch, height, width, 3) is accepted")
+    if min(shape[1:3]) < stride:
+        raise BadInput(
+            f"{name}: images of {shape[1]} x {shape[2]} pixels: {stride} x {stride} or more are accepted, "
+            "the network divides height and width by that"
+        )
 
 
 def build(
@@ -84,8 +154,12 @@ def build(
 ) -> Network:
     """A freshly initialized network: `build("resnet34", classes=5, key=jax.random.key(0), width=16, stem="cifar")`.
 
+    >>> network = build("preact_resnet20", classes=10, key=0, width=4)
+    >>> network.head.kernel.shape
+    (16, 10)
+
     Args:
-      named: a name of `ARCHITECTURES`, or an `Architecture`.
+      named: a name that `architecture` knows, or an `Architecture`.
       classes: number of logits, 2 or more.
       key: a key, or the seed of one.
       dtype: what is computed in, float32 by default; parameters and statistics are float32 always.

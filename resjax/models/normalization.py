@@ -1,4 +1,7 @@
-"""Batch norm with the statistics that torch keeps."""
+"""Batch norm with the statistics that torch keeps, and what stands in its place."""
+
+import math
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +10,23 @@ from flax import nnx
 from resjax.types import Features
 
 
+class _NoKey:
+    """Nothing in a norm is random, but nnx asks for a key all the same; see `resjax.models.layers.LayerKey`."""
+
+    def params(self) -> None:
+        return None
+
+
 class BatchNorm(nnx.BatchNorm):
     """Batch norm (Ioffe and Szegedy 2015), epsilon 1e-5, momentum 0.9 (torch's 0.1).
 
     The running variance is the unbiased one, as torch keeps it; nnx.BatchNorm keeps the biased one. What comes in
     narrower than float32 is normalized in float32, by float32 statistics, and goes out as it came.
+
+    >>> import jax.numpy as jnp
+    >>> norm = BatchNorm(4)
+    >>> norm(jnp.ones((2, 8, 8, 4))).shape, norm.mean[...].tolist()
+    ((2, 8, 8, 4), [0.10000000149011612, 0.10000000149011612, 0.10000000149011612, 0.10000000149011612])
     """
 
     def __init__(self, channels: int, *, scale: float = 1.0):
@@ -20,13 +35,12 @@ class BatchNorm(nnx.BatchNorm):
             momentum=0.9,
             epsilon=1e-5,
             scale_init=nnx.initializers.constant(scale),
-            # Nothing here is random; nnx asks for generators all the same.
-            rngs=nnx.Rngs(0),
+            rngs=cast(nnx.Rngs, _NoKey()),
         )
 
     def __call__(self, features: Features, use_running_average: bool | None = None) -> Features:
         before = self.var[...]
-        wide = features.astype(jnp.float32) if features.dtype.itemsize < 4 else features
+        wide = _at_least_float32(features)
         normalized = super().__call__(wide, use_running_average)
         if not (self.use_running_average if use_running_average is None else use_running_average):
             # nnx has just mixed in the biased variance v; n / (n - 1) of that share makes it unbiased.
@@ -34,3 +48,62 @@ class BatchNorm(nnx.BatchNorm):
             mixed_in = self.var[...] - self.momentum * before
             self.var[...] = self.var[...] + jax.lax.stop_gradient(mixed_in) / max(values - 1, 1)
         return normalized.astype(features.dtype)
+
+
+class GroupNorm(nnx.GroupNorm):
+    """Group norm (Wu and He 2018): 32 groups, fewer where a group would hold fewer than two channels; epsilon 1e-5."""
+
+    def __init__(self, channels: int, *, scale: float = 1.0):
+        super().__init__(
+            channels,
+            num_groups=math.gcd(32, max(channels // 2, 1), channels),
+            epsilon=1e-5,
+            scale_init=nnx.initializers.constant(scale),
+            use_fast_variance=False,
+            rngs=cast(nnx.Rngs, _NoKey()),
+        )
+
+    def __call__(self, features: Features) -> Features:
+        return super().__call__(_at_least_float32(features)).astype(features.dtype)
+
+
+class Bias(nnx.Module):
+    """A number for each channel is added, from 0 on: what is left of a norm where nothing is normalized."""
+
+    def __init__(self, channels: int):
+        self.bias = nnx.Param(jnp.zeros(channels, jnp.float32))
+
+    def __call__(self, features: Features) -> Features:
+        return features + self.bias[...].astype(features.dtype).reshape(1, 1, 1, -1)
+
+
+class ScalarBias(nnx.Module):
+    """One number is added, from 0 on; with `multiplied` the features are multiplied by another, from 1 on, before.
+
+    The scalars of Fixup (Zhang et al. 2019, figure 1).
+    """
+
+    def __init__(self, *, multiplied: bool = False):
+        self.scale = nnx.Param(jnp.ones((), jnp.float32)) if multiplied else nnx.data(None)
+        self.bias = nnx.Param(jnp.zeros((), jnp.float32))
+
+    def __call__(self, features: Features) -> Features:
+        if self.scale is not None:
+            features = features * self.scale[...].astype(features.dtype)
+        return features + self.bias[...].astype(features.dtype)
+
+
+def make_norm(kind: str, channels: int, *, scale: float = 1.0, last: bool = False) -> nnx.Module:
+    """What follows a convolution in a network of normalization `kind` (see `Architecture.normalization`).
+
+    `scale` is where the factors of batch and group norm start; the `last` of a branch has Fixup's multiplier.
+    """
+    if kind == "batch":
+        return BatchNorm(channels, scale=scale)
+    if kind == "group":
+        return GroupNorm(channels, scale=scale)
+    return ScalarBias(multiplied=last) if kind == "fixup" else Bias(channels)
+
+
+def _at_least_float32(features: Features) -> Features:
+    return features.astype(jnp.float32) if features.dtype.itemsize < 4 else features

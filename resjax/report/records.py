@@ -178,6 +178,9 @@ _COMPARISON = {
 _ARM = {
     "parameters": int,
     "forward_flops": _NUMBER,
+    "forward_flops_xla?": _NUMBER,
+    "activation_bytes?": (int, None),
+    "init_from?": ({"file": str, "sha256": str}, None),
     "seeds": [int],
     "status": _STATUS,
     "best_val_accuracy": _DESCRIBED,

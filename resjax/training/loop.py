@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from resjax.data.augmentation import Augmentation, augment, standardize, to_floa
 from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches, take
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
+from resjax.models.torch_weights import StateDict
 from resjax.training.optimizer import learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
@@ -51,9 +53,11 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
         key = purpose_key(state.key, "augmentation", state.step)
         images = standardize(augment(augmentations, key, to_float(batch.images)))
+        drop_key = purpose_key(state.key, "stochastic_depth", state.step)
 
         def mean_loss(parameters):
-            logits, statistics = functional.apply_train(Variables(parameters, state.variables.statistics), images)
+            variables = Variables(parameters, state.variables.statistics)
+            logits, statistics = functional.apply_train(variables, images, drop_key)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), batch.labels)
             correct = (logits.argmax(-1) == batch.labels).sum(dtype=jnp.int32)
             return losses.mean(), (statistics, StepSums(losses.sum(), correct))
@@ -80,10 +84,16 @@ def predict_logits(functional: Functional, variables: Variables, side: Side) -> 
 
 
 class Trainer:
-    """One arm's compiled programs on its data; the arm's replicas share them."""
+    """One arm's compiled programs on its data; the arm's replicas share them.
 
-    def __init__(self, functional: Functional, recipe: Recipe, train: Side, val: Side):
-        self.functional, self.recipe, self.train, self.val = functional, recipe, train, val
+    With `weights` every replica starts from these (see `initial_state`).
+    """
+
+    def __init__(
+        self, functional: Functional, recipe: Recipe, train: Side, val: Side, weights: StateDict | None = None
+    ):
+        self.functional = functional = replace(functional, frozen=recipe.freeze)
+        self.recipe, self.train, self.val, self.weights = recipe, train, val, weights
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
@@ -97,7 +107,7 @@ class Trainer:
 
     def initial_state(self, seed: int) -> TrainState:
         """The state of replica `seed` before its first step."""
-        return initial_state(self.functional, self.optimizer, seed)
+        return initial_state(self.functional, self.optimizer, seed, self.weights)
 
     def run_epoch(self, state: TrainState, epoch: int, *, scan: bool | None = None) -> tuple[TrainState, StepSums]:
         """One pass over all training images in the order of (seed, epoch); sums by step, on the host.

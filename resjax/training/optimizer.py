@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float32, Int32
 
+from resjax.functional import frozen_mask
 from resjax.training.recipe import Recipe
 from resjax.types import Parameters
 
@@ -39,8 +40,20 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransf
     """The recipe's optimizer.
 
     `adam` with weight decay is torch.optim.Adam: g + decay * w goes through the moments (L2), where `adamw` subtracts
-    learning rate * decay * w beside them (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum.
+    learning rate * decay * w beside them (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum. What the
+    recipe freezes does not change at all, and has no moments.
     """
+    optimizer = _unfrozen_optimizer(recipe, steps_per_epoch)
+    if not recipe.freeze:
+        return optimizer
+
+    def kinds(parameters: Parameters) -> Parameters:
+        return jax.tree.map(lambda held: "frozen" if held else "trained", frozen_mask(parameters, recipe.freeze))
+
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, kinds)
+
+
+def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
     rate = learning_rate_schedule(recipe, steps_per_epoch)
     decay = optax.add_decayed_weights(recipe.weight_decay, mask=kernel_mask if recipe.decayed == "kernels" else None)
     if recipe.optimizer == "adam":

@@ -51,6 +51,8 @@ class Recipe:
     warmup_epochs: float = 0.0
     """Epochs of linear warm-up from zero, part of `epochs`."""
     augmentations: tuple[Augmentation, ...] = ()
+    freeze: tuple[str, ...] = ()
+    """Patterns of parameters that are not trained: see `resjax.functional.frozen_mask`."""
 
     def __post_init__(self) -> None:
         require_range("--epochs", self.epochs, 1)

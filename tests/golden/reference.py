@@ -2,12 +2,15 @@
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture, architecture
+from resjax.models.torch_weights import fill, to_state_dict
 from resjax.types import Variables
 
 CASES: dict[str, tuple[Architecture, int]] = {
@@ -19,9 +22,35 @@ CASES: dict[str, tuple[Architecture, int]] = {
         ("resnet18_project_all", "cifar", 16),
     )
 }
-"""By name: architecture, and image size in pixels (one of them odd)."""
+"""By name: architecture, and image size in pixels, even and odd."""
+
+# Three blocks of each kind, among them one with stride 1, one with stride 2 and one with an identity.
+CASES |= {
+    f"{name}-{size}px": (replace(architecture(name, **{"width": 8, **fields}), stem=stem, blocks=(1, 2)), size)
+    for name, stem, sizes, fields in (
+        ("resnet18", "cifar", (16, 15), {}),
+        ("resnet50", "cifar", (16, 15), {}),
+        ("resnet50", "imagenet", (33,), {}),
+        ("preact_resnet18", "cifar", (16, 15), {}),
+        ("preact_resnet18_pad", "cifar", (14,), {}),
+        ("preact_resnet50", "imagenet", (32,), {}),
+        ("se_resnet18", "cifar", (16, 15), {}),
+        ("se_preact_plain50", "cifar", (16,), {}),
+        ("resnext50_32x4d", "cifar", (15,), {"width": 16}),
+        ("wide_resnet28_10", "cifar", (16,), {"widening": 2}),
+    )
+    for size in sizes
+}
 CLASSES = 5
 BATCH = 4
+STEPS, MOMENTUM = 10, 0.9
+"""Steps of SGD on the same batch, after which the running statistics are compared."""
+
+
+def learning_rate(name: str) -> float:
+    """The rate of these steps. At these weights the gradients of 34 plain layers are a thousand times larger, and at
+    the rate of the others even float64's rounding would grow to 1e-2 in ten steps."""
+    return 1e-6 if name.startswith("plain34") else 1e-3
 
 
 def generator(name: str) -> np.random.RandomState:
@@ -48,50 +77,22 @@ def torch_weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray
     return weights
 
 
-def torch_name(path: tuple[str, ...]) -> str:
-    """torchvision's name of one of our arrays: (stages, 0, 1, conv2, kernel) is layer1.1.conv2.weight."""
-    leaf = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}[
-        path[-1]
-    ]
-    if path[0] == "stem":
-        return f"{'conv1' if path[1] == 'conv' else 'bn1'}.{leaf}"
-    if path[0] == "head":
-        return f"fc.{leaf}"
-    _, stage, block, *layer, _ = path
-    if layer[0] == "shortcut":
-        layer = ["downsample", "0" if layer[1] == "conv" else "1"]
-    return ".".join([f"layer{int(stage) + 1}", block, *layer, leaf]).replace("norm", "bn")
-
-
-def named(tree: object) -> dict[str, jax.Array]:
-    """The leaves of a tree of ours by torch's names."""
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {torch_name(tuple(str(getattr(key, "key", key)) for key in path)): leaf for path, leaf in paths}
-
-
-def to_torch_layout(array: np.ndarray) -> np.ndarray:
-    """HWIO kernels as OIHW, (in, out) matrices as (out, in); the rest as it is."""
-    return np.transpose(array, {4: (3, 2, 0, 1), 2: (1, 0)}.get(np.ndim(array), range(np.ndim(array))))
+def named(parameters: object, statistics: object) -> dict[str, np.ndarray]:
+    """Arrays of ours under torch's names and in torch's layout."""
+    state = to_state_dict(Variables(parameters, statistics))
+    return {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def torch_shapes(functional: Functional) -> dict[str, tuple[int, ...]]:
     """The shapes that torch's network of the same architecture has, from ours."""
-    shapes = functional.shapes()
-    leaves = named(shapes.parameters) | named(shapes.statistics)
-    return {name: to_torch_layout(np.empty(leaf.shape)).shape for name, leaf in leaves.items()}
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), functional.shapes())
+    return {name: array.shape for name, array in named(*zeros).items()}
 
 
 def our_variables(functional: Functional) -> Variables:
     """The seeded weights in our layout, in the functional's dtype."""
-    weights = torch_weights(torch_shapes(functional))
-
-    def convert(path, leaf):
-        array = weights[torch_name(tuple(str(getattr(key, "key", key)) for key in path))]
-        return np.transpose(array, {4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim, range(array.ndim))).astype(
-            functional.dtype
-        )
-
-    return Variables(*(jax.tree_util.tree_map_with_path(convert, tree) for tree in functional.shapes()))
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, functional.dtype), functional.shapes())
+    return jax.tree.map(jnp.asarray, fill(like, torch_weights(torch_shapes(functional))).variables)
 
 
 def digest(name: str, array: np.ndarray) -> list[float]:
