@@ -45,22 +45,23 @@ def collapsed_classes(arm: str, confusions: Confusions, classes: Sequence[str]) 
     lost.sort(key=lambda each: -each[2])
     findings = []
     for place, (name, right, images, seeds, taken) in enumerate(lost[:MOST_NAMED]):
-        main, *others = taken.items()
-        words = f"{main[1]} of {images} taken for {main[0]}"
-        if others:
-            words += f", {others[0][1]} for {others[0][0]}"
-        sentence = (
-            f"{arm} lost {name}{in_seeds(len(seeds), len(confusions))}: {right} of {images} images right "
-            f"({percent(right / images)}), {words}."
-        )
+        # Over several seeds an image was looked at several times: shares say what counts would hide.
+        shown = percent if len(seeds) > 1 else str
+        part = {other: shown(count / images if len(seeds) > 1 else count) for other, count in taken.items()}
+        (first, most), *others = part.items()
+        sentence = f"{arm} lost {name}{in_seeds(len(seeds), len(confusions))}: "
+        sentence += "" if len(seeds) > 1 else f"{right} of {images} images right, "
+        sentence += f"recall {percent(right / images)}, {most} taken for {first}"
+        sentence += f", {others[0][1]} for {others[0][0]}." if others else "."
         if place == MOST_NAMED - 1 and len(lost) > MOST_NAMED:
-            sentence += f" {len(lost) - MOST_NAMED} more classes of {len(classes)} are lost too."
+            more = len(lost) - MOST_NAMED
+            sentence += f" {more} more of {len(classes)} classes {'is' if more == 1 else 'are'} lost too."
         evidence = {"class": name, "right": right, "images": images, "seeds": seeds, "taken_for": taken}
         findings.append(Finding("collapsed class", arm, sentence, evidence | {"most": COLLAPSED_RECALL}))
     return findings
 
 
-def confused_pairs(arm: str, confusions: Confusions, classes: Sequence[str]) -> list[Finding]:
+def confused_pairs(arm: str, confusions: Confusions, classes: Sequence[str]) -> Finding | None:
     """The true classes that are most often taken for another one, three at most.
 
     A pair counts where at least 20 % of the true class, and 5 images on average over the seeds, are taken for the
@@ -68,39 +69,33 @@ def confused_pairs(arm: str, confusions: Confusions, classes: Sequence[str]) -> 
     """
     mean = _mean(confusions)
     if mean is None:
-        return []
+        return None
     support = mean.sum(1)
     shares = mean / np.maximum(support, 1)[:, None]
     np.fill_diagonal(shares, 0)
-    findings = []
+    pairs, words = [], []
     for place in np.argsort(-shares, axis=None, kind="stable")[:MOST_NAMED]:
         true, predicted = divmod(int(place), len(classes))
         share, count = float(shares[true, predicted]), float(mean[true, predicted])
-        if share < CONFUSED_SHARE or count < CONFUSED_IMAGES:
-            break
         interval = wilson(count, float(support[true]))
-        low, high = interval or (0.0, 1.0)
-        back = float(shares[predicted, true])
-        over = f"on average over {len(confusions)} seeds, " if len(confusions) > 1 else ""
-        findings.append(
-            Finding(
-                "confused pair",
-                arm,
-                f"{arm} takes {classes[true]} for {classes[predicted]}: {over}{percent(share)} of its images (95 % "
-                f"interval over images {100 * low:.0f} to {100 * high:.0f} %); the other way about {percent(back)}.",
-                {
-                    "true": classes[true],
-                    "predicted": classes[predicted],
-                    "share": share,
-                    "images": count,
-                    "of": float(support[true]),
-                    "interval": interval,
-                    "back": back,
-                    "least": CONFUSED_SHARE,
-                },
-            )
+        if share < CONFUSED_SHARE or count < CONFUSED_IMAGES or interval is None:
+            break
+        names = {"true": classes[true], "predicted": classes[predicted]}
+        counts = {"share": share, "images": count, "of": float(support[true]), "interval": interval}
+        pairs.append(names | counts | {"back": float(shares[predicted, true])})
+        low, high = (100 * end for end in interval)
+        words.append(
+            f"{classes[true]} for {classes[predicted]} ({percent(share)} of its images, {low:.0f} to {high:.0f})"
         )
-    return findings
+    if not pairs:
+        return None
+    over = f", on average over {len(confusions)} seeds" if len(confusions) > 1 else ""
+    return Finding(
+        "confused pairs",
+        arm,
+        f"{arm} most often takes {', '.join(words)}{over}; intervals are 95 % over images.",
+        {"pairs": pairs, "least": CONFUSED_SHARE},
+    )
 
 
 def class_differences(baseline: Confusions, candidate: Confusions, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -135,7 +130,7 @@ def class_differences(baseline: Confusions, candidate: Confusions, classes: Sequ
             "candidate_interval": wilson(right[1], images),
             "difference": (right[1] - right[0]) / images if images else None,
             "interval": [min(low for low, _ in found), max(high for _, high in found)] if found else None,
-            "interval_over": "images and seeds" if len(found) > 1 else "images",
+            "interval_over": "images and seeds" if len(found) > 1 else "images alone",
             "by_seed": by_seed,
         }
     return described

@@ -23,7 +23,7 @@ KINDS = {
     "validation and on training, in half of the seeds or more",
     "instability": "a quarter or more of the later epochs lose more than 5 points, and more than counting the images "
     "explains (2 standard deviations), in half of the seeds or more",
-    "confused pair": "20 % or more of a class, and 5 images or more, taken for one other; the three largest",
+    "confused pairs": "20 % or more of a class, and 5 images or more, taken for one other; the three largest",
     "calibration": "expected calibration error of 5 points or more, and twice that of chance or more (Guo et al. 2017)",
 }
 """The rules in the order of their sentences, with their thresholds."""
@@ -79,7 +79,7 @@ def diagnose(
         found.append(under_training(name, histories))
         found.append(instability(name, histories, dataset["splits"]["val"]))
         found += collapsed_classes(name, confusions[name], classes)
-        found += confused_pairs(name, confusions[name], classes)
+        found.append(confused_pairs(name, confusions[name], classes))
         if (described := calibration[name]) is not None:
             found.append(miscalibration(name, described))
     for pair in differences:

@@ -50,13 +50,14 @@ def over_fitting(arm: str, histories: Mapping[int, History]) -> Finding | None:
             rises[seed] = float(val[-1] / val[lowest] - 1)
     if not is_half(len(starts), len(histories)):
         return None
-    start = int(np.median(list(starts.values())))
+    start, first, last = (int(of(list(starts.values()))) for of in (np.median, min, max))
+    spread = f" (from epoch {first} to {last})" if first < last else ""
     rise = float(np.mean(list(rises.values())))
     return Finding(
         "over-fitting",
         arm,
-        f"{arm} over-fits from epoch {start} on{in_seeds(len(starts), len(histories))}: validation loss rises by "
-        f"{100 * rise:.0f} % until the end while training loss goes on falling.",
+        f"{arm} over-fits from epoch {start} on{in_seeds(len(starts), len(histories))}{spread}: validation loss rises "
+        f"by {100 * rise:.0f} % until the end while training loss goes on falling.",
         {"epoch": start, "epochs": starts, "validation_loss_rise": rise, "seeds": len(histories), "least": LOSS_RISE},
     )
 
