@@ -17,6 +17,7 @@ from experiments.options import Settings
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
+from experiments.run_report import write_run_report
 from experiments.tables import comparison_text, ledger_line
 from resjax.costs import ledger
 from resjax.data.pipeline import make_sides
@@ -95,12 +96,15 @@ class Run:
         self.write_summary()
 
     def complete(self) -> dict:
-        """Trains what is pending, draws the pictures, prints the table, and returns the summary."""
+        """Trains what is pending, draws the pictures, writes the report, prints the table, and returns the summary."""
         self.announce()
         self.train()
-        summary = self.write_summary()
+        self.write_summary()
         draw_figures(self.workdir)
+        summary = write_run_report(self.workdir, self.dataset)
         print(comparison_text(summary))
+        for finding in summary["diagnosis"]:
+            print(f"{finding['kind']}: {finding['sentence']}")
         return summary
 
     def work_left(self) -> tuple[int, float]:
