@@ -12,7 +12,7 @@ from resjax.report.run_records import RunRecords
 from resjax.types import Dataset
 
 LONGEST_SIDE = 96
-"""Pixels; as JPEG about 3 kB a picture, at most 108 pictures (36 for each of 3 pairs of arms)."""
+"""Pixels; as a JPEG data URI about 4 kB a picture, at most 108 pictures (36 for each of 3 pairs of arms)."""
 
 
 def gallery_record(records: RunRecords, dataset: Dataset) -> dict:

@@ -44,6 +44,8 @@ def diagnose(
 ) -> dict[str, Any]:
     """The parts of `summary.json` that explain: `diagnosis`, `class_differences` and `calibration`.
 
+    Each record of `diagnosis` has the fields of `Finding`, and under `rule` what it takes to be said.
+
     Args:
       arms: the replicas that ended, by arm and seed; the arm named first is the baseline of each pair.
       classes: names in the order of the confusion matrices.
@@ -87,7 +89,7 @@ def diagnose(
     order = list(KINDS)
     findings = sorted((finding for finding in found if finding), key=lambda finding: order.index(finding.kind))
     return {
-        "diagnosis": [finding._asdict() for finding in findings],
+        "diagnosis": [finding._asdict() | {"rule": f"{finding.kind}: {KINDS[finding.kind]}"} for finding in findings],
         "class_differences": differences,
         "calibration": calibration,
     }
