@@ -151,20 +151,17 @@ def _summary(
 
 
 def _write_data(workdir: Path, ids: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> None:
-    counts = np.bincount(labels, minlength=len(classes)).tolist()
-    write_json(
-        workdir / "dataset.json",
-        {
-            "schema_version": 1,
-            "name": "made",
-            "classes": dict(zip(classes, counts, strict=True)),
-            "images": len(ids),
-            "pictures_of_class": dict(zip(classes, counts, strict=True)),
-            "conflicts": [],
-        },
-    )
+    counts = dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+    dataset = {"schema_version": 1, "name": "made", "classes": counts, "pictures_of_class": counts}
+    dataset |= dict.fromkeys(["images", "distinct_contents", "distinct_pictures"], len(ids)) | {"decoded": 0}
+    dataset |= {"expected_leak": {"val_fraction": 0.2, "exact": 0.0, "pictures": 0.0}, "given_split": None}
+    dataset |= {"excluded": [], "findings": None, "conflicts": [], "groups": []}
+    write_json(workdir / "dataset.json", dataset)
+    # The first and second image are copies of each other, as are the third and fourth.
+    groups = [place // 2 * 2 if place < 4 else place for place in range(len(ids))]
     images = [
-        {"id": name, "label": classes[label], "group": f"g{place // 2 * 2 if place < 4 else place}", "side": "val"}
-        for place, (name, label) in enumerate(zip(ids, labels, strict=True))
+        {"id": name, "label": classes[label], "group": f"{group:012}", "side": "val", "content": f"{place:064}"}
+        for place, (name, label, group) in enumerate(zip(ids, labels, groups, strict=True))
     ]
-    write_json(workdir / "split.json", {"schema_version": 1, "method": "grouped", "seed": 0, "images": images})
+    split = {"schema_version": 1, "method": "grouped", "label": "grouped", "seed": 0, "fold": None}
+    write_json(workdir / "split.json", split | {"fractions": {"val": 1.0}, "images": images})
