@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from resjax.evaluation.finding import Finding, in_seeds, is_half, percent
-from resjax.evaluation.intervals import newcombe, over_seeds, wilson
+from resjax.evaluation.share_intervals import newcombe, over_seeds, wilson
 
 Confusions = Mapping[int, Int[np.ndarray, "class class"]]
 
