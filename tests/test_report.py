@@ -82,10 +82,14 @@ def test_a_tested_verdict_is_shown_as_it_was_recorded(tmp_path):
     workdir = make_run(tmp_path / "run", ARMS)
     summary = read_json(workdir / "summary.json")
     summary["comparisons"][0] |= {
-        "sentence": "resnet18 is better by 30 points (95 % interval +20 to +40).",
+        "sentence": "resnet18 is better by 30 points (98.6 % interval +20 to +40).",
         "verdict": "candidate better",
-        "interval": [0.2, 0.4],
-        "over_seeds": {"p_value": 0.125, "test": "sign-flip, exact", "ci95": [0.25, 0.35]},
+        "ci95": [0.2, 0.4],
+        "interval": "t over seeds and groups of images",
+        "level": 0.014,
+        "p_value": 0.0125,
+        "test": "the larger of two",
+        "over_seeds": {"p_value": 0.0078125, "test": "sign flips", "ci95": [0.25, 0.35]},
         "over_images": [{"seed": 0, "only_baseline_right": 3, "only_candidate_right": 21, "p_value": 0.00005}],
         "holm_p_value": None,
         "smallest_detectable": 0.05,
@@ -93,9 +97,10 @@ def test_a_tested_verdict_is_shown_as_it_was_recorded(tmp_path):
     }
     write_json(workdir / "summary.json", summary)
     text = report(workdir).text
-    assert "resnet18 is better by 30 points (95 % interval +20 to +40). candidate better" in text
-    assert "seeds and images together +20.0 to +40.0 points over seeds alone +25.0 to +35.0" in text
-    assert "p-value over seeds (sign-flip, exact) 0.125" in text and "below 0.0001: 21 images right" in text
+    assert "resnet18 is better by 30 points (98.6 % interval +20 to +40). candidate better" in text
+    assert "98.6 % interval (t over seeds and groups of images) +20.0 to +40.0 points" in text
+    assert "95 % interval over seeds alone +25.0 to +35.0 points p-value (the larger of two) 0.013" in text
+    assert "p-value over seeds (sign flips) 0.0078" in text and "below 0.0001: 21 images right" in text
     assert "Holm" not in text and "about 6" in text
 
 

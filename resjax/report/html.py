@@ -23,6 +23,7 @@ ACCURACIES = {
     "test_accuracy": "test, best epoch",
     "best_val_accuracy": "validation, best epoch",
     "final_val_accuracy": "validation, last epoch",
+    "last_three_val_accuracy": "validation, mean of the last three",
     "final_train_accuracy": "training, last epoch",
     "leaked_accuracy": "leaked images",
     "clean_accuracy": "clean images",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from resjax.report.run import leak_warning, split_of
-from resjax.report.words import counted
+from resjax.report.words import counted, number
 
 FEWEST_SEEDS = 6
 """Below this no two-sided sign-flip test over seeds can reach p < 0.05: the least is 2 / 2^n."""
@@ -34,7 +34,7 @@ def limits(summary: Mapping[str, Any]) -> list[str]:
     if not tested:
         found.append(
             f"The best epoch was chosen on the same {val:,} validation images that it is reported on, so accuracies "
-            "are a little too high, in every arm (--test_fraction keeps a test set apart)."
+            f"are a little too high, in every arm{_optimism(arms)} (--test_fraction keeps a test set apart)."
         )
     images = dataset["splits"].get("test" if tested else "val", 0)
     if images:
@@ -54,6 +54,12 @@ def limits(summary: Mapping[str, Any]) -> list[str]:
     )
     found.append(f"One set of images, {dataset['name']}: nothing here carries over to other images by itself.")
     return found
+
+
+def _optimism(arms: Mapping[str, Any]) -> str:
+    known = {name: number((arm.get("best_optimism") or {}).get("mean")) for name, arm in arms.items()}
+    listed = [f"{name} {100 * mean:.1f}" for name, mean in known.items() if mean is not None]
+    return f", by about {', '.join(listed)} points" if listed else ""
 
 
 def _recipe(config: Mapping[str, Any]) -> str:

@@ -19,13 +19,19 @@ class Verdict(NamedTuple):
 
 
 def headline_interval(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The interval that the sentence has: over seeds and images where there is one, else over seeds.
+    """The interval that the sentence has.
 
     None with fewer than two seeds, and where all seeds agree to the last bit: an interval without width would claim
     what nobody knows.
     """
-    ends = pair_of(comparison.get("interval")) or pair_of(comparison.get("ci95"))
+    ends = pair_of(comparison.get("ci95"))
     return None if ends is None or ends[0] >= ends[1] else ends
+
+
+def confidence(comparison: Mapping[str, Any]) -> str:
+    """How often the interval covers: 95 %, or more where a comparison is looked at several times."""
+    level = number(comparison.get("level"))
+    return f"{100 * (1 - (0.05 if level is None else level)):.3g} %"
 
 
 def verdict_of(comparison: Mapping[str, Any]) -> Verdict:
@@ -64,7 +70,7 @@ def _description(comparison: Mapping[str, Any]) -> str:
     elif ends is None:
         behind = f"in every one of {seeds} seeds, which leaves no interval over seeds"
     else:
-        behind = f"on average over {seeds} seeds, 95 % interval {points_interval(ends)}"
+        behind = f"on average over {seeds} seeds, {confidence(comparison)} interval {points_interval(ends)}"
         if ends[0] <= 0 <= ends[1]:
             behind += ", which includes no difference"
     return f"{candidate} is {points(abs(mean)).lstrip('+')} points {place} {baseline} in {metric} ({behind})."
@@ -72,36 +78,40 @@ def _description(comparison: Mapping[str, Any]) -> str:
 
 def _details(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
     over_seeds = comparison.get("over_seeds") or {}
-    by_image = comparison.get("over_images") or []
-    by_image = [each for each in by_image if number(each.get("p_value")) is not None]
-    p_seeds, test = over_seeds.get("p_value"), over_seeds.get("test")
-    if not over_seeds:
-        p_seeds, test = comparison.get("p_value"), comparison.get("test")
-    lines = [("mean paired difference", f"{points(comparison.get('mean'))} points")]
-    if number(comparison.get("sd")) is not None:
-        lines.append(("standard deviation over seeds", f"{points(comparison['sd']).lstrip('+')} points"))
-    intervals = [("95 % interval", headline_interval(comparison))]
-    if pair_of(comparison.get("interval")):
-        seeds_alone = pair_of(over_seeds.get("ci95") or comparison.get("ci95"))
-        intervals = [("95 % interval, seeds and images together", intervals[0][1]), ("over seeds alone", seeds_alone)]
-    lines += [(name, f"{points_interval(ends)} points") for name, ends in intervals if ends and ends[0] < ends[1]]
-    if number(p_seeds) is not None:
-        lines.append((f"p-value over seeds{f' ({test})' if test else ''}", p_value(p_seeds)))
-    if number(comparison.get("holm_p_value")) is not None:
-        lines.append(("the same after Holm, for all pairs of arms", p_value(comparison["holm_p_value"])))
-    for each in by_image:
-        right = f"{each['only_candidate_right']} images right in {comparison['candidate']} alone"
+    ends, of = headline_interval(comparison), comparison.get("interval")
+    seeds_alone = pair_of(over_seeds.get("ci95"))
+    several = [
+        ("mean paired difference", _points(comparison.get("mean"))),
+        ("standard deviation over seeds", _size(comparison.get("sd"))),
+        (f"{confidence(comparison)} interval{_in_brackets(of)}", ends and f"{points_interval(ends)} points"),
+        ("95 % interval over seeds alone", seeds_alone and f"{points_interval(seeds_alone)} points"),
+        (f"p-value{_in_brackets(comparison.get('test'))}", _p_value(comparison.get("p_value"))),
+        ("the same after Holm, for all pairs of arms", _p_value(comparison.get("holm_p_value"))),
+        (f"p-value over seeds{_in_brackets(over_seeds.get('test'))}", _p_value(over_seeds.get("p_value"))),
+    ]
+    for each in comparison.get("over_images") or []:
+        right = f"{counted(each['only_candidate_right'], 'image')} right in {comparison['candidate']} alone"
         left = f"{each['only_baseline_right']} in {comparison['baseline']} alone"
-        lines.append(
-            (f"p-value over images, seed {each['seed']} (McNemar)", f"{p_value(each['p_value'])}: {right}, {left}")
-        )
-    if number(comparison.get("smallest_detectable")) is not None:
-        lines.append(
-            (
-                "smallest difference that this could detect",
-                f"{points(comparison['smallest_detectable']).lstrip('+')} points",
-            )
-        )
-    if number(comparison.get("seeds_to_settle")) is not None:
-        lines.append(("seeds that would settle it", f"about {comparison['seeds_to_settle']:g}"))
-    return lines if number(comparison.get("mean")) is not None else []
+        p = _p_value(each.get("p_value"))
+        several.append((f"p-value over images, seed {each['seed']} (McNemar)", p and f"{p}: {right}, {left}"))
+    several.append(("smallest difference that this could detect", _size(comparison.get("smallest_detectable"))))
+    wanted = number(comparison.get("seeds_to_settle"))
+    several.append(("seeds that would settle it", wanted and f"about {wanted:g}"))
+    known = number(comparison.get("mean")) is not None
+    return [(name, value) for name, value in several if known and value]
+
+
+def _points(value: object) -> str | None:
+    return None if number(value) is None else f"{points(value)} points"
+
+
+def _size(value: object) -> str | None:
+    return None if number(value) is None else f"{points(value).lstrip('+')} points"
+
+
+def _p_value(value: object) -> str | None:
+    return None if number(value) is None else p_value(value)
+
+
+def _in_brackets(text: str | None) -> str:
+    return f" ({text})" if text else ""
