@@ -102,9 +102,8 @@ class Run:
         self.write_summary()
         draw_figures(self.workdir)
         summary = write_run_report(self.workdir, self.dataset)
+        print("", *(f"{finding['kind']}: {finding['sentence']}" for finding in summary["diagnosis"]), sep="\n")
         print(comparison_text(summary))
-        for finding in summary["diagnosis"]:
-            print(f"{finding['kind']}: {finding['sentence']}")
         return summary
 
     def work_left(self) -> tuple[int, float]:
