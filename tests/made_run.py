@@ -9,6 +9,8 @@ from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_a
 from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.report.records import write_json, write_lines, write_npz
 
+DESCRIBED = ("baseline", "candidate", "metric", "seeds", "differences", "mean", "sd", "ci95")
+"""What a comparison has that was described and not tested."""
 PIXEL = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP/Z"
 
 
@@ -146,7 +148,7 @@ def _summary(
             "left_out": 0,
         },
         "architectures": {arm: ledger | summarize_arm(by_seed, classes) for arm, by_seed in results.items()},
-        "comparisons": compare_arms(results),
+        "comparisons": [{key: pair[key] for key in DESCRIBED} for pair in compare_arms(results)],
     }
 
 

@@ -230,7 +230,7 @@ def test_seeds_that_were_trained_apart_become_one_comparison(tmp_path):
     path = write_report([tmp_path / "one", tmp_path / "two"])
     assert path == tmp_path / "one" / "merged_report.html"
     text = Page(path.read_text()).text
-    assert "on average over 4 seeds" in text and "resnet34, 3 seeds" in text
+    assert "resnet18, 4 seeds" in text and "resnet34, 3 seeds" in text
     assert text.count("python -m experiments.compare") == 2
 
 
