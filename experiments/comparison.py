@@ -18,7 +18,7 @@ from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
 from experiments.run_report import write_run_report
-from experiments.tables import comparison_text, ledger_line
+from experiments.tables import comparison_text, diagnosis_text, ledger_line
 from resjax.costs import ledger
 from resjax.data.pipeline import make_sides
 from resjax.data.split_record import split_record
@@ -102,7 +102,7 @@ class Run:
         self.write_summary()
         draw_figures(self.workdir)
         summary = write_run_report(self.workdir, self.dataset)
-        print("", *(f"{finding['kind']}: {finding['sentence']}" for finding in summary["diagnosis"]), sep="\n")
+        print(diagnosis_text(summary), end="")
         print(comparison_text(summary))
         return summary
 
