@@ -224,6 +224,17 @@ def test_the_report_is_made_again_on_a_machine_without_jax(tmp_path):
     assert done.stdout == "run/report.html\n" and "resnet18 is" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_a_workdir_of_several_splits_gets_a_report_for_each(tmp_path):
+    for name in ("random", "grouped"):
+        make_run(tmp_path / "run" / name, ARMS, seeds=[0], leaked=9 * (name == "random"))
+    write_json(tmp_path / "run" / "splits.json", {"schema_version": 1, "splits": {"random": {}, "grouped": {}}})
+    done = run_report("--workdir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["run/random/report.html", "run/grouped/report.html"]
+    pages = [(tmp_path / path).read_text() for path in done.stdout.split()]
+    assert ["WARNING: split random" in page for page in pages] == [True, False]
+
+
 def test_seeds_that_were_trained_apart_become_one_comparison(tmp_path):
     make_run(tmp_path / "one", ARMS, seeds=[0, 1])
     make_run(tmp_path / "two", ARMS | {"resnet34": 0.9}, seeds=[1, 2, 3])
