@@ -164,4 +164,4 @@ def _is_lost(row: np.ndarray, label: int) -> bool:
 
 
 def _mean(confusions: Confusions) -> np.ndarray | None:
-    return np.mean(list(confusions.values()), axis=0, dtype=np.float64) if confusions else None
+    return np.stack(list(confusions.values())).astype(np.float64).mean(0) if confusions else None

@@ -34,10 +34,10 @@ def newcombe(
     Method 10 of Newcombe 1998, for independent samples. Two arms that look at the same images mostly agree more than
     that, and the interval is then too wide rather than too narrow. None where a share has no images.
     """
-    intervals = wilson(*first, level), wilson(*second, level)
-    if intervals[0] is None or intervals[1] is None:
+    one, other = wilson(*first, level), wilson(*second, level)
+    if one is None or other is None:
         return None
-    (low1, high1), (low2, high2) = intervals
+    (low1, high1), (low2, high2) = one, other
     share1, share2 = first[0] / first[1], second[0] / second[1]
     difference = share2 - share1
     below = ((share2 - low2) ** 2 + (high1 - share1) ** 2) ** 0.5

@@ -72,8 +72,8 @@ def difference_chart(comparison: Mapping[str, Any], arm: int) -> Chart | None:
     if not values:
         return None
     ends = headline_interval(comparison)
-    interval = [100 * end for end in ends] if ends else []
     mean = float(np.mean(values))
+    interval = (100 * ends[0], 100 * ends[1]) if ends else (mean, mean)
     low, high = min([0, *values, *interval]), max([0, *values, *interval])
     room = 0.08 * max(high - low, 1)
     pitch = 22 if len(values) <= 12 else 14
@@ -95,7 +95,7 @@ def difference_chart(comparison: Mapping[str, Any], arm: int) -> Chart | None:
         y_ticks=[(row, f"seed {seed}") for row, seed in zip(rows, comparison["seeds"], strict=False)]
         + [(rows[-1], "mean")],
         dots=[(arm, x(value), row, f"{value:+.1f} points") for value, row in zip(values, rows, strict=False)],
-        bars=[(*(x(end) for end in interval or [mean, mean]), rows[-1], x(mean))],
+        bars=[(x(interval[0]), x(interval[1]), rows[-1], x(mean))],
         rule=(x(0), top, x(0), bottom),
     )
 
@@ -173,7 +173,7 @@ def reliability_chart(calibration: Mapping[str, Any], arm: int, name: str) -> Ch
 def _mean_and_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Mean, lower and upper end over seeds, up to the last epoch in which every seed has a number."""
     whole = np.isfinite(values).all(0)
-    until = len(whole) if whole.all() else int(whole.argmin())
+    until = values.shape[1] if whole.all() else int(whole.argmin())
     values = values[:, :until]
     if not values.size:
         return None

@@ -49,8 +49,8 @@ def _gallery(records: RunRecords, baseline: str, candidate: str) -> Gallery | No
     results = records.results()
     pairs = []
     for seed in results[baseline]:
-        both = [results[arm].get(seed) for arm in (baseline, candidate)]
-        if any(result is None or result["status"] != "done" for result in both):
+        both = [result for arm in (baseline, candidate) if (result := results[arm].get(seed))]
+        if [result["status"] for result in both] != ["done", "done"]:
             continue
         side = both[0]["evaluated_on"]
         first, second = (records.predictions(arm, seed, side) for arm in (baseline, candidate))

@@ -96,7 +96,7 @@ def _details(comparison: Mapping[str, Any]) -> list[tuple[str, str]]:
         several.append((f"p-value over images, seed {each['seed']} (McNemar)", p and f"{p}: {right}, {left}"))
     several.append(("smallest difference that this could detect", _size(comparison.get("smallest_detectable"))))
     wanted = number(comparison.get("seeds_to_settle"))
-    several.append(("seeds that would settle it", wanted and f"about {wanted:g}"))
+    several.append(("seeds that would settle it", f"about {wanted:g}" if wanted else None))
     known = number(comparison.get("mean")) is not None
     return [(name, value) for name, value in several if known and value]
 

@@ -7,7 +7,7 @@ from typing import Any
 DASH = "–"
 
 
-def number(value: object) -> float | None:
+def number(value: Any) -> float | None:
     """The value where it is a finite number, else None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and isfinite(value) else None
