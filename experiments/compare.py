@@ -4,8 +4,8 @@
   python -m experiments.compare --dataset=folder:my_images --image_size=64 --width=16 --seeds=6 --workdir=runs/mine
 
 All arms see the same images in the same order with the same recipe, and start from the same numbers where they share
-parameters. Results lie in --workdir: summary.json, figures/, and a folder for each replica. The same command skips the
-replicas that are finished and goes on with the others.
+parameters. Results lie in --workdir: report.html, summary.json, figures/, and a folder for each replica. The same
+command skips the replicas that are finished and goes on with the others.
 
 With --folds=5, or several methods in --split, all of that happens once a split, each in a folder of its own in
 --workdir, and splits.json and a figure show them side by side.
@@ -45,7 +45,7 @@ def compare(settings: Settings) -> dict:
         run = Run(settings, dataset, split)
         run.require_same_recipe()
         run.write_preamble()
-        record, written = run.complete(), "summary.json and figures"
+        record, written = run.complete(), "summary.json, report.html and figures"
     print(f"\n{written} are in {settings.workdir} ({duration(time.perf_counter() - started)} in all)")
     return record
 

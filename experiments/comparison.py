@@ -17,7 +17,8 @@ from experiments.options import Settings
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
-from experiments.tables import comparison_text, ledger_line
+from experiments.run_report import write_run_report
+from experiments.tables import comparison_text, diagnosis_text, ledger_line
 from resjax.costs import ledger
 from resjax.data.pipeline import make_sides
 from resjax.data.split_record import split_record
@@ -95,11 +96,13 @@ class Run:
         self.write_summary()
 
     def complete(self) -> dict:
-        """Trains what is pending, draws the pictures, prints the table, and returns the summary."""
+        """Trains what is pending, draws the pictures, writes the report, prints the table, and returns the summary."""
         self.announce()
         self.train()
-        summary = self.write_summary()
+        self.write_summary()
         draw_figures(self.workdir)
+        summary = write_run_report(self.workdir, self.dataset)
+        print(diagnosis_text(summary), end="")
         print(comparison_text(summary))
         return summary
 

@@ -19,13 +19,6 @@ from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 DTYPES = ("float32", "bfloat16")
-OUTSIDE_RECIPE = (
-    *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "pipeline"),
-    *("dataset", "image_dir", "data_dir", "init_from"),
-    *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
-)
-"""Flags that do not say what becomes of a replica: the first six never do, the others only through the data and its
-split or through the content of a file, which have a fingerprint of their own."""
 SIZES = ("width", "stem")
 """Flags that change a field of every architecture; where they are not given, each has its own."""
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from experiments.initial_weights import InitialWeights
-from experiments.options import OUTSIDE_RECIPE, SIZES, Settings
+from experiments.options import SIZES, Settings
+from experiments.recipe_flags import OUTSIDE_RECIPE
 from resjax.models.architecture import architecture
 
 

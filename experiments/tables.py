@@ -30,6 +30,12 @@ def comparison_text(summary: dict) -> str:
     return "\n".join(lines)
 
 
+def diagnosis_text(summary: dict) -> str:
+    """What the diagnosis found, a line for each sentence, after an empty one; empty where it found nothing."""
+    lines = [f"{finding['kind']}: {finding['sentence']}\n" for finding in summary["diagnosis"]]
+    return "".join(["\n", *lines]) if lines else ""
+
+
 def ledger_line(name: str, arm: dict) -> str:
     """What an arm costs, in a line."""
     flops, by_xla = arm["forward_flops"] / 1e9, arm["forward_flops_xla"]

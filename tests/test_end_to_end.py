@@ -16,6 +16,7 @@ from PIL import Image
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import save_weights
+from resjax.report.data_shapes import DATA_SHAPES, validate_data_record
 from resjax.report.records import read_json, read_lines, validate_metrics_line, validate_result, validate_summary
 from tests.tfds_sets import prepare
 
@@ -68,7 +69,15 @@ def finished(photographs, tmp_path_factory) -> tuple[Path, subprocess.CompletedP
 
 def test_the_tree_of_files_is_there(finished):
     workdir, _, _ = finished
-    for name in ("summary.json", "config.flags", "dataset.json", "split.json", "figures"):
+    for name in (
+        "report.html",
+        "summary.json",
+        "config.flags",
+        "dataset.json",
+        "split.json",
+        "gallery.json",
+        "figures",
+    ):
         assert (workdir / name).exists()
     for arm in ("plain18", "resnet18"):
         for seed in (0, 1):
@@ -82,7 +91,11 @@ def test_the_tree_of_files_is_there(finished):
 
 def test_every_record_follows_the_schema(finished):
     workdir, _, _ = finished
-    validate_summary(read_json(workdir / "summary.json"))
+    summary = read_json(workdir / "summary.json")
+    validate_summary(summary)
+    assert {"diagnosis", "class_differences", "calibration"} <= set(summary)
+    for kind in DATA_SHAPES:
+        validate_data_record(kind, read_json(workdir / f"{kind}.json"))
     for path in workdir.glob("runs/*/*/result.json"):
         validate_result(read_json(path))
     for path in workdir.glob("runs/*/*/metrics.jsonl"):
@@ -127,6 +140,16 @@ def test_the_table_names_both_arms_and_their_difference(finished):
     _, done, _ = finished
     assert re.search(r"^plain18 .*±", done.stdout, re.M) and "resnet18 minus plain18, test, best epoch:" in done.stdout
     assert done.stdout.splitlines()[1].startswith("plain18 and resnet18, 2 seeds each, 2 epochs of")
+
+
+def test_the_report_shows_the_verdict_and_pictures_of_the_run(finished):
+    workdir, done, _ = finished
+    page = (workdir / "report.html").read_text()
+    thumbnails = read_json(workdir / "gallery.json")["thumbnails"]
+    assert 0 < len(thumbnails) <= 36 and page.count("data:image/jpeg;base64,") == len(thumbnails)
+    assert re.search(r"resnet18 is [\d.]+ points (above|below|from) plain18 in test accuracy", page)
+    for finding in read_json(workdir / "summary.json")["diagnosis"]:
+        assert f"{finding['kind']}: {finding['sentence']}" in done.stdout
 
 
 def snapshot(workdir: Path) -> dict[str, bytes]:

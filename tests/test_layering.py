@@ -48,6 +48,6 @@ def test_importing_resjax_leaves_heavy_libraries_alone():
 
 
 def test_the_report_needs_no_jax():
-    modules = "resjax.report.records, resjax.report.figures, resjax.report.audit_page"
+    modules = "resjax.report.records, resjax.report.figures, resjax.report.audit_page, resjax.report.html"
     code = f"import {modules}, sys; print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from experiments.tables import markdown_table, splits_markdown
 from resjax.report.records import read_json, validate_splits, validate_summary
+from tests.made_run import make_run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,6 +32,7 @@ EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m 
 SMALL = {
     "compare": ["--epochs=1", "--seeds=2", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"],
     "audit": [],
+    "report": [],
     "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],
 }
 
@@ -52,6 +54,8 @@ def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
         for index in range(12):
             pixels = np.random.default_rng([index, *label.encode()]).integers(0, 255, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
+    if experiment == "report":
+        make_run(tmp_path / "runs" / "mine", {"plain18": 0.5, "resnet18": 0.8})
     words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in words]
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
     if experiment == "compare" and "folder:" not in command:

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 
-TEMPLATES = Path(__file__).parent / "templates"
+from resjax.report.pages import render
+
 MOST_LISTED = 500
 """Files that are listed by name, of one kind; the rest is counted."""
 MOST_NAMED = 20
@@ -19,18 +19,10 @@ def audit_page(record: Mapping, thumbnails: Mapping[str, str], meanings: Mapping
       thumbnails: data URIs of small images, by content; pictures and groups that have none are counted.
       meanings: what becomes of a file, by the kind of finding.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     groups = [_group(group, thumbnails) for group in record["groups"]]
     shown = [group for group in groups if group["pictures"]]
-    return environment.get_template("audit.html").render(
+    return render(
+        "audit.html",
         record=record,
         copies=record["images"] - record["distinct_contents"],
         near_copies=record["distinct_contents"] - record["distinct_pictures"],

@@ -175,6 +175,25 @@ _COMPARISON = {
     "test?": (str, None),
     "verdict?": (frozenset({"candidate better", "baseline better", "inconclusive"}), None),
 }
+_CLASS_DIFFERENCE = {
+    "images": int,
+    "baseline": _NUMBER,
+    "baseline_interval": ([float], None),
+    "candidate": _NUMBER,
+    "candidate_interval": ([float], None),
+    "difference": _NUMBER,
+    "interval": ([float], None),
+    "interval_over": str,
+    "by_seed": [float],
+}
+_CALIBRATION = {
+    "expected_calibration_error": float,
+    "expected_by_chance": float,
+    "confidence": float,
+    "accuracy": float,
+    "bins": [{"images": int, "confidence": float, "accuracy": float}],
+    "seeds": int,
+}
 _ARM = {
     "parameters": int,
     "forward_flops": _NUMBER,
@@ -221,6 +240,9 @@ _SUMMARY = {
     },
     "architectures": {str: _ARM},
     "comparisons": [_COMPARISON],
+    "diagnosis?": [{"kind": str, "arm": (str, None), "sentence": str, "evidence": {str: object}, "rule": str}],
+    "class_differences?": [{"baseline": str, "candidate": str, "classes": {str: _CLASS_DIFFERENCE}}],
+    "calibration?": {str: (_CALIBRATION, None)},
 }
 _SPLITS = {
     "schema_version": int,
@@ -259,6 +281,8 @@ _SPLITS = {
         None,
     ),
 }
+SHAPES = {"metrics": (_METRICS_LINE,), "result": (_DONE, _DIVERGED), "summary": (_SUMMARY,), "splits": (_SPLITS,)}
+"""The shapes of these kinds of records, of which one has to fit; the others are in `data_shapes`."""
 
 
 def validate_metrics_line(record: Any) -> None:
@@ -267,7 +291,7 @@ def validate_metrics_line(record: Any) -> None:
     Raises:
       ValueError: names the path of the key that is missing or has another shape.
     """
-    _check(record, _METRICS_LINE, "metrics")
+    check_shape(record, _METRICS_LINE, "metrics")
 
 
 def validate_result(record: Any) -> None:
@@ -276,11 +300,11 @@ def validate_result(record: Any) -> None:
     Raises:
       ValueError: names the path of the key that is missing or has another shape.
     """
-    _check(record, {"status": frozenset({"done", "diverged"})}, "result")
+    check_shape(record, {"status": frozenset({"done", "diverged"})}, "result")
     if record["status"] == "diverged":
-        _check(record, _DIVERGED, "result")
+        check_shape(record, _DIVERGED, "result")
     else:
-        _check(record, _DONE, "result")
+        check_shape(record, _DONE, "result")
         _check_square(record["confusion_matrix"], len(record["per_class"]), "result.confusion_matrix")
 
 
@@ -290,7 +314,7 @@ def validate_summary(record: Any) -> None:
     Raises:
       ValueError: names the path of the key that is missing or has another shape.
     """
-    _check(record, _SUMMARY, "summary")
+    check_shape(record, _SUMMARY, "summary")
     for name, arm in record["architectures"].items():
         path = f"summary.architectures.{name}.confusion_matrix"
         _check_square(arm["confusion_matrix"], len(record["dataset"]["classes"]), path)
@@ -302,10 +326,15 @@ def validate_splits(record: Any) -> None:
     Raises:
       ValueError: names the path of the key that is missing or has another shape.
     """
-    _check(record, _SPLITS, "splits")
+    check_shape(record, _SPLITS, "splits")
 
 
-def _check(value: Any, shape: Any, path: str) -> None:
+def check_shape(value: Any, shape: Any, path: str) -> None:
+    """Checks a value against a shape as described above.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
     if isinstance(shape, tuple):
         if value is None:
             return
@@ -314,18 +343,18 @@ def _check(value: Any, shape: Any, path: str) -> None:
         _require(isinstance(value, dict), path, "an object", value)
         if str in shape:
             for name, item in value.items():
-                _check(item, shape[str], f"{path}.{name}")
+                check_shape(item, shape[str], f"{path}.{name}")
             return
         for key, item_shape in shape.items():
             name = key.removesuffix("?")
             if name in value:
-                _check(value[name], item_shape, f"{path}.{name}")
+                check_shape(value[name], item_shape, f"{path}.{name}")
             elif name == key:
                 raise ValueError(f"{path}.{name}: missing")
     elif isinstance(shape, list):
         _require(isinstance(value, list), path, "a list", value)
         for index, item in enumerate(value):
-            _check(item, shape[0], f"{path}[{index}]")
+            check_shape(item, shape[0], f"{path}[{index}]")
     elif isinstance(shape, frozenset):
         _require(isinstance(value, str) and value in shape, path, " or ".join(sorted(shape)) or "null", value)
     else:

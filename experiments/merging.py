@@ -1,0 +1,72 @@
+"""Several workdirs of the same data and recipe as one comparison: seeds that were trained apart, or arms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.recipe_flags import OUTSIDE_RECIPE
+from resjax.evaluation.summary import compare_arms, summarize_arm
+from resjax.report.records import RecordError
+from resjax.report.run_records import RunRecords
+
+
+def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecords:
+    """One comparison of all the replicas of several workdirs; the arms keep the order in which they first occur.
+
+    Raises:
+      RecordError: where data, recipe or an arm differ, or two workdirs disagree on the result of one replica.
+    """
+    first = records[0]
+    for workdir, other in zip(workdirs[1:], records[1:], strict=True):
+        if changed := _changes(first.summary, other.summary):
+            raise RecordError(f"{workdir} and {workdirs[0]} are not of one recipe ({'; '.join(changed)})")
+    results: dict[str, dict[int, dict | None]] = {}
+    folders: dict[str, dict[int, Path]] = {}
+    ledgers: dict[str, dict] = {}
+    for workdir, each in zip(workdirs, records, strict=True):
+        for arm, by_seed in each.results().items():
+            ledgers.setdefault(arm, each.summary["architectures"][arm])
+            for seed, result in by_seed.items():
+                before = results.setdefault(arm, {}).get(seed)
+                if before is None:
+                    results[arm][seed] = result
+                    folders.setdefault(arm, {})[seed] = each.folders[arm][seed]
+                elif result is not None and before | {"timing": None} != result | {"timing": None}:
+                    raise RecordError(f"{workdir}: seed {seed} of {arm} has another result than in {workdirs[0]}")
+    classes = first.summary["dataset"]["classes"]
+    architectures = {}
+    for arm, by_seed in results.items():
+        summarized = summarize_arm({seed: by_seed[seed] for seed in sorted(by_seed)}, classes)
+        # The best epoch's test or leaked accuracy may lack in one part and be there in another: those are made anew.
+        costs = {key: value for key, value in ledgers[arm].items() if key in _LEDGER}
+        architectures[arm] = costs | summarized
+    summary = first.summary | {
+        "architectures": architectures,
+        "comparisons": compare_arms(results),
+        "merged": [{key: each.summary[key] for key in ("config", "environment")} for each in records],
+    }
+    thumbnails = {name: uri for each in records for name, uri in each.thumbnails.items()}
+    return RunRecords(summary, folders, first.dataset, first.split, thumbnails)
+
+
+_LEDGER = ("parameters", "forward_flops", "forward_flops_xla", "activation_bytes", "init_from")
+"""What an arm's part of a summary says of the network alone."""
+
+
+def _changes(one: dict, other: dict) -> list[str]:
+    """A phrase for each difference of data, recipe or arms between two summaries."""
+    flags = [flag for flag in one["config"] if flag in other["config"] and flag not in OUTSIDE_RECIPE]
+    changed = [
+        f"--{flag}={one['config'][flag]} and {other['config'][flag]}"
+        for flag in flags
+        if one["config"][flag] != other["config"][flag]
+    ]
+    if one["dataset"]["fingerprint"] != other["dataset"]["fingerprint"]:
+        changed.append("other images, labels or sides")
+    for arm in one["architectures"]:
+        if arm in other["architectures"]:
+            parts = one["architectures"][arm], other["architectures"][arm]
+            if parts[0]["parameters"] != parts[1]["parameters"]:
+                changed.append(f"{arm} of another size")
+            if parts[0].get("init_from") != parts[1].get("init_from"):
+                changed.append(f"{arm} started from other weights")
+    return changed

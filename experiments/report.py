@@ -1,0 +1,76 @@
+"""The report of a comparison, from its records alone: needs neither the images nor jax.
+
+  python -m experiments.report --workdir=runs/mine
+  python -m experiments.report --workdir=runs/seeds_0_to_5,runs/seeds_6_to_11
+
+Several workdirs of the same data and recipe become one comparison of all their seeds and arms. Writes report.html into
+the workdir, for several into the first as merged_report.html, or into --output. A workdir of several splits gets a
+report for each split.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from experiments.explain import explained
+from experiments.merging import merged
+from resjax.report.html import report_page
+from resjax.report.records import RecordError, read_json, write_text
+from resjax.report.run_records import read_run_records
+
+FLAGS = flags.FLAGS
+
+
+def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
+    """Writes the report of a workdir, or of several together, and returns its path.
+
+    Raises:
+      RecordError: where there are no records, they cannot be read, or they are not of one recipe.
+    """
+    records = [read_run_records(workdir) for workdir in workdirs]
+    together = records[0] if len(records) == 1 else merged(workdirs, records)
+    path = output or workdirs[0] / ("report.html" if len(records) == 1 else "merged_report.html")
+    try:
+        write_text(path, report_page(explained(together)))
+    except OSError as error:
+        raise RecordError(f"--output={path}: {error.strerror}; a file that can be written is accepted") from error
+    return path
+
+
+def main() -> None:
+    workdirs = [Path(part) for part in FLAGS.workdir.split(",") if part]
+    output = Path(FLAGS.output) if FLAGS.output else None
+    if not workdirs:
+        raise RecordError("--workdir: one or more folders of comparisons are accepted, with commas between")
+    several = workdirs[0] / "splits.json"
+    if len(workdirs) == 1 and several.exists():
+        names = list(read_json(several)["splits"])
+        if output:
+            raise RecordError(f"--output={output}: {workdirs[0]} has a report for each of {', '.join(names)}")
+        for name in names:
+            print(write_report([workdirs[0] / name]))
+    else:
+        print(write_report(workdirs, output))
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("workdir", "", "folder of a comparison, or several with commas between")
+    flags.DEFINE_string("output", None, "file of the report; by default in the workdir")
+
+
+if __name__ == "__main__":
+    # Not experiments.options.main_program, which imports the networks and with them jax.
+    define_flags()
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(__doc__)
+        for name in ("workdir", "output"):
+            print(f"  --{name}\n      {FLAGS[name].help}")
+        sys.exit()
+    try:
+        if rest := FLAGS(sys.argv)[1:]:
+            raise RecordError(f"{rest[0]!r}: --workdir=RUN and --output=FILE are accepted, no other words")
+        main()
+    except (RecordError, flags.Error) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
