@@ -5,9 +5,12 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from resjax.evaluation.metrics import per_class_scores
+from resjax.evaluation.planning import LEVEL
 from resjax.evaluation.statistics import describe
+from resjax.evaluation.verdict import Answers, judged, paired_statistics
 
 Record = Mapping[str, Any]
 METRICS = {
@@ -45,13 +48,26 @@ def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) 
     return summary
 
 
-def compare_arms(arms: Mapping[str, Mapping[int, Record | None]]) -> list[dict[str, object]]:
-    """Paired differences, candidate minus baseline, over the seeds that both arms have finished.
+def compare_arms(
+    arms: Mapping[str, Mapping[int, Record | None]],
+    correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
+    groups: Int[np.ndarray, " image"] | None = None,
+    *,
+    level: float = LEVEL,
+    next_look: int | None = None,
+) -> list[dict[str, object]]:
+    """Paired differences, candidate minus baseline, over the seeds that both arms have finished, with their verdicts.
 
     The arm named first is the baseline of each pair. The metric is test accuracy where there is a test set, the best
     validation accuracy otherwise.
+
+    Args:
+      correct: which images of the side that is reported on each finished replica has right, with `groups` of copies
+        among these images; a pair of which these are not known for every seed has an interval over seeds alone.
+      level: of the verdict, and of what is left out of the intervals.
+      next_look: where seeds are still being added, how many there have to be for a verdict.
     """
-    differences = []
+    comparisons = []
     done = {name: _done(results) for name, results in arms.items()}
     for baseline, candidate in combinations(arms, 2):
         shared = [seed for seed in done[baseline] if seed in done[candidate]]
@@ -59,20 +75,14 @@ def compare_arms(arms: Mapping[str, Mapping[int, Record | None]]) -> list[dict[s
         tested = bool(pairs) and all(result["evaluated_on"] == "test" for pair in pairs.values() for result in pair)
         metric = "test_accuracy" if tested else "best_val_accuracy"
         read = METRICS[metric]
-        described = describe([read(second) - read(first) for first, second in pairs.values()])
-        differences.append(
-            {
-                "baseline": baseline,
-                "candidate": candidate,
-                "metric": metric,
-                "seeds": list(pairs),
-                "differences": described["values"],
-                "mean": described["mean"],
-                "sd": described["sd"],
-                "ci95": described["ci95"],
-            }
-        )
-    return differences
+        differences = [read(second) - read(first) for first, second in pairs.values()]
+        answers = None
+        if shared and correct and all(seed in correct[name] for name in (baseline, candidate) for seed in shared):
+            first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
+            answers = Answers(first, second, groups)
+        names = {"baseline": baseline, "candidate": candidate, "metric": metric}
+        comparisons.append(names | paired_statistics(shared, differences, answers, level))
+    return judged(comparisons, next_look)
 
 
 def _done(results: Mapping[int, Record | None]) -> dict[int, Record]:

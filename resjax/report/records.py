@@ -174,6 +174,17 @@ _COMPARISON = {
     "p_value?": _NUMBER,
     "test?": (str, None),
     "verdict?": (frozenset({"candidate better", "baseline better", "inconclusive"}), None),
+    "sd?": _NUMBER,
+    "interval?": (str, None),
+    "level?": float,
+    "over_seeds?": {"p_value": _NUMBER, "test": (str, None), "ci95": ([float], None)},
+    "over_images?": [{"seed": int, "only_baseline_right": int, "only_candidate_right": int, "p_value": _NUMBER}],
+    "over_both?": {"p_value": _NUMBER, "bootstrap_ci95": ([float], None)},
+    "holm_p_value?": _NUMBER,
+    "smallest_detectable?": _NUMBER,
+    "detectable?": {str: _NUMBER},
+    "seeds_to_settle?": (int, None),
+    "sentence?": str,
 }
 _ARM = {
     "parameters": int,
