@@ -17,7 +17,7 @@ from experiments.options import Settings
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
-from experiments.tables import comparison_text
+from experiments.tables import comparison_text, ledger_line
 from resjax.costs import ledger
 from resjax.data.pipeline import make_sides
 from resjax.data.split_record import split_record

@@ -42,8 +42,9 @@ def copy_groups(
     for images in members:
         if len(images) > 1:
             distinct = np.unique([contents[image] for image in images], return_index=True)[1]
-            near = thumbnails is not None and len(distinct) > 1
-            link = weakest_link(thumbnails, images[distinct][:MOST_COMPARED]) if near else None
+            link = None
+            if thumbnails is not None and len(distinct) > 1:
+                link = weakest_link(thumbnails, images[distinct][:MOST_COMPARED])
             found.append(CopyGroup(images, link, len(np.unique(labels[images])) > 1))
 
     def urgency(group: CopyGroup) -> tuple:

@@ -78,7 +78,7 @@ def _batch_logits(functional: Functional, variables: Variables, images: PixelIma
 def predict_logits(functional: Functional, variables: Variables, side: Side) -> Float[np.ndarray, "image class"]:
     """The logits of all images of a side in evaluation mode, in order, on the host."""
     count = len(side.labels)
-    batches = side.batches(padded_batches(count, EVALUATION_BATCH))
+    batches = side.batches([*padded_batches(count, EVALUATION_BATCH)])
     logits = [_batch_logits(functional, variables, batch.images) for batch in batches]
     return np.concatenate(jax.device_get(logits)).astype(np.float32)[:count]
 
@@ -112,18 +112,21 @@ class Trainer:
     def run_epoch(self, state: TrainState, epoch: int, *, scan: bool | None = None) -> tuple[TrainState, StepSums]:
         """One pass over all training images in the order of (seed, epoch); sums by step, on the host.
 
-        With `scan` all full batches run in one compiled call; by default so where the images lie on the device, but not
-        on the CPU, where a convolution inside a loop is many times slower (jax#12868).
+        With `scan` all full batches run in one compiled call, which needs the images on the device; by default so, but
+        not on the CPU, where a convolution inside a loop is many times slower (jax#12868).
         """
         if scan is None:
-            scan = isinstance(self.train, ResidentSide) and jax.default_backend() != "cpu"
+            scan = jax.default_backend() != "cpu"
+        resident = self.train.on_device if scan and isinstance(self.train, ResidentSide) else None
         order, rest = epoch_order(
             purpose_key(state.key, "order", epoch), len(self.train.labels), self.recipe.batch_size
         )
         sums = []
-        batches = [] if scan else [*np.asarray(order)]
-        if scan and len(order):
-            state, stacked = self._scan(state, self.train.on_device, order)
+        batches = []
+        if resident is None:
+            batches = [*np.asarray(order)]
+        elif len(order):
+            state, stacked = self._scan(state, resident, order)
             sums.append(stacked)
         if len(rest):
             batches.append(np.asarray(rest))
