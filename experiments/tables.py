@@ -25,6 +25,7 @@ def comparison_text(summary: dict) -> str:
         troubled = [f"seed {seed} {status}" for seed, status in arm["status"].items() if status != "done"]
         lines += [f"not counted of {name}: {', '.join(troubled)}"] if troubled else []
     lines += differences(summary)
+    lines += sentences(summary)
     if warning := leak_warning(split_of(summary["dataset"])):
         lines.append(warning)
     return "\n".join(lines)
@@ -79,6 +80,28 @@ def differences(summary: dict) -> list[str]:
                 f"{pair['candidate']} minus {pair['baseline']}, {COLUMNS[pair['metric']]}: {_points(pair['mean'])} "
                 f"points on average{spread}; by seed {by_seed}"
             )
+    return lines
+
+
+def sentences(summary: dict) -> list[str]:
+    """The verdict on each pair of arms, where there is one."""
+    return [pair["sentence"] for pair in summary["comparisons"] if "sentence" in pair and pair["mean"] is not None]
+
+
+def plan(summary: dict) -> list[str]:
+    """What more seeds would show, a line for each pair of arms of which enough is known."""
+    lines = []
+    for pair in summary["comparisons"]:
+        detectable = {count: value for count, value in pair["detectable"].items() if value is not None}
+        if not detectable:
+            continue
+        listed = ", ".join(f"{100 * value:.1f} points with {count}" for count, value in detectable.items())
+        settled = pair["seeds_to_settle"]
+        wanted = f"about {settled} seeds would settle it" if settled else "no number of seeds up to 200 would settle it"
+        lines.append(
+            f"{pair['candidate']} minus {pair['baseline']} after {len(pair['seeds'])} seeds: {_points(pair['mean'])} "
+            f"points; {wanted}. Smallest true differences that these images show in 80 % of the cases: {listed} seeds"
+        )
     return lines
 
 

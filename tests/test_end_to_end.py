@@ -129,6 +129,21 @@ def test_the_table_names_both_arms_and_their_difference(finished):
     assert done.stdout.splitlines()[1].startswith("plain18 and resnet18, 2 seeds each, 2 epochs of")
 
 
+def test_it_ends_with_a_verdict_made_from_the_answers_to_single_images(finished):
+    workdir, done, _ = finished
+    (pair,) = read_json(workdir / "summary.json")["comparisons"]
+    assert pair["verdict"] == "inconclusive" and pair["sentence"] in done.stdout
+    assert "no verdict is possible with fewer than 6 seeds" in pair["sentence"]
+    right = {}
+    for arm in ("plain18", "resnet18"):
+        with np.load(workdir / "runs" / arm / "seed1" / "predictions.npz") as stored:
+            right[arm] = (stored["logits"].argmax(1) == stored["label"])[stored["side"] == "test"]
+    second = pair["over_images"][1]
+    assert second["seed"] == 1
+    assert second["only_candidate_right"] == np.sum(right["resnet18"] & ~right["plain18"])
+    assert second["only_baseline_right"] == np.sum(right["plain18"] & ~right["resnet18"])
+
+
 def snapshot(workdir: Path) -> dict[str, bytes]:
     kept = [*workdir.glob("runs/**/*.json*"), *workdir.glob("runs/**/*.npz")]
     return {str(path): path.read_bytes() for path in kept}

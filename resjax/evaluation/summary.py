@@ -69,7 +69,8 @@ def compare_arms(
     """
     comparisons = []
     done = {name: _done(results) for name, results in arms.items()}
-    for baseline, candidate in combinations(arms, 2):
+    pairs_of_arms = [*combinations(arms, 2)]
+    for baseline, candidate in pairs_of_arms:
         shared = [seed for seed in done[baseline] if seed in done[candidate]]
         pairs = {seed: (done[baseline][seed], done[candidate][seed]) for seed in shared}
         tested = bool(pairs) and all(result["evaluated_on"] == "test" for pair in pairs.values() for result in pair)
@@ -81,7 +82,7 @@ def compare_arms(
             first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
             answers = Answers(first, second, groups)
         names = {"baseline": baseline, "candidate": candidate, "metric": metric}
-        comparisons.append(names | paired_statistics(shared, differences, answers, level))
+        comparisons.append(names | paired_statistics(shared, differences, answers, level, len(pairs_of_arms)))
     return judged(comparisons, next_look)
 
 

@@ -37,14 +37,18 @@ class Answers(NamedTuple):
 
 
 def paired_statistics(
-    seeds: Sequence[int], differences: Sequence[float], answers: Answers | None, level: float = LEVEL
+    seeds: Sequence[int],
+    differences: Sequence[float],
+    answers: Answers | None,
+    level: float = LEVEL,
+    comparisons: int = 1,
 ) -> dict[str, Any]:
     """What paired differences say (candidate minus baseline, fractions): mean, interval, tests, and what they can see.
 
     Without `answers` the interval is of the seeds alone. What does not exist is None: an interval and a p of one seed,
     an interval of differences without any variance. `ci95` covers with 1 - `level`, which is more than 95 % only where
     a comparison is looked at more than once: there it holds at all looks together (Jennison and Turnbull 1989, JRSS B
-    51, p. 305).
+    51, p. 305). What can be seen is planned at the level that Holm's first step leaves to one of `comparisons`.
     """
     described = describe(differences)
     by_signs = sign_flip_test(differences)
@@ -56,6 +60,7 @@ def paired_statistics(
     if len(differences) > 1:
         found = components_of_images(*by_group) if by_group else components_of_seeds(differences)
     ci95 = found.interval(level) if found else None
+    planned = level / comparisons
     by_interval = found.p_value() if found else None
     return {
         "seeds": list(seeds),
@@ -82,11 +87,11 @@ def paired_statistics(
             "p_value": by_interval,
             "bootstrap_ci95": two_level_bootstrap(*by_group) if found and by_group else None,
         },
-        "smallest_detectable": smallest_detectable(found, len(differences), level) if found else None,
+        "smallest_detectable": smallest_detectable(found, len(differences), planned) if found else None,
         "detectable": {
-            str(count): smallest_detectable(found, count, level) if found else None for count in PLANNED_SEEDS
+            str(count): smallest_detectable(found, count, planned) if found else None for count in PLANNED_SEEDS
         },
-        "seeds_to_settle": seeds_to_settle(found, level) if found else None,
+        "seeds_to_settle": seeds_to_settle(found, planned) if found else None,
     }
 
 
