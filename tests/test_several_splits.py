@@ -7,7 +7,8 @@ import pytest
 
 from experiments import comparison
 from experiments.compare import compare, load_splits
-from experiments.options import DataSettings, Settings
+from experiments.data_options import SourceSettings, SplitSettings
+from experiments.options import Settings
 from resjax.models.architecture import Architecture
 from resjax.report.records import read_json, validate_result, validate_splits, validate_summary
 from resjax.report.run import read_run
@@ -19,18 +20,24 @@ PLAIN = Architecture("plain", (1,), "none", stem="cifar", width=4)
 RESIDUAL = Architecture("residual", (1,), "project", stem="cifar", width=4)
 
 
-def settings(workdir: Path, cache: Path, **data) -> Settings:
-    chosen = {"splits": (), "split_seed": 0, "split_file": None, "folds": None}
-    chosen |= {"val_fraction": None, "test_fraction": 0.0} | data
-    places = {"image_dir": None, "data_dir": None, "cache_dir": cache, "cache_gb": 1.0, "pipeline": "resident"}
+def settings(workdir: Path, cache: Path, **asked) -> Settings:
+    nothing = {"methods": (), "seed": 0, "file": None, "folds": None, "val_fraction": None, "test_fraction": 0.0}
+    split = SplitSettings(**(nothing | asked))
     return Settings(
         architectures=(PLAIN, RESIDUAL),
         seeds=(0, 1),
-        data=DataSettings(dataset="synthetic:80", **places, image_size=8, **chosen),
+        source=SourceSettings("synthetic:80", None, None, cache, 1.0, True),
+        split=split,
+        image_size=8,
+        pipeline="resident",
         recipe=Recipe(epochs=1, batch_size=16, augmentations=()),
         dtype="float32",
+        init_from={},
         workdir=workdir,
-        flags={"epochs": 1, "workdir": str(workdir), "split": ",".join(chosen["splits"]), "folds": chosen["folds"]},
+        flags={
+            **{"epochs": 1, "workdir": str(workdir), "width": 4, "stem": "cifar"},
+            **{"split": ",".join(split.methods), "folds": split.folds},
+        },
     )
 
 
@@ -50,7 +57,7 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def methods(tmp_path_factory, cache) -> tuple[Settings, dict]:
     """A finished comparison on the three methods, and its record."""
-    chosen = settings(tmp_path_factory.mktemp("methods"), cache, splits=("overlapping", "random", "grouped"))
+    chosen = settings(tmp_path_factory.mktemp("methods"), cache, methods=("overlapping", "random", "grouped"))
     return chosen, compare(chosen)
 
 
@@ -115,9 +122,12 @@ def test_another_recipe_or_kind_of_comparison_is_refused_before_anything_changes
     before = (chosen.workdir / "splits.json").read_bytes()
     for other, named in (
         (replace(chosen, flags=chosen.flags | {"epochs": 2}), "--epochs was 1, now 2"),
-        (replace(chosen, data=replace(chosen.data, split_seed=1)), "their split have changed"),
-        (replace(chosen, data=replace(chosen.data, splits=("grouped",))), "holds a comparison on several splits"),
-        (replace(chosen, data=replace(chosen.data, splits=(), folds=3)), "holds a comparison on overlapping, random"),
+        (replace(chosen, split=replace(chosen.split, seed=1)), "their split have changed"),
+        (replace(chosen, split=replace(chosen.split, methods=("grouped",))), "holds a comparison on several splits"),
+        (
+            replace(chosen, split=replace(chosen.split, methods=(), folds=3)),
+            "holds a comparison on overlapping, random",
+        ),
         (replace(chosen, workdir=chosen.workdir / "random"), "holds a comparison on one split"),
     ):
         with pytest.raises(BadInput, match=named):
@@ -141,17 +151,20 @@ def test_folds_are_pooled_over_every_image_and_one_can_be_run_again_from_its_spl
 
     alone = tmp_path / "folds" / "fold2"
     assert f"--split_file={alone / 'split.json'}\n" in (alone / "config.flags").read_text()
-    again = settings(alone, cache, split_file=alone / "split.json")
+    again = settings(alone, cache, file=alone / "split.json")
     again = replace(again, flags=again.flags | {"folds": None})
     assert compare(again)["dataset"]["split_label"] == "grouped, fold 2 of 2"
     with pytest.raises(BadInput, match="holds a comparison on fold1, fold2"):
-        compare(replace(chosen, data=replace(chosen.data, folds=3)))
+        compare(replace(chosen, split=replace(chosen.split, folds=3)))
 
 
 def test_a_sources_own_split_is_the_default_and_a_named_method_says_that_it_leaves_it_aside(tmp_path, capsys):
     dataset = replace(dataset_of([[2] * 10, [2] * 10]), sides=("train", "val") * 20)
     assert list(load_splits(settings(tmp_path, tmp_path), dataset)) == ["given"]
-    assert list(load_splits(settings(tmp_path, tmp_path, splits=("given", "grouped")), dataset)) == ["given", "grouped"]
+    assert list(load_splits(settings(tmp_path, tmp_path, methods=("given", "grouped")), dataset)) == [
+        "given",
+        "grouped",
+    ]
     assert capsys.readouterr().out == ""
-    assert list(load_splits(settings(tmp_path, tmp_path, splits=("random",)), dataset)) == ["random"]
+    assert list(load_splits(settings(tmp_path, tmp_path, methods=("random",)), dataset)) == ["random"]
     assert "made comes with a split of its own, which --split=random leaves aside" in capsys.readouterr().out
