@@ -19,10 +19,12 @@ from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
 from experiments.tables import comparison_text, ledger_line, plan
+from experiments.twins import families_of_twins
 from resjax.costs import ledger
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
+from resjax.evaluation.depth import differences_by_depth
 from resjax.evaluation.planning import level_of_looks
 from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
@@ -267,6 +269,12 @@ class Run:
                 level=level_of_looks(len(self.looks)),
                 next_look=len(self.seeds) if self.settings.looks and pending else None,
             ),
+            "depth": [
+                record
+                for twins in families_of_twins(self.settings.architectures)
+                if (record := differences_by_depth(twins, results))
+            ]
+            or None,
         }
         write_json(self.workdir / "summary.json", summary)
         return summary

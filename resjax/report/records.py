@@ -140,6 +140,8 @@ _REPLICA = {
     "timing": {"seconds": float},
     "leaked?": _PART,
     "clean?": _PART,
+    "last_three_val_accuracy?": _NUMBER,
+    "best_optimism?": _NUMBER,
 }
 _DONE = _REPLICA | {
     "status": frozenset({"done"}),
@@ -197,12 +199,19 @@ _ARM = {
     "best_val_accuracy": _DESCRIBED,
     "final_val_accuracy": _DESCRIBED,
     "final_train_accuracy": _DESCRIBED,
+    "last_three_val_accuracy?": (_DESCRIBED, None),
+    "best_optimism?": (_DESCRIBED, None),
     "test_accuracy?": (_DESCRIBED, None),
     "leaked_accuracy?": (_DESCRIBED, None),
     "clean_accuracy?": (_DESCRIBED, None),
     "best_updates": {str: int},
     "confusion_matrix": [[int]],
     "per_class": {str: _SCORES},
+}
+_DEPTH = {
+    "twins": [{"depth": int, "baseline": str, "candidate": str}],
+    "seeds": [int],
+    "measures": {str: {"by_depth": [_DESCRIBED], "slope": _DESCRIBED | {"p_value": _NUMBER}}},
 }
 _SUMMARY = {
     "schema_version": int,
@@ -232,6 +241,7 @@ _SUMMARY = {
     },
     "architectures": {str: _ARM},
     "comparisons": [_COMPARISON],
+    "depth?": ([_DEPTH], None),
 }
 _SPLITS = {
     "schema_version": int,
