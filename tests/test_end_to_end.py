@@ -73,7 +73,14 @@ def test_the_tree_of_files_is_there(finished):
     for arm in ("plain18", "resnet18"):
         for seed in (0, 1):
             folder = workdir / "runs" / arm / f"seed{seed}"
-            for name in ("metrics.jsonl", "result.json", "predictions.npz", "checkpoints/best", "checkpoints/last"):
+            for name in (
+                "metrics.jsonl",
+                "result.json",
+                "predictions.npz",
+                "correctness.npz",
+                "checkpoints/best",
+                "checkpoints/last",
+            ):
                 assert (folder / name).exists()
     pictures = {path.name for path in (workdir / "figures").iterdir()}
     for stem in ("answer", "history", "confusion", "recall", "history_plain18", "confusion_resnet18"):
@@ -121,6 +128,10 @@ def test_predictions_agree_with_the_result(finished):
     assert result["evaluated_on"] == "test" and result["accuracy"] == pytest.approx(hits[test].mean())
     assert result["best"]["val_accuracy"] == pytest.approx(hits[~test].mean())
     assert np.trace(result["confusion_matrix"]) == hits[test].sum()
+    with np.load(folder / "correctness.npz", allow_pickle=False) as stored:
+        assert len(stored["correct"]) == 2
+        np.testing.assert_array_equal(stored["correct"][result["best"]["epoch"] - 1], hits[~test])
+    assert result["best_optimism"] is None  # There is a test side, which the choice never saw.
 
 
 def test_the_table_names_both_arms_and_their_difference(finished):

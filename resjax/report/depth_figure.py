@@ -12,7 +12,7 @@ PANELS = {
     "train_accuracy": ("Training accuracy", "difference (points)", 100),
     "train_loss": ("Training loss", "difference (nats per image)", 1),
     "val_accuracy": ("Validation accuracy", "difference (points)", 100),
-    "gap": ("Generalization gap (training less validation)", "difference (points)", 100),
+    "gap": ("Generalization gap", "difference (points)", 100),
 }
 COLOR = "#0072B2"
 
@@ -36,7 +36,7 @@ def depth_figure(record: Mapping[str, Any], warning: str = "") -> Figure:
         panel.set_xlabel("layers")
         panel.set_ylabel(label)
     pairs = ", ".join(f"{twins['candidate']} minus {twins['baseline']}" for twins in record["twins"])
-    note = f"{pairs}; after the last epoch. Small dots: the seeds. Bars: 95 % interval of the mean over seeds."
+    note = f"{pairs}; after the last epoch. The gap is training less validation accuracy. Small dots: the seeds. Bars: 95 % interval of the mean over seeds."
     frame(figure, "What the shortcut changes at each depth", note, warning=warning)
     return figure
 
