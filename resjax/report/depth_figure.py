@@ -36,7 +36,10 @@ def depth_figure(record: Mapping[str, Any], warning: str = "") -> Figure:
         panel.set_xlabel("layers")
         panel.set_ylabel(label)
     pairs = ", ".join(f"{twins['candidate']} minus {twins['baseline']}" for twins in record["twins"])
-    note = f"{pairs}; after the last epoch. The gap is training less validation accuracy. Small dots: the seeds. Bars: 95 % interval of the mean over seeds."
+    note = (
+        f"{pairs}; after the last epoch. The gap is training less validation accuracy. Small dots: the seeds. Bars: "
+        "95 % interval of the mean over seeds."
+    )
     frame(figure, "What the shortcut changes at each depth", note, warning=warning)
     return figure
 
