@@ -133,8 +133,13 @@ def depth_lines(family: dict) -> list[str]:
         for place, twins in enumerate(family["twins"])
     ]
     rows.append(["per ten layers", *(_with_interval(parts[name]["slope"], scale) for name, scale in scales.items())])
-    width = max(len(row[0]) for row in rows) + 2
-    table = [f"{row[0]:<{width}}" + "".join(f"{cell:>26}" for cell in row[1:]) for row in (header, *rows)]
+    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    table = [
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in (header, *rows)
+    ]
     return ["", f"by depth, after the last epoch, 95 % interval over {len(family['seeds'])} seeds", *table]
 
 

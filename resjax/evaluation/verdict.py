@@ -128,10 +128,10 @@ def _sentence(record: Mapping[str, Any], comparisons: int, next_look: int | None
     count = len(record["seeds"])
     if verdict is None:
         return f"No verdict on {candidate} against {baseline}: no seed is finished in both."
-    points = f"{100 * record['mean']:+.1f} points of {MEASURES.get(record['metric'], record['metric'])}"
+    points = f"{_points(record['mean'])} points of {MEASURES.get(record['metric'], record['metric'])}"
     confidence = f"{100 * (1 - record['level']):.3g} % interval"
     interval = (
-        f"{confidence} {100 * record['ci95'][0]:+.1f} to {100 * record['ci95'][1]:+.1f}"
+        f"{confidence} {_points(record['ci95'][0])} to {_points(record['ci95'][1])}"
         if record["ci95"]
         else "no interval"
     )
@@ -144,6 +144,11 @@ def _sentence(record: Mapping[str, Any], comparisons: int, next_look: int | None
         return f"{better} is better than {other}: {candidate} minus {baseline} is {evidence}."
     needed = fewest_seeds(record["level"] / max(comparisons, 1))
     return f"Inconclusive: {candidate} minus {baseline} is {evidence}; {_way_on(record, needed, next_look)}."
+
+
+def _points(fraction: float) -> str:
+    # A zero is added so that -0.0 becomes +0.0.
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
 
 
 def _way_on(record: Mapping[str, Any], needed: int, next_look: int | None) -> str:
