@@ -69,6 +69,15 @@ def compare_with_itself(workdir: Path, name: str, pairings: int) -> dict:
     }
 
 
+def self_comparison_text(record: dict) -> str:
+    """What came out, in a sentence."""
+    return (
+        f"{record['architecture']} against itself, {record['seeds']} pairs of seeds, {record['images']} images: of "
+        f"{record['pairings']} pairings {100 * record['verdicts']:.1f} % give a verdict, "
+        f"{100 * record['covered']:.1f} % have zero within the interval"
+    )
+
+
 def define_self_flags() -> None:
     flags.DEFINE_string("workdir", "runs/itself", "folder of the finished run")
     flags.DEFINE_string("architecture", "resnet34", "the arm, one of that run's")
@@ -79,11 +88,7 @@ def define_self_flags() -> None:
 def main() -> None:
     require_range("--pairings", FLAGS.pairings, 1)
     record = compare_with_itself(Path(FLAGS.workdir), FLAGS.architecture, FLAGS.pairings)
-    print(
-        f"{record['architecture']} against itself, {record['seeds']} pairs of seeds, {record['images']} images: of "
-        f"{record['pairings']} pairings {100 * record['verdicts']:.1f} % give a verdict, "
-        f"{100 * record['covered']:.1f} % have zero within the interval"
-    )
+    print(self_comparison_text(record))
     if FLAGS.json:
         write_json(FLAGS.json, record)
 

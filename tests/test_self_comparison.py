@@ -1,10 +1,12 @@
 """An arm paired with itself: from a workdir's files to a share of verdicts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from experiments.self_comparison import compare_with_itself
-from resjax.report.records import write_json, write_npz
+from experiments.self_comparison import compare_with_itself, self_comparison_text
+from resjax.report.records import read_json, write_json, write_npz
 from resjax.types import BadInput
 
 
@@ -27,6 +29,13 @@ def test_an_arm_is_rarely_better_than_itself(tmp_path):
     record = compare_with_itself(tmp_path, "resnet34", 100)
     assert (record["seeds"], record["images"], record["groups"]) == (6, 60, 30)
     assert record["verdicts"] <= 0.1 and record["covered"] >= 0.85
+
+
+def test_the_build_notes_say_what_the_committed_record_says():
+    root = Path(__file__).parents[1]
+    record = read_json(root / "experiments" / "results" / "calibration" / "resnet34_itself.json")
+    notes = " ".join((root / "BUILD_NOTES.md").read_text().split())
+    assert self_comparison_text(record) in notes
 
 
 def test_too_few_seeds_are_refused(tmp_path):
