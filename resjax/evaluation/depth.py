@@ -44,17 +44,16 @@ def differences_by_depth(
     if len({each.depth for each in twins}) < 2:
         return None
     names = {name for each in twins for name in (each.baseline, each.candidate)}
-    done = {name: {seed for seed, r in arms[name].items() if r is not None and r["status"] == "done"} for name in names}
-    seeds = sorted(set.intersection(*done.values()))
+    done = {
+        name: {seed: result["last"] for seed, result in arms[name].items() if result and result["status"] == "done"}
+        for name in names
+    }
+    seeds = sorted(set.intersection(*(set(last) for last in done.values())))
     depths = np.array([each.depth for each in twins], float)
     measures = {}
     for measure, read in MEASURES.items():
-        table = np.array(
-            [
-                [read(arms[pair.candidate][seed]["last"]) - read(arms[pair.baseline][seed]["last"]) for seed in seeds]
-                for pair in twins
-            ]
-        ).reshape(len(twins), len(seeds))
+        rows = [[read(done[twin.candidate][s]) - read(done[twin.baseline][s]) for s in seeds] for twin in twins]
+        table = np.array(rows).reshape(len(twins), len(seeds))
         centred = depths - depths.mean()
         slopes = (centred @ table / (centred @ centred) * LAYERS).tolist()
         measures[measure] = {

@@ -1,7 +1,8 @@
 """Intervals of the mean paired difference: over seeds, and over seeds and images together."""
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -52,7 +53,8 @@ class Components(NamedTuple):
         ratio = abs(self.mean) / self.variance**0.5
         if ratio >= self.quantile(SMALLEST_P / 2):
             return SMALLEST_P
-        return float(np.exp(brentq(lambda log_p: self.quantile(np.exp(log_p) / 2) - ratio, np.log(SMALLEST_P), 0.0)))
+        log_p = brentq(lambda log_p: self.quantile(math.exp(log_p) / 2) - ratio, math.log(SMALLEST_P), 0.0)
+        return math.exp(cast(float, log_p))
 
 
 def group_sums(
@@ -102,7 +104,7 @@ def components_of_images(sums: Float[np.ndarray, "seed group"], sizes: Int[np.nd
 def components_of_seeds(differences: Sequence[float]) -> Components:
     """The same where the single images' answers are not known: all variance is that between two or more seeds."""
     count = len(differences)
-    return Components(float(np.mean(differences)), _unrounded(np.var(differences, ddof=1) / count), count - 1)
+    return Components(float(np.mean(differences)), _unrounded(float(np.var(differences, ddof=1)) / count), count - 1)
 
 
 def _unrounded(variance: float) -> float:

@@ -81,7 +81,12 @@ def compare_arms(
         read = METRICS[metric]
         differences = [read(second) - read(first) for first, second in pairs.values()]
         answers = None
-        if shared and correct and all(seed in correct[name] for name in (baseline, candidate) for seed in shared):
+        if (
+            shared
+            and correct
+            and groups is not None
+            and all(seed in correct[name] for name in (baseline, candidate) for seed in shared)
+        ):
             first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
             answers = Answers(first, second, groups)
         names = {"baseline": baseline, "candidate": candidate, "metric": metric}
