@@ -5,7 +5,9 @@
 
 All arms see the same images in the same order with the same recipe, and start from the same numbers where they share
 parameters. Results lie in --workdir: report.html, summary.json, figures/, and a folder for each replica. The same
-command skips the replicas that are finished and goes on with the others.
+command skips the replicas that are finished and goes on with the others. It ends with a sentence: which arm is better,
+by how much and within what interval, or that this is inconclusive and what would settle it. --seeds=auto adds seeds
+until then.
 
 With --folds=5, or several methods in --split, all of that happens once a split, each in a folder of its own in
 --workdir, and splits.json and a figure show them side by side.
@@ -39,6 +41,8 @@ def compare(settings: Settings) -> dict:
     _, dataset = load_dataset(settings.source, settings.image_size)
     splits = load_splits(settings, dataset)
     if len(splits) > 1:
+        if settings.looks:
+            raise BadInput("--seeds=auto with several splits or folds: a number of seeds such as 6 is accepted")
         record, written = compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
     else:
         (split,) = splits.values()

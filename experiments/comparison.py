@@ -3,12 +3,13 @@
 import hashlib
 import json
 import sys
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from experiments.answers import right_answers
 from experiments.dataset_record import dataset_record
 from experiments.environment import describe_environment, estimate_seconds
 from experiments.initial_weights import read_initial_weights
@@ -18,17 +19,23 @@ from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import finished_result, run_replica
 from experiments.run_report import write_run_report
-from experiments.tables import comparison_text, diagnosis_text, ledger_line
+from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
+from experiments.twins import families_of_twins
 from resjax.costs import ledger
-from resjax.data.pipeline import make_sides
+from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
+from resjax.evaluation.depth import differences_by_depth
+from resjax.evaluation.planning import level_of_looks
 from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
 from resjax.training.loop import Trainer
 from resjax.types import BadInput, Dataset
+
+PAIRS_BEFORE_A_PLAN = 3
+"""Seeds that every arm has to have finished before it is said what more of them would show."""
 
 
 class Run:
@@ -37,6 +44,9 @@ class Run:
     def __init__(self, settings: Settings, dataset: Dataset, split: Split):
         self.settings, self.dataset, self.split = settings, dataset, split
         self.workdir = settings.workdir
+        self.looks = settings.looks or (len(settings.seeds),)
+        self.seeds = settings.seeds[: self.looks[0]]
+        self.correct: dict[Path, np.ndarray] = {}
         self.leaks = find_leaks(split, dataset.groups)
         self.functionals = {
             architecture.name: Functional(architecture, len(dataset.classes), settings.dtype)
@@ -56,11 +66,29 @@ class Run:
         return self.workdir / "runs" / name / f"seed{seed}"
 
     def results(self) -> dict[str, dict[int, dict | None]]:
-        """The result of every replica asked for, None for the pending ones."""
+        """The result of every replica up to the next look, None for the pending ones."""
         return {
-            name: {seed: finished_result(self.folder(name, seed)) for seed in self.settings.seeds}
-            for name in self.functionals
+            name: {seed: finished_result(self.folder(name, seed)) for seed in self.seeds} for name in self.functionals
         }
+
+    def right_answers(self) -> dict[str, dict[int, np.ndarray]]:
+        """Which images of the side that is reported on each finished replica has right, where its predictions are."""
+        found = {}
+        for name, results in self.results().items():
+            found[name] = {}
+            for seed, result in results.items():
+                folder = self.folder(name, seed)
+                if result and result["status"] == "done" and folder not in self.correct:
+                    right = right_answers(folder, self.reported_side)
+                    if right is not None:
+                        self.correct[folder] = right
+                if folder in self.correct:
+                    found[name][seed] = self.correct[folder]
+        return found
+
+    @property
+    def reported_side(self) -> str:
+        return "test" if len(self.split.sides["test"]) else "val"
 
     def require_same_recipe(self) -> None:
         """Refuses a workdir whose replicas were trained on other data or with another recipe."""
@@ -98,8 +126,12 @@ class Run:
     def complete(self) -> dict:
         """Trains what is pending, draws the pictures, writes the report, prints the table, and returns the summary."""
         self.announce()
-        self.train()
-        self.write_summary()
+        for look in self.looks:
+            self.seeds = self.settings.seeds[:look]
+            self.train()
+            summary = self.write_summary()
+            if all(pair["verdict"] not in (None, "inconclusive") for pair in summary["comparisons"]):
+                break
         draw_figures(self.workdir)
         summary = write_run_report(self.workdir, self.dataset)
         print(diagnosis_text(summary), end="")
@@ -116,8 +148,8 @@ class Run:
     def announce(self) -> None:
         """Says what will run, on what, about how long, and which images leak."""
         total, seconds = self.work_left()
-        seeds = len(self.settings.seeds)
-        finished = seeds * len(self.functionals) - total
+        seeds = f"{self.looks[0]} to {self.looks[-1]}" if len(self.looks) > 1 else f"{self.looks[0]}"
+        finished = len(self.seeds) * len(self.functionals) - total
         sides = {side: len(indices) for side, indices in self.split.sides.items() if len(indices)}
         recipe = self.settings.recipe
         device = jax.devices()[0]
@@ -128,6 +160,9 @@ class Run:
             + (f", {finished} finished before" if finished else ""),
             flush=True,
         )
+        if self.settings.looks:
+            listed_looks = ", ".join(map(str, self.looks))
+            print(f"judged after {listed_looks} seeds, until every comparison has a verdict", flush=True)
         print(
             f"split {self.split.label}: {', '.join(f'{count} {side}' for side, count in sides.items())}; "
             f"{sum(len(images) for images in self.leaks.values())} leaked images",
@@ -143,48 +178,63 @@ class Run:
         """Trains the pending replicas, seed by seed, so that an early stop leaves pairs."""
         todo = [
             (seed, name)
-            for seed in self.settings.seeds
+            for seed in self.seeds
             for name in self.functionals
             if finished_result(self.folder(name, seed)) is None
         ]
         if not todo:
             return
-        sides = make_sides(self.dataset, self.split.sides, self.settings.pipeline)
-        trainers = {
-            name: Trainer(
-                functional,
-                self.settings.recipe,
-                sides["train"],
-                sides["val"],
-                self.weights[name].arrays if name in self.weights else None,
-            )
-            for name, functional in self.functionals.items()
-        }
         progress = Progress(len(todo), self.settings.recipe.epochs)
         try:
             for seed, name in todo:
                 result = run_replica(
-                    trainers[name],
+                    self._trainers[name],
                     name,
                     seed,
                     self.folder(name, seed),
                     self.dataset,
                     self.split.sides,
-                    sides.get("test"),
+                    self._sides.get("test"),
                     self.leaks,
                     on_epoch=partial(progress.epoch, name, seed),
                 )
                 progress.replica(result)
-                self.write_summary()
+                summary = self.write_summary()
+                place = self.seeds.index(seed) + 1
+                if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
+                    progress.say(*plan(summary))
         except KeyboardInterrupt:
             print("\nthe same command goes on after the last complete epoch", file=sys.stderr)
             raise
         finally:
             progress.close()
 
+    @property
+    def last_arm(self) -> str:
+        return list(self.functionals)[-1]
+
+    @cached_property
+    def _sides(self) -> dict[str, Side]:
+        return make_sides(self.dataset, self.split.sides, self.settings.pipeline)
+
+    @cached_property
+    def _trainers(self) -> dict[str, Trainer]:
+        """Each arm's compiled programs, kept from one look to the next."""
+        return {
+            name: Trainer(
+                functional,
+                self.settings.recipe,
+                self._sides["train"],
+                self._sides["val"],
+                self.weights[name].arrays if name in self.weights else None,
+            )
+            for name, functional in self.functionals.items()
+        }
+
     def write_summary(self) -> dict:
         """Writes `summary.json` from the results that there are."""
         results = self.results()
+        pending = any(result is None for by_seed in results.values() for result in by_seed.values())
         dataset = self.dataset
         known = near_copies_known(self.settings.source, dataset)
         summary = {
@@ -215,7 +265,19 @@ class Run:
                 }
                 for name in self.functionals
             },
-            "comparisons": compare_arms(results),
+            "comparisons": compare_arms(
+                results,
+                self.right_answers(),
+                dataset.groups[self.split.sides[self.reported_side]],
+                level=level_of_looks(len(self.looks)),
+                next_look=len(self.seeds) if self.settings.looks and pending else None,
+            ),
+            "depth": [
+                record
+                for twins in families_of_twins(self.settings.architectures)
+                if (record := differences_by_depth(twins, results))
+            ]
+            or None,
         }
         write_json(self.workdir / "summary.json", summary)
         return summary

@@ -1,7 +1,10 @@
 """Several workdirs of the same data and recipe as one comparison: seeds that were trained apart, or arms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from experiments.recipe_flags import OUTSIDE_RECIPE
 from resjax.evaluation.summary import compare_arms, summarize_arm
@@ -41,7 +44,7 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecord
         architectures[arm] = costs | summarized
     summary = first.summary | {
         "architectures": architectures,
-        "comparisons": compare_arms(results),
+        "comparisons": compare_arms(results, *_right_answers(results, folders, first)),
         "merged": [{key: each.summary[key] for key in ("config", "environment")} for each in records],
     }
     thumbnails = {name: uri for each in records for name, uri in each.thumbnails.items()}
@@ -50,6 +53,27 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecord
 
 _LEDGER = ("parameters", "forward_flops", "forward_flops_xla", "activation_bytes", "init_from")
 """What an arm's part of a summary says of the network alone."""
+
+
+def _right_answers(
+    results: Mapping[str, Mapping[int, dict | None]], folders: Mapping[str, Mapping[int, Path]], first: RunRecords
+) -> tuple[dict[str, dict[int, np.ndarray]], np.ndarray] | tuple[None, None]:
+    """Which images each finished replica has right, and their groups of copies; nothing where one does not know."""
+    together = replace(first, folders=folders)
+    correct: dict[str, dict[int, np.ndarray]] = {arm: {} for arm in results}
+    ids = None
+    for arm, by_seed in results.items():
+        for seed, result in by_seed.items():
+            if result is not None and result["status"] == "done":
+                found = together.predictions(arm, seed, result["evaluated_on"])
+                if found is None or (ids is not None and found.ids != ids):
+                    return None, None
+                ids = found.ids
+                correct[arm][seed] = found.logits.argmax(-1) == found.labels
+    group_of = {image["id"]: image["group"] for image in (first.split or {"images": []})["images"]}
+    if ids is None or not group_of.keys() >= set(ids):
+        return None, None
+    return correct, np.unique([group_of[name] for name in ids], return_inverse=True)[1]
 
 
 def _changes(one: dict, other: dict) -> list[str]:

@@ -12,6 +12,8 @@ from experiments.data_options import SourceSettings, SplitSettings, source_setti
 from experiments.initial_weights import parse_init_from
 from resjax.data.augmentation import Crop, parse_augmentation
 from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
+from resjax.evaluation.paired_tests import fewest_seeds
+from resjax.evaluation.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.records import RecordError
 from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, Recipe, require_choice, require_range
@@ -40,6 +42,8 @@ class Settings:
     workdir: Path
     flags: dict[str, object]
     """Every flag of the experiment with its value, for the records."""
+    looks: tuple[int, ...] = ()
+    """With --seeds=auto, after how many seeds the comparison is judged and may end; else empty."""
 
 
 def define_size_flags() -> None:
@@ -71,7 +75,14 @@ def define_training_flags() -> None:
         "parameters that are not trained, patterns joined by commas: stem.*,stages.[01].* (batch norms that are frozen "
         "whole keep their statistics)",
     )
-    flags.DEFINE_string("seeds", "6", "replicas an arm: 6 means seeds 0 to 5; 0,3,7 means those (one seed: 3,)")
+    flags.DEFINE_string(
+        "seeds",
+        "6",
+        "replicas an arm: 6 means seeds 0 to 5; 0,3,7 means those (one seed: 3,); auto goes on until every comparison "
+        "has a verdict, looking after 8, 12, 16 and 20 seeds at a level that keeps false verdicts of all looks "
+        "together at 5 %",
+    )
+    flags.DEFINE_integer("max_seeds", 20, "with --seeds=auto, the number of seeds after which it ends in any case")
     flags.DEFINE_integer("image_size", 224, "height and width of the images in pixels, by plain resize")
     flags.DEFINE_string(
         "pipeline",
@@ -114,8 +125,16 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if numbers and "," not in text:
         numbers = tuple(range(numbers[0]))
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise BadInput(f"--seeds={text!r}: a count such as 6, or different seeds such as 0,3,7, are accepted")
+        raise BadInput(f"--seeds={text!r}: a count such as 6, different seeds such as 0,3,7, or auto are accepted")
     return numbers
+
+
+def parse_looks(seeds: str, most_seeds: int) -> tuple[int, ...]:
+    """After how many seeds a comparison with `auto` is judged; empty for seeds that are given."""
+    if seeds != "auto":
+        return ()
+    require_range("--max_seeds", most_seeds, fewest_seeds(LEVEL), 1000)
+    return looks_until(most_seeds)
 
 
 def settings(experiment: str) -> Settings:
@@ -145,10 +164,11 @@ def settings(experiment: str) -> Settings:
             )
     for crop in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Crop)):
         require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
+    looks = parse_looks(FLAGS.seeds, FLAGS.max_seeds)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(
         architectures=architectures,
-        seeds=parse_seeds(FLAGS.seeds),
+        seeds=tuple(range(looks[-1])) if looks else parse_seeds(FLAGS.seeds),
         source=source_settings(),
         split=split_settings(),
         image_size=FLAGS.image_size,
@@ -158,6 +178,7 @@ def settings(experiment: str) -> Settings:
         init_from=parse_init_from(FLAGS.init_from, names),
         workdir=workdir,
         flags=own_flags() | {"workdir": str(workdir)},
+        looks=looks,
     )
 
 

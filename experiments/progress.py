@@ -33,7 +33,7 @@ class Progress:
         self._bar.set_description_str(text, refresh=False)
         self._bar.update()
         if self._bar.disable and time.monotonic() - self._spoken > QUIET_SECONDS:
-            self._say(f"  {text} ({metrics['images_per_second']:.0f} images/s)")
+            self.say(f"  {text} ({metrics['images_per_second']:.0f} images/s)")
 
     def replica(self, result: dict) -> None:
         """Says how a replica ended."""
@@ -42,15 +42,17 @@ class Progress:
         took = duration(result["timing"]["seconds"])
         if result["status"] == "diverged":
             where = result["diverged_at"]
-            self._say(f"{head} diverged in epoch {where['epoch']}, step {where['step']} ({took})")
+            self.say(f"{head} diverged in epoch {where['epoch']}, step {where['step']} ({took})")
         else:
             best = result["best"]
-            self._say(f"{head} best val accuracy {100 * best['val_accuracy']:.1f} % in epoch {best['epoch']} ({took})")
+            self.say(f"{head} best val accuracy {100 * best['val_accuracy']:.1f} % in epoch {best['epoch']} ({took})")
 
     def close(self) -> None:
         self._bar.close()
 
-    def _say(self, text: str) -> None:
+    def say(self, *lines: str) -> None:
+        """Prints lines clear of the bar."""
         self._bar.clear()
-        print(text, file=sys.stdout, flush=True)
+        for line in lines:
+            print(line, file=sys.stdout, flush=True)
         self._spoken = time.monotonic()

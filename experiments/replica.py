@@ -10,6 +10,7 @@ import numpy as np
 from resjax.costs import parameter_count
 from resjax.data.pipeline import Side
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
+from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.loop import Trainer, predict_logits
@@ -38,10 +39,10 @@ def run_replica(
 ) -> dict:
     """Trains replica `seed` of arm `name` to its end and returns its result record.
 
-    Writes `metrics.jsonl` and checkpoints after each epoch, `predictions.npz` and `result.json` at the end; picks up
-    after the last complete epoch that it finds in `folder`. `test` is looked at once, by the best epoch's network.
-    `leaks` are the images of val and test that are on another side too: with any, the result has the accuracy on them
-    and on the rest.
+    Writes `metrics.jsonl`, `correctness.npz` and checkpoints after each epoch, `predictions.npz` and `result.json` at
+    the end; picks up after the last complete epoch that it finds in `folder`. `test` is looked at once, by the best
+    epoch's network. `leaks` are the images of val and test that are on another side too: with any, the result has the
+    accuracy on them and on the rest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -54,12 +55,16 @@ def run_replica(
         write_lines(metrics_path, lines)
         if lines:
             state = checkpoints.restore_last(state)
+        correct = _correctness_before(folder / "correctness.npz", len(lines))
         diverged_step = None
         best = max((line["val_accuracy"] for line in lines if line["is_best"]), default=-1.0)
         parameters = parameter_count(state.variables)
         for epoch in trainer.fit(state, first_epoch=len(lines) + 1, best=best):
             lines.append(epoch.metrics)
             append_line(metrics_path, epoch.metrics)
+            if correct is not None:
+                correct.append(epoch.val_correct)
+                write_npz(folder / "correctness.npz", correct=np.stack(correct))
             diverged_step = epoch.diverged_step
             if epoch.metrics["is_best"]:
                 checkpoints.save_best(epoch.metrics["epoch"], epoch.state.variables)
@@ -88,6 +93,10 @@ def run_replica(
             side = result["evaluated_on"]
             labels = dataset.labels[sides[side]]
             result |= _scores(logits[side], labels, dataset)
+            result["last_three_val_accuracy"] = float(np.mean([e["val_accuracy"] for e in lines[-LAST_EPOCHS:]]))
+            result["best_optimism"] = None
+            if test is None and correct is not None:
+                result["best_optimism"] = optimism_of_best(np.stack(correct), dataset.groups[sides["val"]])
             if any(len(images) for images in leaks.values()):
                 result |= accuracy_by_leak(logits[side], labels, np.isin(sides[side], leaks[side]))
         else:
@@ -101,6 +110,16 @@ def run_replica(
     }
     write_json(folder / "result.json", result)
     return result
+
+
+def _correctness_before(path: Path, epochs: int) -> list[np.ndarray] | None:
+    """Which images of val were right after each epoch so far; None where a run goes on that did not keep them."""
+    if not epochs:
+        return []
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        return [*stored["correct"][:epochs]]
 
 
 def _scores(logits: np.ndarray, labels: np.ndarray, dataset: Dataset) -> dict:

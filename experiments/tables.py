@@ -7,6 +7,7 @@ from resjax.report.run import leak_warning, split_of
 COLUMNS = {
     "best_val_accuracy": "val, best epoch",
     "final_val_accuracy": "val, last epoch",
+    "last_three_val_accuracy": "val, last three",
     "final_train_accuracy": "train, last epoch",
     "test_accuracy": "test, best epoch",
     "leaked_accuracy": "leaked images",
@@ -24,7 +25,11 @@ def comparison_text(summary: dict) -> str:
     for name, arm in summary["architectures"].items():
         troubled = [f"seed {seed} {status}" for seed, status in arm["status"].items() if status != "done"]
         lines += [f"not counted of {name}: {', '.join(troubled)}"] if troubled else []
+    lines += optimism(summary)
     lines += differences(summary)
+    lines += sentences(summary)
+    for family in summary.get("depth") or []:
+        lines += depth_lines(family)
     if warning := leak_warning(split_of(summary["dataset"])):
         lines.append(warning)
     return "\n".join(lines)
@@ -86,6 +91,68 @@ def differences(summary: dict) -> list[str]:
                 f"points on average{spread}; by seed {by_seed}"
             )
     return lines
+
+
+def optimism(summary: dict) -> list[str]:
+    """How much of each arm's accuracy at the best epoch is owed to choosing it, where that is known."""
+    known = {
+        name: arm["best_optimism"]["mean"]
+        for name, arm in summary["architectures"].items()
+        if arm.get("best_optimism") and arm["best_optimism"]["mean"] is not None
+    }
+    listed = ", ".join(f"{name} {100 * mean:.1f} points" for name, mean in known.items())
+    return [f"of the best epoch's accuracy on val, choosing it there gave about: {listed}"] if known else []
+
+
+def sentences(summary: dict) -> list[str]:
+    """The verdict on each pair of arms, where there is one."""
+    return [pair["sentence"] for pair in summary["comparisons"] if "sentence" in pair and pair["mean"] is not None]
+
+
+def plan(summary: dict) -> list[str]:
+    """What more seeds would show, a line for each pair of arms of which enough is known."""
+    lines = []
+    for pair in summary["comparisons"]:
+        detectable = {count: value for count, value in pair["detectable"].items() if value is not None}
+        if not detectable:
+            continue
+        listed = ", ".join(f"{100 * value:.1f} points with {count}" for count, value in detectable.items())
+        settled = pair["seeds_to_settle"]
+        wanted = f"about {settled} seeds would settle it" if settled else "no number of seeds up to 200 would settle it"
+        lines.append(
+            f"{pair['candidate']} minus {pair['baseline']} after {len(pair['seeds'])} seeds: {_points(pair['mean'])} "
+            f"points; {wanted}. Smallest true differences that these images show in 80 % of the cases: {listed} seeds"
+        )
+    return lines
+
+
+def depth_lines(family: dict) -> list[str]:
+    """The differences of twins at each depth with their intervals, and the slopes, as a table."""
+    if not family["seeds"]:
+        return []
+    scales = {"train_accuracy": 100, "train_loss": 1, "val_accuracy": 100, "gap": 100}
+    header = ["", "train, points", "train loss, nats", "val, points", "train less val, points"]
+    parts = family["measures"]
+    rows = [
+        [f"{twins['candidate']} minus {twins['baseline']}"]
+        + [_with_interval(parts[name]["by_depth"][place], scale) for name, scale in scales.items()]
+        for place, twins in enumerate(family["twins"])
+    ]
+    rows.append(["per ten layers", *(_with_interval(parts[name]["slope"], scale) for name, scale in scales.items())])
+    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    table = [
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in (header, *rows)
+    ]
+    return ["", f"by depth, after the last epoch, 95 % interval over {len(family['seeds'])} seeds", *table]
+
+
+def _with_interval(described: dict, scale: float) -> str:
+    interval = described["ci95"]
+    spread = f" ({scale * interval[0]:+.2f} to {scale * interval[1]:+.2f})" if interval else ""
+    return f"{scale * described['mean']:+.2f}{spread}"
 
 
 def _parts(record: dict) -> dict[str, dict]:

@@ -77,3 +77,13 @@ def test_a_state_with_frozen_parameters_comes_back(checkpoints):
     restored = checkpoints.restore_last(saved)
     assert jax.tree.structure(restored) == jax.tree.structure(saved)
     np.testing.assert_array_equal(restored.variables.parameters["layer1"], parameters["layer1"])
+
+
+def test_an_epoch_that_is_trained_again_after_a_kill_leaves_its_best_as_it_is(checkpoints):
+    checkpoints.save_best(4, state(1.0).variables)
+    checkpoints.wait()
+    checkpoints.save_best(4, state(1.0).variables)
+    checkpoints.save_best(6, state(2.0).variables)
+    checkpoints.wait()
+    restored = checkpoints.restore_best(state(0.0).variables)
+    assert np.array_equal(restored.statistics["mean"], np.full(3, 2.0))

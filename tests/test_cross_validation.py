@@ -24,6 +24,7 @@ def test_accuracies_are_pooled_over_the_images_of_all_folds():
     assert (best["metric"], final["metric"]) == ("best_val_accuracy", "final_val_accuracy")
     assert best["seeds"] == [0] and best["differences"] == pytest.approx([0.7 - 0.2])
     assert final["mean"] == pytest.approx(0.7 - 0.1)
+    assert best["p_value"] is None and best["test"] is None and best["verdict"] is None
 
 
 def test_a_seed_that_is_not_done_in_every_fold_is_left_out():

@@ -1,5 +1,6 @@
 """A tiny comparison from images to figures, its files held against the contract, and every kind of bad input."""
 
+import html
 import json
 import os
 import re
@@ -82,7 +83,14 @@ def test_the_tree_of_files_is_there(finished):
     for arm in ("plain18", "resnet18"):
         for seed in (0, 1):
             folder = workdir / "runs" / arm / f"seed{seed}"
-            for name in ("metrics.jsonl", "result.json", "predictions.npz", "checkpoints/best", "checkpoints/last"):
+            for name in (
+                "metrics.jsonl",
+                "result.json",
+                "predictions.npz",
+                "correctness.npz",
+                "checkpoints/best",
+                "checkpoints/last",
+            ):
                 assert (folder / name).exists()
     pictures = {path.name for path in (workdir / "figures").iterdir()}
     for stem in ("answer", "history", "confusion", "recall", "history_plain18", "confusion_resnet18"):
@@ -134,6 +142,10 @@ def test_predictions_agree_with_the_result(finished):
     assert result["evaluated_on"] == "test" and result["accuracy"] == pytest.approx(hits[test].mean())
     assert result["best"]["val_accuracy"] == pytest.approx(hits[~test].mean())
     assert np.trace(result["confusion_matrix"]) == hits[test].sum()
+    with np.load(folder / "correctness.npz", allow_pickle=False) as stored:
+        assert len(stored["correct"]) == 2
+        np.testing.assert_array_equal(stored["correct"][result["best"]["epoch"] - 1], hits[~test])
+    assert result["best_optimism"] is None  # There is a test side, which the choice never saw.
 
 
 def test_the_table_names_both_arms_and_their_difference(finished):
@@ -147,9 +159,25 @@ def test_the_report_shows_the_verdict_and_pictures_of_the_run(finished):
     page = (workdir / "report.html").read_text()
     thumbnails = read_json(workdir / "gallery.json")["thumbnails"]
     assert 0 < len(thumbnails) <= 36 and page.count("data:image/jpeg;base64,") == len(thumbnails)
-    assert re.search(r"resnet18 is [\d.]+ points (above|below|from) plain18 in test accuracy", page)
+    (pair,) = read_json(workdir / "summary.json")["comparisons"]
+    assert html.escape(pair["sentence"]) in page
     for finding in read_json(workdir / "summary.json")["diagnosis"]:
         assert f"{finding['kind']}: {finding['sentence']}" in done.stdout
+
+
+def test_it_ends_with_a_verdict_made_from_the_answers_to_single_images(finished):
+    workdir, done, _ = finished
+    (pair,) = read_json(workdir / "summary.json")["comparisons"]
+    assert pair["verdict"] == "inconclusive" and pair["sentence"] in done.stdout
+    assert "no verdict is possible with fewer than 6 seeds" in pair["sentence"]
+    right = {}
+    for arm in ("plain18", "resnet18"):
+        with np.load(workdir / "runs" / arm / "seed1" / "predictions.npz") as stored:
+            right[arm] = (stored["logits"].argmax(1) == stored["label"])[stored["side"] == "test"]
+    second = pair["over_images"][1]
+    assert second["seed"] == 1
+    assert second["only_candidate_right"] == np.sum(right["resnet18"] & ~right["plain18"])
+    assert second["only_baseline_right"] == np.sum(right["plain18"] & ~right["resnet18"])
 
 
 def snapshot(workdir: Path) -> dict[str, bytes]:

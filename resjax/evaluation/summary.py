@@ -5,21 +5,27 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from resjax.evaluation.metrics import per_class_scores
+from resjax.evaluation.planning import LEVEL
 from resjax.evaluation.statistics import describe
+from resjax.evaluation.verdict import Answers, judged, paired_statistics
 
 Record = Mapping[str, Any]
 METRICS = {
     "best_val_accuracy": lambda result: result["best"]["val_accuracy"],
     "final_val_accuracy": lambda result: result["last"]["val_accuracy"],
+    "last_three_val_accuracy": lambda result: result.get("last_three_val_accuracy"),
+    "best_optimism": lambda result: result.get("best_optimism"),
     "final_train_accuracy": lambda result: result["last"]["train_accuracy"],
     "test_accuracy": lambda result: result["accuracy"] if result["evaluated_on"] == "test" else None,
     "leaked_accuracy": lambda result: result["leaked"]["accuracy"] if "leaked" in result else None,
     "clean_accuracy": lambda result: result["clean"]["accuracy"] if "clean" in result else None,
 }
-"""Accuracies (fractions) of one replica's result; None where the run has no such set."""
-OPTIONAL = ("test_accuracy", "leaked_accuracy", "clean_accuracy")
+"""Accuracies (fractions) of one replica's result, and by how much the best epoch's is too high for having been chosen;
+None where the run has no such set, or is older than the metric."""
+OPTIONAL = ("last_three_val_accuracy", "best_optimism", "test_accuracy", "leaked_accuracy", "clean_accuracy")
 """Metrics that an arm does not have where none of its replicas has them."""
 
 
@@ -45,34 +51,47 @@ def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) 
     return summary
 
 
-def compare_arms(arms: Mapping[str, Mapping[int, Record | None]]) -> list[dict[str, object]]:
-    """Paired differences, candidate minus baseline, over the seeds that both arms have finished.
+def compare_arms(
+    arms: Mapping[str, Mapping[int, Record | None]],
+    correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
+    groups: Int[np.ndarray, " image"] | None = None,
+    *,
+    level: float = LEVEL,
+    next_look: int | None = None,
+) -> list[dict[str, object]]:
+    """Paired differences, candidate minus baseline, over the seeds that both arms have finished, with their verdicts.
 
     The arm named first is the baseline of each pair. The metric is test accuracy where there is a test set, the best
     validation accuracy otherwise.
+
+    Args:
+      correct: which images of the side that is reported on each finished replica has right, with `groups` of copies
+        among these images; a pair of which these are not known for every seed has an interval over seeds alone.
+      level: of the verdict, and of what is left out of the intervals.
+      next_look: where seeds are still being added, how many there have to be for a verdict.
     """
-    differences = []
+    comparisons = []
     done = {name: _done(results) for name, results in arms.items()}
-    for baseline, candidate in combinations(arms, 2):
+    pairs_of_arms = [*combinations(arms, 2)]
+    for baseline, candidate in pairs_of_arms:
         shared = [seed for seed in done[baseline] if seed in done[candidate]]
         pairs = {seed: (done[baseline][seed], done[candidate][seed]) for seed in shared}
         tested = bool(pairs) and all(result["evaluated_on"] == "test" for pair in pairs.values() for result in pair)
         metric = "test_accuracy" if tested else "best_val_accuracy"
         read = METRICS[metric]
-        described = describe([read(second) - read(first) for first, second in pairs.values()])
-        differences.append(
-            {
-                "baseline": baseline,
-                "candidate": candidate,
-                "metric": metric,
-                "seeds": list(pairs),
-                "differences": described["values"],
-                "mean": described["mean"],
-                "sd": described["sd"],
-                "ci95": described["ci95"],
-            }
-        )
-    return differences
+        differences = [read(second) - read(first) for first, second in pairs.values()]
+        answers = None
+        if (
+            shared
+            and correct
+            and groups is not None
+            and all(seed in correct[name] for name in (baseline, candidate) for seed in shared)
+        ):
+            first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
+            answers = Answers(first, second, groups)
+        names = {"baseline": baseline, "candidate": candidate, "metric": metric}
+        comparisons.append(names | paired_statistics(shared, differences, answers, level, len(pairs_of_arms)))
+    return judged(comparisons, next_look)
 
 
 def _done(results: Mapping[int, Record | None]) -> dict[int, Record]:

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from resjax.report.depth_figure import depth_figure
+from resjax.report.records import read_json
 from resjax.report.run import SIDES, Arm, Run, conclusion, read_run
 from resjax.report.split_figures import leaks_figure
 from resjax.report.style import frame, save
@@ -33,10 +35,11 @@ def draw_figures(workdir: Path | str) -> list[Path]:
     run = read_run(Path(workdir))
     if not run.arms:
         return []
-    return save(_figures(run), Path(workdir) / "figures")
+    families = read_json(Path(workdir) / "summary.json").get("depth") or []
+    return save(_figures(run, families), Path(workdir) / "figures")
 
 
-def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
+def _figures(run: Run, families: Sequence[dict]) -> Iterator[tuple[str, Figure]]:
     yield "answer", _answer(run)
     yield "history", _histories(run)
     yield "confusion", _confusion(run, run.arms, run.left_out)
@@ -44,6 +47,8 @@ def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
     yield "seeds", _seeds(run)
     if any(arm.accuracies_on("leaked") for arm in run.arms):
         yield "leaks", leaks_figure(run)
+    for index, family in enumerate(family for family in families if family["seeds"]):
+        yield f"depth{index or ''}", depth_figure(family, run.warning)
     for arm in run.arms:
         yield f"history_{arm.name}", _history(run, arm)
         yield f"confusion_{arm.name}", _confusion(run, [arm], arm.left_out)

@@ -140,6 +140,8 @@ _REPLICA = {
     "timing": {"seconds": float},
     "leaked?": _PART,
     "clean?": _PART,
+    "last_three_val_accuracy?": _NUMBER,
+    "best_optimism?": _NUMBER,
 }
 _DONE = _REPLICA | {
     "status": frozenset({"done"}),
@@ -174,6 +176,17 @@ _COMPARISON = {
     "p_value?": _NUMBER,
     "test?": (str, None),
     "verdict?": (frozenset({"candidate better", "baseline better", "inconclusive"}), None),
+    "sd?": _NUMBER,
+    "interval?": (str, None),
+    "level?": float,
+    "over_seeds?": {"p_value": _NUMBER, "test": (str, None), "ci95": ([float], None)},
+    "over_images?": [{"seed": int, "only_baseline_right": int, "only_candidate_right": int, "p_value": _NUMBER}],
+    "over_both?": {"p_value": _NUMBER, "bootstrap_ci95": ([float], None)},
+    "holm_p_value?": _NUMBER,
+    "smallest_detectable?": _NUMBER,
+    "detectable?": {str: _NUMBER},
+    "seeds_to_settle?": (int, None),
+    "sentence?": str,
 }
 _CLASS_DIFFERENCE = {
     "images": int,
@@ -205,12 +218,19 @@ _ARM = {
     "best_val_accuracy": _DESCRIBED,
     "final_val_accuracy": _DESCRIBED,
     "final_train_accuracy": _DESCRIBED,
+    "last_three_val_accuracy?": (_DESCRIBED, None),
+    "best_optimism?": (_DESCRIBED, None),
     "test_accuracy?": (_DESCRIBED, None),
     "leaked_accuracy?": (_DESCRIBED, None),
     "clean_accuracy?": (_DESCRIBED, None),
     "best_updates": {str: int},
     "confusion_matrix": [[int]],
     "per_class": {str: _SCORES},
+}
+_DEPTH = {
+    "twins": [{"depth": int, "baseline": str, "candidate": str}],
+    "seeds": [int],
+    "measures": {str: {"by_depth": [_DESCRIBED], "slope": _DESCRIBED | {"p_value": _NUMBER}}},
 }
 _SUMMARY = {
     "schema_version": int,
@@ -243,6 +263,7 @@ _SUMMARY = {
     "diagnosis?": [{"kind": str, "arm": (str, None), "sentence": str, "evidence": {str: object}, "rule": str}],
     "class_differences?": [{"baseline": str, "candidate": str, "classes": {str: _CLASS_DIFFERENCE}}],
     "calibration?": {str: (_CALIBRATION, None)},
+    "depth?": ([_DEPTH], None),
 }
 _SPLITS = {
     "schema_version": int,

@@ -22,6 +22,9 @@ class Checkpoints:
         )
 
     def save_best(self, epoch: int, variables: Variables) -> None:
+        # A kill may fall between `best` and `last` of an epoch: the run that goes on comes to the same numbers again.
+        if epoch <= (self._best.latest_step() or 0):
+            return
         self._best.save(epoch, args=ocp.args.StandardSave(variables), force=True)
 
     def save_last(self, epoch: int, state: TrainState) -> None:

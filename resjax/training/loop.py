@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from resjax.data.augmentation import Augmentation, augment, standardize, to_float
 from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches, take
@@ -40,6 +40,8 @@ class EpochResult(NamedTuple):
     state: TrainState
     diverged_step: int | None
     """The first step (from 1, over the whole run) whose loss was not finite."""
+    val_correct: Bool[np.ndarray, " image"]
+    """Which images of val the network after this epoch has right."""
 
 
 def make_train_step(
@@ -146,9 +148,8 @@ class Trainer:
             start = time.perf_counter()
             state, sums = self.run_epoch(state, epoch)
             trained = time.perf_counter()
-            val_loss, val_accuracy = loss_and_accuracy(
-                predict_logits(self.functional, state.variables, self.val), self.val.labels
-            )
+            logits = predict_logits(self.functional, state.variables, self.val)
+            val_loss, val_accuracy = loss_and_accuracy(logits, self.val.labels)
             images = len(self.train.labels)
             bad = np.flatnonzero(~np.isfinite(sums.loss))
             diverged = bool(len(bad)) or not np.isfinite(val_loss)
@@ -170,6 +171,7 @@ class Trainer:
                 (epoch - 1) * self.steps_per_epoch + int(bad[0] if len(bad) else len(sums.loss) - 1) + 1
                 if diverged
                 else None,
+                logits.argmax(-1) == self.val.labels,
             )
             if diverged:
                 return
