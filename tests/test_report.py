@@ -51,6 +51,22 @@ def report(workdir: Path) -> Page:
     return page
 
 
+def test_twins_at_several_depths_are_shown_with_their_slope(tmp_path):
+    workdir = make_run(tmp_path / "run", ARMS)
+    summary = read_json(workdir / "summary.json")
+    change = {"values": [0.01, 0.03], "mean": 0.02, "sd": 0.01, "ci95": [-0.01, 0.05]}
+    measures = {
+        name: {"by_depth": [change, change], "slope": change | {"p_value": 0.5}}
+        for name in ("train_accuracy", "train_loss", "val_accuracy", "gap")
+    }
+    twins = [{"depth": depth, "baseline": f"plain{depth}", "candidate": f"resnet{depth}"} for depth in (20, 32)]
+    write_json(workdir / "summary.json", summary | {"depth": [{"twins": twins, "seeds": [0, 1], "measures": measures}]})
+    text = report(workdir).text
+    assert "resnet32 minus plain32" in text and "for ten layers more" in text
+    assert "+2.0" in text and "+0.020" in text and "−1.0 to +5.0" in text
+    assert "By depth" not in report(make_run(tmp_path / "shallow", ARMS)).text
+
+
 def test_the_verdict_with_its_interval_comes_first(tmp_path):
     page = report(make_run(tmp_path / "run", ARMS))
     text = page.text

@@ -129,7 +129,10 @@ def class_differences(baseline: Confusions, candidate: Confusions, classes: Sequ
             "candidate": right[1] / images if images else None,
             "candidate_interval": wilson(right[1], images),
             "difference": (right[1] - right[0]) / images if images else None,
-            "interval": [min(low for low, _ in found), max(high for _, high in found)] if found else None,
+            # No recall changes by more than all of it, whatever Student's t thinks.
+            "interval": [max(-1.0, min(low for low, _ in found)), min(1.0, max(high for _, high in found))]
+            if found
+            else None,
             "interval_over": "images and seeds" if len(found) > 1 else "images alone",
             "by_seed": by_seed,
         }

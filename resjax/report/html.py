@@ -28,6 +28,12 @@ ACCURACIES = {
     "leaked_accuracy": "leaked images",
     "clean_accuracy": "clean images",
 }
+DEPTH_MEASURES = {
+    "train_accuracy": "training accuracy",
+    "train_loss": "training loss",
+    "val_accuracy": "validation accuracy",
+    "gap": "training less validation",
+}
 CURVES = {
     "val_accuracy": ("Validation accuracy", "accuracy (%)"),
     "train_accuracy": ("Training accuracy", "accuracy (%)"),
@@ -68,6 +74,7 @@ def report_page(records: RunRecords) -> str:
             if any(arm.get(key) for arm in summary["architectures"].values())
         },
         histories=_histories(records, results),
+        depth_measures=DEPTH_MEASURES,
         seeds={name: len(seeds) for name, seeds in results.items()},
         side=words.listed(sides) if sides else "validation",
         matrices=_matrices(summary, results),

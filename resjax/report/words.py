@@ -42,6 +42,20 @@ def points_interval(value: object, digits: int = 1) -> str:
     return DASH if ends is None else f"{points(ends[0], digits)} to {points(ends[1], digits)}"
 
 
+def change(difference: object, measure: str) -> str:
+    """A difference in a measure: nats for a loss, percentage points for everything else."""
+    if not measure.endswith("loss"):
+        return points(difference)
+    found = number(difference)
+    return DASH if found is None else f"{found:+.3f}".replace("-", "−")
+
+
+def change_interval(value: object, measure: str) -> str:
+    """An interval of `change`; a dash where there is none."""
+    ends = pair_of(value)
+    return DASH if ends is None else f"{change(ends[0], measure)} to {change(ends[1], measure)}"
+
+
 def percent_interval(value: object, digits: int = 0) -> str:
     """An interval of fractions in per cent, within 0 and 100: `12 to 34 %`."""
     ends = pair_of(value)
