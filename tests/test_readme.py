@@ -74,6 +74,7 @@ def test_its_results_are_those_of_the_committed_records(name):
     summary = read_json(ROOT / "experiments" / "results" / name / "summary.json")
     validate_summary(summary)
     assert markdown_table(summary) in (README if name == "quickstart" else README + NOTES)
+    assert f"> {summary['comparisons'][0]['sentence']}\n" in README
 
 
 @pytest.mark.parametrize("name", ["leak_demo", "leak_demo_indonesian_food"])
