@@ -204,4 +204,5 @@ def _accuracy(described: dict | None) -> str:
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}"
+    # Adding zero takes the sign from a zero.
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
