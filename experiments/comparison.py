@@ -17,7 +17,8 @@ from experiments.load_data import near_copies_known
 from experiments.options import Settings
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
-from experiments.replica import finished_result, run_replica
+from experiments.replica import run_replica
+from experiments.replica_folder import ReplicaFolder, finished_result
 from experiments.run_report import write_run_report
 from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
 from experiments.twins import families_of_twins
@@ -64,6 +65,11 @@ class Run:
 
     def folder(self, name: str, seed: int) -> Path:
         return self.workdir / "runs" / name / f"seed{seed}"
+
+    def replica(self, name: str, seed: int) -> ReplicaFolder:
+        """The files of one replica, for whoever trains it."""
+        sides = self.split.sides, self._sides.get("test"), self.leaks
+        return ReplicaFolder(self._trainers[name], name, seed, self.folder(name, seed), self.dataset, *sides)
 
     def results(self) -> dict[str, dict[int, dict | None]]:
         """The result of every replica up to the next look, None for the pending ones."""
@@ -187,17 +193,8 @@ class Run:
         progress = Progress(len(todo), self.settings.recipe.epochs)
         try:
             for seed, name in todo:
-                result = run_replica(
-                    self._trainers[name],
-                    name,
-                    seed,
-                    self.folder(name, seed),
-                    self.dataset,
-                    self.split.sides,
-                    self._sides.get("test"),
-                    self.leaks,
-                    on_epoch=partial(progress.epoch, name, seed),
-                )
+                trainer = self._trainers[name]
+                result = run_replica(trainer, self.replica(name, seed), partial(progress.epoch, name, seed))
                 progress.replica(result)
                 summary = self.write_summary()
                 place = self.seeds.index(seed) + 1

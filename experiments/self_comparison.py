@@ -18,7 +18,7 @@ from absl import flags
 
 from experiments.answers import right_answers
 from experiments.options import main_program
-from experiments.replica import finished_result
+from experiments.replica_folder import finished_result
 from resjax.evaluation.verdict import Answers, judged, paired_statistics
 from resjax.report.records import read_json, write_json
 from resjax.training.recipe import require_range

@@ -23,10 +23,13 @@ def trained(monkeypatch):
     """Replicas that only write what training would leave; `gain` is how much more the residual arm has right."""
     started, gain = [], {"residual": 0.0, "plain": 0.0}
 
-    def run_replica(trainer, name, seed, folder, dataset, sides, *rest, **more):
+    def replica_folder(trainer, name, seed, folder, dataset, sides, *rest):
+        return name, seed, folder, dataset, sides["val"]
+
+    def run_replica(trainer, replica, on_epoch):
+        name, seed, folder, dataset, images = replica
         started.append((name, seed))
         rng = np.random.default_rng([seed, len(name)])
-        images = sides["val"]
         right = rng.random(len(images)) < 0.4 + gain[name]
         logits = np.stack([~right, right], 1).astype(np.float32)
         folder.mkdir(parents=True)
@@ -43,6 +46,7 @@ def trained(monkeypatch):
         return result
 
     monkeypatch.setattr(comparison, "run_replica", run_replica)
+    monkeypatch.setattr(comparison, "ReplicaFolder", replica_folder)
     monkeypatch.setattr(comparison, "Trainer", lambda *arguments: None)
     monkeypatch.setattr(comparison, "draw_figures", read_run)
     # What these replicas leave is enough for the verdict, and not for a page about them.
