@@ -1,4 +1,4 @@
-"""The benchmark: fair turns, what a row says, the same network on both sides, and what is refused."""
+"""The benchmark of the train step: what a row says, the same network on both sides, and what is refused."""
 
 import importlib.util
 import json
@@ -10,88 +10,76 @@ from pathlib import Path
 
 import pytest
 
-from experiments import benchmark
-from experiments.benchmark import (
-    Case,
-    benchmark_row,
-    compile_row,
-    describe_row,
-    measure,
-    parse_sizes,
-    parse_torch_modes,
-    require_safe,
-)
+from experiments.benchmarks.cases import Case, Device, find_device, make_cases, parse_sizes, require_dtype
+from experiments.benchmarks.compilation import compile_row, describe_compilation
+from experiments.benchmarks.contenders import Failure, InProcess
+from experiments.benchmarks.torch_side import parse_modes, require_modes
+from experiments.benchmarks.train_step import compared, describe_train_step, our_train_steps, train_step_row
 from resjax.costs import parameter_count
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.types import BadInput
 
 TINY = Case(replace(architecture("resnet18", width=4, stem="cifar"), blocks=(1,)), 8, 2, "float32")
+CPU = Device("cpu", "a processor, 2 cores")
+KEYS = (
+    "architecture image_size batch_size width stem dtype ours_images_per_second torch_images_per_second torch_mode "
+    "ratio device versions samples"
+).split()
 
 
-class FakeClock:
-    """A clock that only runners move, with the order of their turns."""
-
-    def __init__(self):
-        self.now, self.turns = 0.0, []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def runner(self, name: str, seconds_per_step: float):
-        def run(steps: int) -> None:
-            self.turns.append((name, steps))
-            self.now += steps * seconds_per_step
-
-        return run
-
-
-@pytest.fixture
-def clock(monkeypatch) -> FakeClock:
-    clock = FakeClock()
-    monkeypatch.setattr(benchmark.time, "perf_counter", clock)
-    return clock
-
-
-def test_runners_take_turns_for_about_a_second_after_an_untimed_step(clock):
-    rates = measure({"slow": clock.runner("slow", 0.5), "fast": clock.runner("fast", 0.125)}, batch_size=4, samples=2)
-    assert rates == {"slow": [8.0, 8.0], "fast": [32.0, 32.0]}
-    assert clock.turns[-8:] == [("slow", 1), ("slow", 2), ("fast", 1), ("fast", 8)] * 2
-
-
-def test_torchs_fastest_mode_counts(clock, monkeypatch):
-    seconds = {"eager": 0.5, "channels_last": 0.25}
-    monkeypatch.setattr(benchmark, "our_runner", lambda case: clock.runner("ours", 0.5))
-    monkeypatch.setattr(benchmark, "torch_runner", lambda case, mode: clock.runner(mode, seconds[mode]))
-    monkeypatch.setattr(benchmark, "version", lambda package: "1.0")
-    row = benchmark_row(TINY, 5, ("eager", "channels_last"))
-    assert (row["torch_mode"], row["torch_images_per_second"], row["ratio"]) == ("channels_last", 8.0, 0.5)
-    assert "ours 4.0 (4.0 to 4.0) images/s" in describe_row(row)
-    assert "ours / torch channels_last = 0.50" in describe_row(row)
+def test_torchs_fastest_mode_counts():
+    row = compared({"ours": [4.0, 4.0, 9.0], "eager": [8.0], "channels_last": [16.0, 2.0, 16.0]})
+    assert row == {
+        "ours_images_per_second": 4.0,
+        "torch_images_per_second": 16.0,
+        "torch_mode": "channels_last",
+        "ratio": 0.25,
+    }
 
 
 def test_a_row_of_ours_alone_says_what_was_measured():
-    row = benchmark_row(TINY, 1, (), min_seconds=0.0)
-    keys = (
-        "architecture image_size batch_size width stem dtype ours_images_per_second torch_images_per_second torch_mode "
-        "ratio device versions samples"
-    )
-    assert set(keys.split()) <= set(row) and json.loads(json.dumps(row)) == row
+    row = train_step_row(TINY, CPU, (), 1, min_seconds=0.0, open_contender=InProcess)
+    assert set(KEYS) <= set(row) and json.loads(json.dumps(row)) == row
     assert row["ours_images_per_second"] == row["samples"]["ours"][0] > 0
     assert row["torch_images_per_second"] is row["ratio"] is row["torch_mode"] is None
+    assert row["launch"] == "step" and row["device"] == CPU.name and row["peak_bytes"]["ours"] > 2**20
+
+
+@pytest.mark.slow
+def test_processes_take_turns_with_torch_in_both_layouts():
+    pytest.importorskip("torch")
+    row = train_step_row(TINY, find_device(), ("eager", "channels_last"), 1, min_seconds=0.0)
+    assert row["failed"] == {} and row["ratio"] > 0 and "torch" in row["versions"]
+    assert set(row["samples"]) == set(row["peak_bytes"]) == {"ours", "eager", "channels_last"}
+    assert re.search(
+        r"images/s; torch eager .*; ours / torch \w+ = \d.*; peak memory in GiB: ours", describe_train_step(row)
+    )
+
+
+def test_what_runs_out_of_memory_is_named_and_the_others_go_on():
+    def open_contender(build, *arguments):
+        if arguments[1:]:
+            raise Failure("out of memory: MemoryError")
+        return InProcess(build, *arguments)
+
+    row = train_step_row(TINY, CPU, ("eager",), 1, min_seconds=0.0, open_contender=open_contender)
+    assert row["failed"] == {"eager": "out of memory: MemoryError"} and row["ours_images_per_second"] > 0
+    assert row["torch_images_per_second"] is row["ratio"] is None
+    assert "; eager FAILED, out of memory: MemoryError" in describe_train_step(row)
+
+
+def test_steps_in_one_call_are_as_many_as_asked():
+    program = our_train_steps(TINY, "loop")
+    program.run(3)
+    assert program.describe()["launch"] == "loop"
 
 
 def test_compilation_is_measured_apart_from_tracing():
-    row = compile_row(TINY)
+    row = compile_row(TINY, CPU)
     assert row["measure"] == "compile" and row["trace_seconds"] > 0 and row["compile_seconds"] > 0
     assert json.loads(json.dumps(row)) == row
-    assert re.search(r"8 px, batch 2, float32: traced in \d+\.\d s, compiled in \d+\.\d s$", describe_row(row))
-
-
-def test_torch_takes_train_steps_in_both_layouts():
-    pytest.importorskip("torch")
-    row = benchmark_row(TINY, 1, ("eager", "channels_last"), min_seconds=0.0)
-    assert set(row["samples"]) == {"ours", "eager", "channels_last"} and row["ratio"] > 0 and "torch" in row["versions"]
+    assert re.search(r"8 px, batch 2, float32: traced in \d+\.\d s, compiled in \d+\.\d s$", describe_compilation(row))
 
 
 @pytest.mark.parametrize("stem", ["imagenet", "cifar"])
@@ -107,6 +95,18 @@ def test_torchs_network_has_our_number_of_parameters_and_runs(name, stem):
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
 
 
+def test_every_network_is_a_case_at_every_size_and_batch():
+    cases = make_cases("plain34, resnet34", (64, 128), (2, 4), "bfloat16", width=8)
+    assert [(case.architecture.name, case.image_size, case.batch_size) for case in cases[:5]] == [
+        ("plain34", 64, 2),
+        ("plain34", 64, 4),
+        ("plain34", 128, 2),
+        ("plain34", 128, 4),
+        ("resnet34", 64, 2),
+    ]
+    assert {(case.architecture.width, case.dtype) for case in cases} == {(8, "bfloat16")}
+
+
 def test_sizes_are_joined_by_commas():
     assert parse_sizes("image_size", "64, 224", least=8) == (64, 224)
 
@@ -119,18 +119,18 @@ def test_a_bad_size_is_named(text):
 
 def test_against_none_needs_no_torch(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert parse_torch_modes("none", "eager") == ()
+    assert parse_modes("none", "eager") == ()
 
 
 def test_missing_torch_names_the_extra_that_brings_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match="torch is not installed.*pip install -e '.\\[benchmark\\]'"):
-        parse_torch_modes("torch", "eager,channels_last")
+        parse_modes("torch", "eager,channels_last")
 
 
 def test_an_unknown_torch_mode_is_named():
     with pytest.raises(BadInput, match="--torch_modes='egger'.*did you mean 'eager'"):
-        parse_torch_modes("torch", "egger")
+        parse_modes("torch", "egger")
 
 
 @pytest.mark.parametrize(
@@ -142,21 +142,35 @@ def test_an_unknown_torch_mode_is_named():
         ("plain34", 8, ("eager", "channels_last"), True),
     ],
 )
-def test_narrow_projections_in_channels_last_which_crash_torch_are_refused(name, width, modes, safe, monkeypatch):
-    monkeypatch.setattr(benchmark, "_torch_device", lambda: "cpu")
-    case = Case(architecture(name, width=width), 32, 2, "float32")
+def test_narrow_projections_in_channels_last_which_crash_torch_are_refused(name, width, modes, safe):
+    cases = [Case(architecture(name, width=width), 32, 2, "float32")]
+    require_modes(Device("gpu", "a card", 9.0), cases, modes)
     if safe:
-        require_safe(case, modes)
+        require_modes(CPU, cases, modes)
     else:
         with pytest.raises(BadInput, match="below width 16.*--torch_modes=eager is accepted"):
-            require_safe(case, modes)
+            require_modes(CPU, cases, modes)
 
 
-def test_bad_flags_end_with_status_2_and_one_line():
-    command = [sys.executable, "-m", "experiments.benchmark", "--against=tensorflow"]
+def test_torch_is_refused_where_it_cannot_use_the_device():
+    with pytest.raises(BadInput, match="cannot use JAX's device \\(tpu\\)"):
+        require_modes(Device("tpu", "TPU v5e"), [], ("eager",))
+    require_modes(Device("tpu", "TPU v5e"), [], ())
+
+
+def test_a_dtype_that_the_device_lacks_is_refused():
+    with pytest.raises(BadInput, match="bfloat16: Tesla T4 has none \\(compute capability 7.5.*float32 is accepted"):
+        require_dtype(Device("gpu", "Tesla T4", 7.5), "bfloat16")
+    for device in (CPU, Device("gpu", "NVIDIA H200", 9.0), Device("tpu", "TPU v5e")):
+        require_dtype(device, "bfloat16")
+
+
+@pytest.mark.parametrize("flag, accepted", [("--against=tensorflow", "torch"), ("--measure=speed", "train_step")])
+def test_bad_flags_end_with_status_2_and_one_line(flag, accepted):
+    command = [sys.executable, "-m", "experiments.benchmark", flag]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "'tensorflow'" in done.stderr and "torch" in done.stderr
+    assert done.stderr.count("\n") == 1 and flag.partition("=")[2] in done.stderr and accepted in done.stderr
 
 
 @pytest.mark.slow

@@ -5,9 +5,7 @@ as a comparison would, and trains a tiny network on it. The processes take turns
 """
 
 import multiprocessing
-import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from experiments.benchmarks.contenders import peak_resident_bytes
 
 IMAGE_SIZE = 64
 BATCH = 128
@@ -140,8 +140,7 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
             state, _ = step(state, next(stream))
         jax.block_until_ready(state)
         pipe.send(time.perf_counter() - start)
-    # Kilobytes on Linux, bytes on a Mac.
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    pipe.send(peak_resident_bytes())
 
 
 def describe_pipeline_row(row: dict, first: dict) -> str:
