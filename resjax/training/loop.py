@@ -99,7 +99,7 @@ class Trainer:
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
-        step = make_train_step(functional, self.optimizer, recipe.augmentations)
+        self.train_step = step = make_train_step(functional, self.optimizer, recipe.augmentations)
 
         def scan_steps(state: TrainState, side: Batch, order: Int32[Array, "step batch"]):
             return jax.lax.scan(lambda s, indices: step(s, take(side, indices)), state, order)
@@ -149,29 +149,42 @@ class Trainer:
             state, sums = self.run_epoch(state, epoch)
             trained = time.perf_counter()
             logits = predict_logits(self.functional, state.variables, self.val)
-            val_loss, val_accuracy = loss_and_accuracy(logits, self.val.labels)
-            images = len(self.train.labels)
-            bad = np.flatnonzero(~np.isfinite(sums.loss))
-            diverged = bool(len(bad)) or not np.isfinite(val_loss)
-            is_best = not diverged and val_accuracy > best
-            best = max(best, val_accuracy) if is_best else best
-            yield EpochResult(
-                {
-                    "epoch": epoch,
-                    "train_loss": float(np.sum(sums.loss, dtype=np.float64)) / images,
-                    "train_accuracy": int(sums.correct.sum()) / images,
-                    "val_loss": val_loss,
-                    "val_accuracy": val_accuracy,
-                    "learning_rate": float(jnp.asarray(self.learning_rate(epoch * self.steps_per_epoch - 1))),
-                    "is_best": is_best,
-                    "seconds": time.perf_counter() - start,
-                    "images_per_second": images / (trained - start),
-                },
-                state,
-                (epoch - 1) * self.steps_per_epoch + int(bad[0] if len(bad) else len(sums.loss) - 1) + 1
-                if diverged
-                else None,
-                logits.argmax(-1) == self.val.labels,
-            )
-            if diverged:
+            result = self.epoch_result(epoch, state, sums, logits, best, time.perf_counter() - start, trained - start)
+            best = max(best, result.metrics["val_accuracy"]) if result.metrics["is_best"] else best
+            yield result
+            if result.diverged_step is not None:
                 return
+
+    def epoch_result(
+        self,
+        epoch: int,
+        state: TrainState,
+        sums: StepSums,
+        logits: Float[np.ndarray, "image class"],
+        best: float,
+        seconds: float,
+        training_seconds: float,
+    ) -> EpochResult:
+        """What an epoch came to, from its sums by step and the logits of val after it."""
+        val_loss, val_accuracy = loss_and_accuracy(logits, self.val.labels)
+        images = len(self.train.labels)
+        bad = np.flatnonzero(~np.isfinite(sums.loss))
+        diverged = bool(len(bad)) or not np.isfinite(val_loss)
+        return EpochResult(
+            {
+                "epoch": epoch,
+                "train_loss": float(np.sum(sums.loss, dtype=np.float64)) / images,
+                "train_accuracy": int(sums.correct.sum()) / images,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "learning_rate": float(jnp.asarray(self.learning_rate(epoch * self.steps_per_epoch - 1))),
+                "is_best": not diverged and val_accuracy > best,
+                "seconds": seconds,
+                "images_per_second": images / training_seconds,
+            },
+            state,
+            (epoch - 1) * self.steps_per_epoch + int(bad[0] if len(bad) else len(sums.loss) - 1) + 1
+            if diverged
+            else None,
+            logits.argmax(-1) == self.val.labels,
+        )
