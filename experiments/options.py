@@ -8,9 +8,11 @@ from pathlib import Path
 from absl import flags
 
 from experiments import data_options
+from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
 from experiments.initial_weights import parse_init_from
 from resjax.data.augmentation import Crop, parse_augmentation
+from resjax.data.cache import default_cache_dir
 from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.paired_tests import fewest_seeds
 from resjax.evaluation.planning import LEVEL, looks_until
@@ -92,6 +94,7 @@ def define_training_flags() -> None:
     )
     define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
+    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
     defaults = {field.name: field.default for field in fields(Recipe)}
     flags.DEFINE_integer("epochs", defaults["epochs"], "passes over the training images")
     flags.DEFINE_integer("batch_size", defaults["batch_size"], "images a step")
@@ -207,6 +210,8 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         rest = FLAGS(sys.argv)
         if len(rest) > 1:
             raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
+        if "compile_cache" in FLAGS and FLAGS.compile_cache:
+            keep_compiled_programs(source_settings().cache_dir or default_cache_dir())
         main()
     except (BadInput, RecordError, flags.Error) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)

@@ -1,9 +1,9 @@
 """Which flags make a recipe; apart from `options`, so that reading records needs no jax."""
 
 OUTSIDE_RECIPE = (
-    *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "pipeline"),
+    *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "pipeline"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
 )
-"""Flags that do not say what becomes of a replica: the first six never do, the others only through the data and its
+"""Flags that do not say what becomes of a replica: the first seven never do, the others only through the data and its
 split or through the content of a file, which have a fingerprint of their own."""

@@ -1,9 +1,20 @@
 """How JAX behaves in the tests, and the tiny network that several of them share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Tests hold numbers to the last bits, on the same platform everywhere; a child process inherits it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# The commands that tests run, and pytest-xdist's workers, are children: they share what they compile. This process
+# itself compiles anew, so that what a test sees does not hang on a test before it.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    folder = tempfile.mkdtemp(prefix="resjax-tests-compiled-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import jax.numpy as jnp
