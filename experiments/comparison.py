@@ -3,7 +3,8 @@
 import hashlib
 import json
 import sys
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -15,10 +16,11 @@ from experiments.environment import describe_environment, estimate_seconds
 from experiments.initial_weights import read_initial_weights
 from experiments.load_data import near_copies_known
 from experiments.options import Settings
+from experiments.out_of_memory import is_out_of_memory
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
-from experiments.replica import run_replica
-from experiments.replica_folder import ReplicaFolder, finished_result
+from experiments.replica import ArmPrograms, run_replicas, schedule
+from experiments.replica_folder import ReplicaFolder, finished_result, ways_of
 from experiments.run_report import write_run_report
 from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
 from experiments.twins import families_of_twins
@@ -33,6 +35,8 @@ from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
 from resjax.training.loop import Trainer
+from resjax.training.mesh import require_divides
+from resjax.training.replicas import choose_way
 from resjax.types import BadInput, Dataset
 
 PAIRS_BEFORE_A_PLAN = 3
@@ -57,6 +61,13 @@ class Run:
         self.weights = read_initial_weights(settings.init_from, self.functionals)
         size = settings.image_size
         self.ledgers = {name: ledger(functional, size) for name, functional in self.functionals.items()}
+        batch = settings.recipe.batch_size
+        self.ways = {
+            name: choose_way(settings.replicas_as, settings.mesh, 3 * each.forward_flops * batch)
+            for name, each in self.ledgers.items()
+        }
+        for way in self.ways.values():
+            require_divides(batch, way.batch)
         train = len(split.sides["train"])
         if settings.recipe.batch_size > train:
             raise BadInput(
@@ -69,7 +80,7 @@ class Run:
     def replica(self, name: str, seed: int) -> ReplicaFolder:
         """The files of one replica, for whoever trains it."""
         sides = self.split.sides, self._sides.get("test"), self.leaks
-        return ReplicaFolder(self._trainers[name], name, seed, self.folder(name, seed), self.dataset, *sides)
+        return ReplicaFolder(self._programs[name].trainer, name, seed, self.folder(name, seed), self.dataset, *sides)
 
     def results(self) -> dict[str, dict[int, dict | None]]:
         """The result of every replica up to the next look, None for the pending ones."""
@@ -177,34 +188,51 @@ class Run:
         for side, images in self.leaks.items():
             if len(images):
                 print(f"WARNING: leaked in {side}: {listed(self.dataset.ids[image] for image in images)}", flush=True)
+        if total:
+            for name, way in self.ways.items():
+                if way.describe(1) != "sequential":
+                    print(f"{name}: replicas trained as {way.describe(way.at_once(len(self.seeds)))}", flush=True)
         for name, each in self.ledgers.items():
             print(ledger_line(name, each._asdict()), flush=True)
 
     def train(self) -> None:
-        """Trains the pending replicas, seed by seed, so that an early stop leaves pairs."""
-        todo = [
-            (seed, name)
-            for seed in self.seeds
+        """Trains the pending replicas, one by one or each arm's together."""
+        pending = {
+            name: [seed for seed in self.seeds if finished_result(self.folder(name, seed)) is None]
             for name in self.functionals
-            if finished_result(self.folder(name, seed)) is None
-        ]
-        if not todo:
+        }
+        if not any(pending.values()):
             return
-        progress = Progress(len(todo), self.settings.recipe.epochs)
+        progress = Progress(sum(map(len, pending.values())), self.settings.recipe.epochs)
         try:
-            for seed, name in todo:
-                trainer = self._trainers[name]
-                result = run_replica(trainer, self.replica(name, seed), partial(progress.epoch, name, seed))
-                progress.replica(result)
-                summary = self.write_summary()
-                place = self.seeds.index(seed) + 1
-                if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
-                    progress.say(*plan(summary))
+            for name, seeds in schedule(pending, self.ways):
+                for result in self._trained(name, seeds, progress):
+                    progress.replica(result)
+                    summary = self.write_summary()
+                    place = self.seeds.index(result["seed"]) + 1
+                    if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
+                        progress.say(*plan(summary))
         except KeyboardInterrupt:
             print("\nthe same command goes on after the last complete epoch", file=sys.stderr)
             raise
         finally:
             progress.close()
+
+    def _trained(self, name: str, seeds: Sequence[int], progress: Progress) -> Iterator[dict]:
+        """The results of these replicas of an arm, trained the arm's way, or the next slower where memory lacks."""
+        left = list(seeds)
+        while left:
+            try:
+                replicas = [self.replica(name, seed) for seed in left]
+                for result in run_replicas(self._programs[name], self.ways[name], replicas, progress.epoch):
+                    left.remove(result["seed"])
+                    yield result
+            except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.ways[name].name == "sequential":
+                    raise
+                way = self.ways[name]
+                self.ways[name] = way.slower(f"{way.name} needs more memory than the device has")
+                progress.say(f"{name}: {self.ways[name].describe(len(left))}")
 
     @property
     def last_arm(self) -> str:
@@ -215,15 +243,17 @@ class Run:
         return make_sides(self.dataset, self.split.sides, self.settings.pipeline)
 
     @cached_property
-    def _trainers(self) -> dict[str, Trainer]:
+    def _programs(self) -> dict[str, ArmPrograms]:
         """Each arm's compiled programs, kept from one look to the next."""
         return {
-            name: Trainer(
-                functional,
-                self.settings.recipe,
-                self._sides["train"],
-                self._sides["val"],
-                self.weights[name].arrays if name in self.weights else None,
+            name: ArmPrograms(
+                Trainer(
+                    functional,
+                    self.settings.recipe,
+                    self._sides["train"],
+                    self._sides["val"],
+                    self.weights[name].arrays if name in self.weights else None,
+                )
             )
             for name, functional in self.functionals.items()
         }
@@ -258,6 +288,7 @@ class Run:
                 name: {
                     **self.ledgers[name]._asdict(),
                     "init_from": self.weights[name].record() if name in self.weights else None,
+                    "trained_as": ways_of(results[name].values()),
                     **summarize_arm(results[name], dataset.classes),
                 }
                 for name in self.functionals

@@ -18,7 +18,9 @@ from resjax.evaluation.paired_tests import fewest_seeds
 from resjax.evaluation.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.records import RecordError
+from resjax.training.mesh import parse_mesh
 from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, Recipe, require_choice, require_range
+from resjax.training.replicas import WAYS
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
@@ -46,6 +48,10 @@ class Settings:
     """Every flag of the experiment with its value, for the records."""
     looks: tuple[int, ...] = ()
     """With --seeds=auto, after how many seeds the comparison is judged and may end; else empty."""
+    replicas_as: str = "auto"
+    """How an arm's replicas are trained: of `resjax.training.replicas.WAYS`, or `auto`."""
+    mesh: dict[str, int] | None = None
+    """Devices along `replica` and `batch`, where they are given."""
 
 
 def define_size_flags() -> None:
@@ -116,6 +122,22 @@ def define_training_flags() -> None:
         "flip,rotate:15,color:0.2,0.2,0.2,0.1",
         "of flip, rotate:DEGREES, color:B,C,S,H, crop:PIXELS; or none",
     )
+    flags.DEFINE_string(
+        "replicas_as",
+        "auto",
+        f"how an arm's seeds are trained, of {', '.join(WAYS)}, or auto, with equal results to 1e-5. sequential: seed "
+        "by seed through all arms, so that an early stop leaves pairs. The others train an arm's seeds together, so an "
+        "early stop leaves all seeds of one arm begun and those of the next not: map takes a step of one after the "
+        "other in one program, vmap of all at once (with the memory of all), devices one on each device. auto: devices "
+        "where there are several; on one CPU sequential, which was the fastest by far; on one GPU or TPU vmap for "
+        "small steps, which has not been measured. It may change from one start to the next",
+    )
+    flags.DEFINE_string(
+        "mesh",
+        None,
+        "devices to use, such as replica:2,batch:4: two replicas at a time, each batch shared by four devices with the "
+        "same results to 1e-5; batch:4 alone shares each batch. By default one device a replica",
+    )
     flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
 
 
@@ -149,6 +171,7 @@ def settings(experiment: str) -> Settings:
     require_range("--image_size", FLAGS.image_size, 8, 4096)
     require_choice("--pipeline", FLAGS.pipeline, PIPELINES)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
+    require_choice("--replicas_as", FLAGS.replicas_as, ("auto", *WAYS))
     names = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise BadInput(f"--architectures={FLAGS.architectures!r}: one or more different names are accepted")
@@ -182,6 +205,8 @@ def settings(experiment: str) -> Settings:
         workdir=workdir,
         flags=own_flags() | {"workdir": str(workdir)},
         looks=looks,
+        replicas_as=FLAGS.replicas_as,
+        mesh=parse_mesh(FLAGS.mesh) if FLAGS.mesh else None,
     )
 
 

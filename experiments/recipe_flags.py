@@ -2,8 +2,9 @@
 
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "pipeline"),
+    *("replicas_as", "mesh", "coordinator_address", "process_id", "num_processes", "coordinator_timeout"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
 )
-"""Flags that do not say what becomes of a replica: the first seven never do, the others only through the data and its
-split or through the content of a file, which have a fingerprint of their own."""
+"""Flags that do not say what becomes of a replica: those of the first two lines never do, the others only through the
+data and its split or through the content of a file, which have a fingerprint of their own."""

@@ -1,18 +1,89 @@
-"""Trains one replica from where its folder stands to its end."""
+"""Trains replicas from where their folders stand to their ends, alone or together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 from experiments.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
+from resjax.training.mesh import make_mesh
+from resjax.training.replicas import Together, Way
+
+OnEpoch = Callable[[str, int, dict], None]
+"""Told an arm, a seed and the line of an epoch that has ended."""
 
 
-def run_replica(
-    trainer: Trainer, replica: ReplicaFolder, on_epoch: Callable[[dict], None] = lambda metrics: None
-) -> dict:
+def schedule(pending: Mapping[str, Sequence[int]], ways: Mapping[str, Way]) -> list[tuple[str, tuple[int, ...]]]:
+    """Which seeds of which arm are trained at a time, in order: the lowest seeds of all arms first.
+
+    One by one that is seed by seed, so that an early stop leaves pairs. `devices` takes as many rounds as it must, of
+    sizes as equal as can be; `vmap` and `map` take all seeds of an arm at once.
+    """
+    groups = []
+    for place, (name, seeds) in enumerate(pending.items()):
+        if not seeds:
+            continue
+        rounds = -(-len(seeds) // ways[name].at_once(len(seeds)))
+        sizes = [len(seeds) // rounds + (number < len(seeds) % rounds) for number in range(rounds)]
+        for number, size in enumerate(sizes):
+            first = sum(sizes[:number])
+            groups.append((place, name, tuple(seeds[first : first + size])))
+    groups.sort(key=lambda group: (group[2][0], group[0]))
+    return [(name, seeds) for _, name, seeds in groups]
+
+
+class ArmPrograms:
+    """The compiled programs of one arm, by how many replicas they train and how."""
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+        self._together: dict[tuple, Together] = {}
+
+    def together(self, way: Way, replicas: int) -> Together:
+        """The program for a group of so many replicas; on a mesh of its own size where each has a row."""
+        name = "devices" if way.name == "sequential" else way.name
+        shape = (replicas if name == "devices" else 1, way.batch)
+        if (name, shape) not in self._together:
+            self._together[name, shape] = Together(self.trainer, name, make_mesh(*shape))
+        return self._together[name, shape]
+
+
+def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: OnEpoch) -> dict:
     """Trains a replica to its end, on from the last complete epoch in its folder, and returns its result record."""
     with replica:
         state = replica.begin()
         for epoch in trainer.fit(state, first_epoch=len(replica.lines) + 1, best=replica.best):
+            if way.note:
+                epoch.metrics["trained_as"] = way.describe(1)
             replica.after_epoch(epoch)
-            on_epoch(epoch.metrics)
+            on_epoch(replica.name, replica.seed, epoch.metrics)
         return replica.finish()
+
+
+def run_replicas(
+    programs: ArmPrograms, way: Way, replicas: Sequence[ReplicaFolder], on_epoch: OnEpoch
+) -> Iterator[dict]:
+    """Trains replicas of an arm to their ends and yields their result records.
+
+    Those that stand at the same epoch are trained together, whichever way they came there.
+    """
+    if way.name == "sequential" and way.batch == 1:
+        for replica in replicas:
+            yield run_replica(programs.trainer, replica, way, on_epoch)
+        return
+    with ExitStack() as stack:
+        states = {replica: stack.enter_context(replica).begin() for replica in replicas}
+        by_epoch = {len(replica.lines): [] for replica in replicas}
+        for replica in replicas:
+            by_epoch[len(replica.lines)].append(replica)
+        for done, group in sorted(by_epoch.items()):
+            together = programs.together(way, len(group))
+            started = [states.pop(replica) for replica in group]
+            best = [replica.best for replica in group]
+            for results in together.fit(started, first_epoch=done + 1, best=best):
+                for replica, epoch in zip(group, results, strict=True):
+                    if epoch is not None:
+                        epoch.metrics["trained_as"] = way.describe(len(group))
+                        replica.after_epoch(epoch)
+                        on_epoch(replica.name, replica.seed, epoch.metrics)
+            for replica in group:
+                yield replica.finish()

@@ -1,7 +1,7 @@
 """What one replica leaves in its folder, whoever trains it: alone, or together with others."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import jax
@@ -25,6 +25,12 @@ def finished_result(folder: Path) -> dict | None:
     path = folder / "result.json"
     result = read_json(path) if path.exists() else None
     return result if result and result["status"] in FINISHED else None
+
+
+def ways_of(records: Iterable[dict | None]) -> list[str]:
+    """How replicas, or the epochs of one, were trained, each way once; None is what there is nothing of yet."""
+    ways = (record.get("trained_as", "sequential") for record in records if record)
+    return list(dict.fromkeys(way for each in ways for way in ([each] if isinstance(each, str) else each)))
 
 
 class ReplicaFolder:
@@ -118,6 +124,7 @@ class ReplicaFolder:
             "best": max((line for line in lines if line["is_best"]), key=lambda line: line["epoch"], default=None),
             "last": lines[-1],
             "best_updates": sum(line["is_best"] for line in lines),
+            "trained_as": ways_of(lines),
             "evaluated_on": "val" if self._test is None else "test",
             "diverged_at": {"epoch": lines[-1]["epoch"], "step": self.diverged_step} if diverged else None,
         }

@@ -26,8 +26,10 @@ def trained(monkeypatch):
     def replica_folder(trainer, name, seed, folder, dataset, sides, *rest):
         return name, seed, folder, dataset, sides["val"]
 
-    def run_replica(trainer, replica, on_epoch):
-        name, seed, folder, dataset, images = replica
+    def run_replicas(programs, way, replicas, on_epoch):
+        return [run_replica(*replica) for replica in replicas]
+
+    def run_replica(name, seed, folder, dataset, images):
         started.append((name, seed))
         rng = np.random.default_rng([seed, len(name)])
         right = rng.random(len(images)) < 0.4 + gain[name]
@@ -45,7 +47,7 @@ def trained(monkeypatch):
         (folder / "metrics.jsonl").write_text("")
         return result
 
-    monkeypatch.setattr(comparison, "run_replica", run_replica)
+    monkeypatch.setattr(comparison, "run_replicas", run_replicas)
     monkeypatch.setattr(comparison, "ReplicaFolder", replica_folder)
     monkeypatch.setattr(comparison, "Trainer", lambda *arguments: None)
     monkeypatch.setattr(comparison, "draw_figures", read_run)

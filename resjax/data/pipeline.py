@@ -74,6 +74,11 @@ class StreamedSide:
         self.labels = np.asarray(labels[rows], np.int32)
 
     def batches(self, order: Order) -> Iterator[Batch]:
+        for images, labels in self.host_batches(order):
+            yield Batch(jnp.asarray(images), jnp.asarray(labels))
+
+    def host_batches(self, order: Order) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same before they are put on a device, for whoever spreads them over several."""
         import grain
 
         number, count = self._process
@@ -83,8 +88,7 @@ class StreamedSide:
             .map(lambda indices: (self._images[self._rows[indices]], self.labels[indices]))
             .to_iter_dataset(grain.ReadOptions(num_threads=READERS, prefetch_buffer_size=READ_AHEAD))
         )
-        for images, labels in stream:
-            yield Batch(jnp.asarray(images), jnp.asarray(labels))
+        yield from stream
 
 
 def make_sides(

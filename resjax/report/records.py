@@ -128,6 +128,7 @@ _METRICS_LINE = {
     "is_best": bool,
     "seconds": float,
     "images_per_second": _NUMBER,
+    "trained_as?": str,
 }
 _PART = {"images": int, "correct": int, "accuracy": _NUMBER}
 _REPLICA = {
@@ -142,6 +143,7 @@ _REPLICA = {
     "clean?": _PART,
     "last_three_val_accuracy?": _NUMBER,
     "best_optimism?": _NUMBER,
+    "trained_as?": [str],
 }
 _DONE = _REPLICA | {
     "status": frozenset({"done"}),
@@ -213,6 +215,7 @@ _ARM = {
     "forward_flops_xla?": _NUMBER,
     "activation_bytes?": (int, None),
     "init_from?": ({"file": str, "sha256": str}, None),
+    "trained_as?": [str],
     "seeds": [int],
     "status": _STATUS,
     "best_val_accuracy": _DESCRIBED,

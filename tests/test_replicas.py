@@ -1,0 +1,168 @@
+"""Replicas that are trained together come to what each comes to alone, whichever way."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import comparison
+from experiments.compare import compare
+from experiments.replica import ArmPrograms, run_replicas, schedule
+from experiments.replica_folder import ReplicaFolder
+from resjax.data.augmentation import ColorJitter, Flip
+from resjax.data.pipeline import ResidentSide, StreamedSide
+from resjax.report.records import read_lines, validate_result, validate_summary
+from resjax.training.loop import Trainer
+from resjax.training.mesh import make_mesh
+from resjax.training.recipe import Recipe
+from resjax.training.replicas import Together, Way, choose_way
+from resjax.types import BadInput, Dataset
+from tests.test_several_splits import settings
+
+SEEDS = (3, 0, 8)
+
+
+def images_and_labels():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 23).astype(np.int32)
+    images = rng.integers(0, 120, (23, 8, 8, 3)).astype(np.uint8)
+    images[np.arange(23), :, :, labels] += 100
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def trainer(tiny):
+    images, labels = images_and_labels()
+    recipe = Recipe(epochs=2, batch_size=8, augmentations=(Flip(), ColorJitter(0.2, 0.2, 0.2, 0.1)))
+    return Trainer(tiny, recipe, ResidentSide(images[:18], labels[:18]), ResidentSide(images[18:], labels[18:]))
+
+
+@pytest.fixture(scope="module")
+def alone(trainer):
+    """The epochs of each seed, and the variables after the last."""
+    found = []
+    for seed in SEEDS:
+        epochs = [epoch._replace(state=None) for epoch in trainer.fit(trainer.initial_state(seed))]
+        (last,) = [e for e in trainer.fit(trainer.initial_state(seed)) if e.metrics["epoch"] == 2]
+        found.append((epochs, jax.device_get(last.state.variables)))
+    return found
+
+
+def require_equal(results, alone):
+    """Holds lists of results, one list an epoch, against what replicas came to alone."""
+    for row, (epochs, variables) in enumerate(alone):
+        mine = [epoch[row] for epoch in results]
+        assert len(mine) == len(epochs)
+        for here, there in zip(mine, epochs, strict=True):
+            for key in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"):
+                np.testing.assert_allclose(here.metrics[key], there.metrics[key], rtol=1e-5, atol=1e-5)
+            assert here.metrics["is_best"] == there.metrics["is_best"] and here.diverged_step is None
+            assert np.array_equal(here.val_correct, there.val_correct)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), mine[-1].state.variables, variables)
+
+
+@pytest.mark.parametrize("way", ["map", "vmap"])
+def test_results_are_those_of_each_alone(trainer, alone, way):
+    together = Together(trainer, way, make_mesh())
+    require_equal([*together.fit([trainer.initial_state(seed) for seed in SEEDS])], alone)
+
+
+def test_streamed_images_and_one_compiled_epoch_change_nothing(trainer, alone, tiny):
+    images, labels = images_and_labels()
+    sides = StreamedSide(images, labels, np.arange(18)), StreamedSide(images, labels, np.arange(18, 23))
+    streamed = Together(Trainer(tiny, trainer.recipe, *sides), "vmap", make_mesh())
+    require_equal([*streamed.fit([trainer.initial_state(seed) for seed in SEEDS])], alone)
+
+
+def folders(trainer, root):
+    """The files of each seed's replica, for a trainer on `images_and_labels`."""
+    images, labels = images_and_labels()
+    names = tuple(f"{number}.png" for number in range(23))
+    dataset = Dataset("noise", ("a", "b", "c"), names, labels, images, names, np.arange(23, dtype=np.int32))
+    sides = {"train": np.arange(18), "val": np.arange(18, 23), "test": np.arange(0)}
+    return [ReplicaFolder(trainer, "tiny", seed, root / f"seed{seed}", dataset, sides, None, {}) for seed in SEEDS]
+
+
+def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
+    programs = ArmPrograms(trainer)
+
+    def stop(arm, seed, line):
+        if (seed, line["epoch"]) == (SEEDS[1], 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        # One by one: the first seed is done, the second has an epoch, the third nothing.
+        list(run_replicas(programs, Way("sequential"), folders(trainer, tmp_path), stop))
+    said = []
+    together = list(
+        run_replicas(programs, Way("vmap"), folders(trainer, tmp_path), lambda *each: said.append(each[:2]))
+    )
+    assert said == [("tiny", SEEDS[2]), ("tiny", SEEDS[2]), ("tiny", SEEDS[1])]
+    by_seed = {result["seed"]: result for result in together}
+    assert by_seed[SEEDS[0]]["trained_as"] == ["sequential"]
+    assert by_seed[SEEDS[1]]["trained_as"] == ["sequential", "vmap of 1"]
+    for seed, (epochs, _) in zip(SEEDS, alone, strict=True):
+        validate_result(by_seed[seed] | {"status": "done"})
+        lines = read_lines(tmp_path / f"seed{seed}" / "metrics.jsonl")
+        assert [line["epoch"] for line in lines] == [1, 2]
+        for line, epoch in zip(lines, epochs, strict=True):
+            np.testing.assert_allclose(line["val_loss"], epoch.metrics["val_loss"], rtol=1e-5)
+
+
+def test_one_that_diverges_leaves_the_others_alone(trainer, alone):
+    together = Together(trainer, "vmap", make_mesh())
+    states = [trainer.initial_state(seed) for seed in SEEDS]
+    kernel = states[1].variables.parameters["head"]
+    kernel["kernel"] = kernel["kernel"].at[0, 0].set(np.nan)
+    first, second = together.fit(states)
+    assert first[1].diverged_step == 1 and not first[1].metrics["is_best"] and second[1] is None
+    for row in (0, 2):
+        np.testing.assert_allclose(
+            [epoch[row].metrics["train_loss"] for epoch in (first, second)],
+            [epoch.metrics["train_loss"] for epoch in alone[row][0]],
+            rtol=1e-5,
+        )
+
+
+def test_the_lowest_seeds_of_all_arms_come_first():
+    pending = {"plain": [0, 1, 2, 3, 4], "residual": [1, 2]}
+    assert schedule(pending, dict.fromkeys(pending, Way("sequential"))) == [
+        *[("plain", (0,)), ("plain", (1,)), ("residual", (1,)), ("plain", (2,)), ("residual", (2,))],
+        *[("plain", (3,)), ("plain", (4,))],
+    ]
+    rows = dict.fromkeys(pending, Way("devices", rows=4))
+    assert schedule(pending, rows) == [("plain", (0, 1, 2)), ("residual", (1, 2)), ("plain", (3, 4))]
+    assert schedule(pending, dict.fromkeys(pending, Way("vmap"))) == [("plain", (0, 1, 2, 3, 4)), ("residual", (1, 2))]
+
+
+def test_one_device_is_enough_for_every_way():
+    assert choose_way("auto", None, 1e9) == Way("sequential")
+    assert choose_way("devices", None, 1e9).describe(1) == "sequential (there is one device)"
+    assert choose_way("vmap", None, 1e9).at_once(7) == 7
+    with pytest.raises(BadInput, match="asks for 2 devices; 1 or fewer"):
+        choose_way("auto", {"replica": 2, "batch": 1}, 1e9)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_too_little_memory_is_noted_and_the_next_slower_way_taken(tmp_path, cache, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "draw_figures", lambda workdir: None)
+    fit = Together.fit
+
+    def lacking(self, states, **more):
+        if len(states) > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes.")
+        return fit(self, states, **more)
+
+    monkeypatch.setattr(Together, "fit", lacking)
+    asked = replace(settings(tmp_path / "out", cache), replicas_as="vmap", seeds=(0, 1))
+    summary = compare(asked)
+    validate_summary(summary)
+    for arm in ("plain", "residual"):
+        assert summary["architectures"][arm]["status"] == {"0": "done", "1": "done"}
+        assert summary["architectures"][arm]["trained_as"] == ["sequential (map needs more memory than the device has)"]
+    assert "plain: map of 2 (vmap needs more memory than the device has)" in capsys.readouterr().out
