@@ -4,17 +4,16 @@
   python -m experiments.compare --dataset=folder:my_images --image_size=64 --width=16 --seeds=6 --workdir=runs/mine
 
 All arms see the same images in the same order with the same recipe, and start from the same numbers where they share
-parameters. Results lie in --workdir: report.html, summary.json, figures/, and a folder for each replica. The same
-command skips the replicas that are finished and goes on with the others. It ends with a sentence: which arm is better,
-by how much and within what interval, or that this is inconclusive and what would settle it. --seeds=auto adds seeds
-until then.
+parameters. Results lie in --workdir: report.html, summary.json, figures/, and a folder for each replica; timing.json
+says where the time went. The same command skips the replicas that are finished and goes on with the others. It ends
+with a sentence: which arm is better, by how much and within what interval, or that this is inconclusive and what would
+settle it. --seeds=auto adds seeds until then.
 
 With --folds=5, or several methods in --split, all of that happens once a split, each in a folder of its own in
 --workdir, and splits.json and a figure show them side by side.
 """
 
 import os
-import time
 from pathlib import Path
 
 from experiments.comparison import Run
@@ -23,8 +22,10 @@ from experiments.load_data import load_dataset
 from experiments.options import Settings, define_training_flags, main_program, settings
 from experiments.progress import duration
 from experiments.several_splits import compare_splits
+from experiments.timing import phase, timed
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
+from resjax.report.records import write_json
 from resjax.types import BadInput, Dataset
 
 
@@ -36,22 +37,29 @@ def compare(settings: Settings) -> dict:
     Raises:
       BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's.
     """
-    started = time.perf_counter()
     _require_writable(settings.workdir)
-    _, dataset = load_dataset(settings.source, settings.image_size)
-    splits = load_splits(settings, dataset)
+    with timed() as timeline:
+        record, written = _compare(settings)
+    timing = timeline.record()
+    write_json(settings.workdir / "timing.json", timing)
+    print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
+    return record
+
+
+def _compare(settings: Settings) -> tuple[dict, str]:
+    """The record, and the names of the files that hold it."""
+    with phase("reading"):
+        _, dataset = load_dataset(settings.source, settings.image_size)
+        splits = load_splits(settings, dataset)
     if len(splits) > 1:
         if settings.looks:
             raise BadInput("--seeds=auto with several splits or folds: a number of seeds such as 6 is accepted")
-        record, written = compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
-    else:
-        (split,) = splits.values()
-        run = Run(settings, dataset, split)
-        run.require_same_recipe()
-        run.write_preamble()
-        record, written = run.complete(), "summary.json, report.html and figures"
-    print(f"\n{written} are in {settings.workdir} ({duration(time.perf_counter() - started)} in all)")
-    return record
+        return compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
+    (split,) = splits.values()
+    run = Run(settings, dataset, split)
+    run.require_same_recipe()
+    run.write_preamble()
+    return run.complete(), "summary.json, report.html and figures"
 
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:

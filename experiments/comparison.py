@@ -23,6 +23,7 @@ from experiments.replica import ArmPrograms, run_replicas, schedule
 from experiments.replica_folder import ReplicaFolder, finished_result, ways_of
 from experiments.run_report import write_run_report
 from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
+from experiments.timing import phase
 from experiments.twins import families_of_twins
 from resjax.costs import ledger
 from resjax.data.pipeline import Side, make_sides
@@ -126,6 +127,7 @@ class Run:
         seen = [self.dataset.classes, self.dataset.contents, self.dataset.labels.tolist(), sides]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
+    @phase("writing")
     def write_preamble(self) -> None:
         """Writes what is known before training: data, split, flags, and a summary in which all is pending."""
         try:
@@ -145,12 +147,14 @@ class Run:
         self.announce()
         for look in self.looks:
             self.seeds = self.settings.seeds[:look]
-            self.train()
+            with phase("training"):
+                self.train()
             summary = self.write_summary()
             if all(pair["verdict"] not in (None, "inconclusive") for pair in summary["comparisons"]):
                 break
-        draw_figures(self.workdir)
-        summary = write_run_report(self.workdir, self.dataset)
+        with phase("writing"):
+            draw_figures(self.workdir)
+            summary = write_run_report(self.workdir, self.dataset)
         print(diagnosis_text(summary), end="")
         print(comparison_text(summary))
         return summary
@@ -258,6 +262,7 @@ class Run:
             for name, functional in self.functionals.items()
         }
 
+    @phase("writing")
     def write_summary(self) -> dict:
         """Writes `summary.json` from the results that there are."""
         results = self.results()

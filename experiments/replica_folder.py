@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.timing import phase
 from resjax.costs import parameter_count
 from resjax.data.pipeline import Side
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
@@ -99,6 +100,7 @@ class ReplicaFolder:
         )
         return state
 
+    @phase("writing")
     def after_epoch(self, epoch: EpochResult) -> None:
         """Writes an epoch down and saves the state after it, unless it diverged; then the state may be donated."""
         self.lines.append(epoch.metrics)
@@ -112,6 +114,7 @@ class ReplicaFolder:
         if epoch.diverged_step is None:
             self._checkpoints.save_last(epoch.metrics["epoch"], epoch.state)
 
+    @phase("writing")
     def finish(self) -> dict:
         """Writes predictions and result, and returns the result."""
         lines, diverged = self.lines, self.diverged_step is not None
