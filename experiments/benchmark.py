@@ -2,22 +2,26 @@
 
   python -m experiments.benchmark --architectures=plain34,resnet34 --image_size=64 --batch_size=24 --json=rows.jsonl
   python -m experiments.benchmark --against=none --image_size=64,224 --batch_size=24,64
+  python -m experiments.benchmark --measure=epoch --architectures=resnet34 --image_size=128
   python -m experiments.benchmark --measure=compile --architectures=resnet34,resnet50,se_resnet34
   python -m experiments.benchmark --measure=pipeline --images=20000,200000
+  python -m experiments.benchmark --measure=end_to_end --image_size=128 --epochs=2 --samples=1
 
 --measure=train_step prints for each case the median of images per second with its spread over the samples, and the
 ratio of the medians. The sides take turns, each in a process of its own, so that what else happens on the machine meets
-them alike. --measure=compile says how long our step takes to trace and to compile, --measure=pipeline what an image
-costs in time and memory when the set is streamed from the disk.
+them alike. --measure=epoch does so for an epoch with augmentation and evaluation, end_to_end for the first exercise
+from JPEGs to the last file; compile says how long our step takes to trace and to compile, cold and from a warm cache,
+pipeline what an image costs in time and memory when the set is streamed from the disk.
 """
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from absl import flags
 
-from experiments.benchmarks import compilation, pipeline, torch_side, train_step
+from experiments.benchmarks import compilation, end_to_end, epoch, pipeline, torch_side, train_step
 from experiments.benchmarks.cases import Case, Device, find_device, make_cases, parse_sizes, require_dtype, versions
 from experiments.benchmarks.contenders import in_a_process
 from experiments.options import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
@@ -26,6 +30,8 @@ from resjax.training.recipe import require_choice, require_range
 from resjax.types import BadInput
 
 AGAINST = ("torch", "none")
+SAMPLES, LEAST_SAMPLES = 7, 5
+PIPELINE_IMAGES = "20000,200000"
 
 
 def define_flags() -> None:
@@ -37,8 +43,20 @@ def define_flags() -> None:
     flags.DEFINE_string("batch_size", "24", "images a step; several joined by commas")
     define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
-    flags.DEFINE_string("images", "20000,200000", "for --measure=pipeline: how many images; several joined by commas")
-    flags.DEFINE_integer("samples", 7, "samples of about a second for each side, at least 5")
+    flags.DEFINE_string(
+        "images",
+        None,
+        f"how many images are generated: for pipeline several joined by commas, by default {PIPELINE_IMAGES}; for "
+        f"epoch and end_to_end one number, by default {end_to_end.PHOTOGRAPHS}",
+    )
+    flags.DEFINE_integer("epochs", 2, "for end_to_end: passes over the training images")
+    flags.DEFINE_string("dataset", None, "for end_to_end: csv:PATH or folder:PATH; by default generated JPEGs")
+    flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    flags.DEFINE_integer(
+        "samples",
+        None,
+        "samples for each side, at least 5, by default 7 or, where a sample is long, 5; for end_to_end at least 1",
+    )
     flags.DEFINE_string("json", None, "file to write, one JSON record a line for each case")
 
 
@@ -46,7 +64,8 @@ def main() -> None:
     require_choice("--measure", FLAGS.measure, tuple(MEASURES))
     require_choice("--against", FLAGS.against, AGAINST)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
-    require_range("--samples", FLAGS.samples, 5)
+    if FLAGS.samples is not None:
+        require_range("--samples", FLAGS.samples, 1 if FLAGS.measure == "end_to_end" else LEAST_SAMPLES)
     if FLAGS.json and not os.access(Path(FLAGS.json).absolute().parent, os.W_OK):
         raise BadInput(f"--json={FLAGS.json}: a file in a folder that exists and can be written is accepted")
     # Both sides share a card, and each takes what it needs when it needs it.
@@ -57,28 +76,82 @@ def main() -> None:
 def measure_train_steps() -> None:
     """`--measure=train_step`: a row for every architecture, size and batch."""
     modes = torch_side.parse_modes(FLAGS.against, FLAGS.torch_modes)
-    cases, device = cases_and_device(f"{FLAGS.samples} samples each", modes)
+    samples = FLAGS.samples or SAMPLES
+    cases, device = cases_and_device(f"{samples} samples each", modes)
     print(train_step.CAVEAT, flush=True)
-    rows = (train_step.train_step_row(case, device, modes, FLAGS.samples) for case in cases)
+    rows = (train_step.train_step_row(case, device, modes, samples) for case in cases)
+    write_and_print(rows, train_step.describe_train_step)
+
+
+def measure_epochs() -> None:
+    """`--measure=epoch`: a row for every architecture, size and batch."""
+    modes = torch_side.parse_modes(FLAGS.against, FLAGS.torch_modes)
+    samples, images = FLAGS.samples or LEAST_SAMPLES, one_number_of_images(epoch.IMAGES)
+    cases, device = cases_and_device(f"{samples} samples each", modes)
+    print(epoch.CAVEAT, flush=True)
+    rows = (epoch.epoch_row(case, images, device, modes, samples) for case in cases)
     write_and_print(rows, train_step.describe_train_step)
 
 
 def measure_compilation() -> None:
     """`--measure=compile`: a row for every architecture, size and batch."""
     cases, device = cases_and_device("traced and compiled once")
-    rows = (in_a_process(compilation.compile_row, case, device) for case in cases)
+    rows = (compilation.compile_row(case, device) for case in cases)
     write_and_print(rows, compilation.describe_compilation)
 
 
 def measure_pipelines() -> None:
     """`--measure=pipeline`: a row for every number of images streamed, and one for the smallest on the device."""
-    cases = pipeline.default_cases(parse_sizes("images", FLAGS.images, least=2 * pipeline.BATCH))
+    images = parse_sizes("images", FLAGS.images or PIPELINE_IMAGES, least=2 * pipeline.BATCH)
+    cases, samples = pipeline.default_cases(images), FLAGS.samples or SAMPLES
     device = in_a_process(find_device)
-    announce(f"{len(cases)} case(s), {FLAGS.samples} samples each", device)
+    announce(f"{len(cases)} case(s), {samples} samples each", device)
     print(pipeline.CAVEAT, flush=True)
-    rows = pipeline.measure_pipeline(cases, FLAGS.samples, on_progress=lambda text: print(text, flush=True))
+    rows = pipeline.measure_pipeline(cases, samples, on_progress=lambda text: print(text, flush=True))
     known = {"device": device.name, "versions": versions("jax", "grain")}
     write_and_print((row | known for row in rows), lambda row: pipeline.describe_pipeline_row(row, rows[0]))
+
+
+def measure_end_to_end() -> None:
+    """`--measure=end_to_end`: for every size and batch a row with cold caches and one with warm ones."""
+    modes = torch_side.parse_modes(FLAGS.against, FLAGS.torch_modes)
+    require_range("--epochs", FLAGS.epochs, 1)
+    if FLAGS.dataset:
+        end_to_end.require_photographs(FLAGS.dataset)
+    count = one_number_of_images(end_to_end.PHOTOGRAPHS)
+    samples = FLAGS.samples or LEAST_SAMPLES
+    cases, device = cases_and_device(f"{samples} sample(s) each", modes)
+    print(end_to_end.CAVEAT, flush=True)
+    with tempfile.TemporaryDirectory(prefix="resjax-photographs-") as scratch:
+        if not FLAGS.dataset:
+            end_to_end.write_photographs(Path(scratch), count)
+        exercises = [
+            end_to_end.Exercise(
+                FLAGS.dataset or f"folder:{scratch}",
+                FLAGS.image_dir,
+                FLAGS.architectures,
+                image_size,
+                batch_size,
+                FLAGS.epochs,
+                FLAGS.dtype,
+                tuple(given_sizes().items()),
+            )
+            for image_size, batch_size in dict.fromkeys((case.image_size, case.batch_size) for case in cases)
+        ]
+        rows = (row for exercise in exercises for row in end_to_end.end_to_end_rows(exercise, device, modes, samples))
+        write_and_print(rows, end_to_end.describe_end_to_end)
+
+
+def one_number_of_images(default: int) -> int:
+    """--images where it is given, for the measures that generate one set.
+
+    Raises:
+      BadInput: for several numbers.
+    """
+    counts = parse_sizes("images", FLAGS.images or str(default), least=20)
+    if len(counts) > 1:
+        raise BadInput(f"--images={FLAGS.images}: one number is accepted with --measure={FLAGS.measure}")
+    return counts[0]
 
 
 def cases_and_device(how: str, torch_modes: tuple[str, ...] = ()) -> tuple[list[Case], Device]:
@@ -114,7 +187,13 @@ def write_and_print(rows: Iterable[dict], describe: Callable[[dict], str]) -> No
             write_lines(FLAGS.json, written)
 
 
-MEASURES = {"train_step": measure_train_steps, "compile": measure_compilation, "pipeline": measure_pipelines}
+MEASURES = {
+    "train_step": measure_train_steps,
+    "epoch": measure_epochs,
+    "pipeline": measure_pipelines,
+    "compile": measure_compilation,
+    "end_to_end": measure_end_to_end,
+}
 
 if __name__ == "__main__":
     main_program(main, define_flags)

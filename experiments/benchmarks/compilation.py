@@ -1,5 +1,6 @@
-"""`benchmark --measure=compile`: how long our train step takes to trace and to compile."""
+"""`benchmark --measure=compile`: how long our train step takes to trace and to compile, cold and from a warm cache."""
 
+import tempfile
 import time
 
 import jax
@@ -15,6 +16,7 @@ from experiments.benchmarks.cases import (
     random_images,
     versions,
 )
+from experiments.benchmarks.contenders import in_a_process
 from resjax.functional import Functional
 from resjax.training.loop import make_train_step
 from resjax.training.optimizer import make_optimizer
@@ -22,8 +24,12 @@ from resjax.training.state import initial_state
 from resjax.types import Batch
 
 
-def compile_row(case: Case, device: Device) -> dict:
-    """How long it takes to trace our train step, and to compile it; once, for XLA keeps what it has compiled."""
+def compile_seconds(case: Case, cache_dir: str) -> tuple[float, float]:
+    """Seconds to trace our train step, and to compile it with a persistent cache there; once a process, for JAX keeps
+    what it has traced and compiled."""
+    jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", cache_dir)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     functional = Functional(case.architecture, CLASSES, case.dtype)
     optimizer = make_optimizer(RECIPE, steps_per_epoch=1)
     step = jax.jit(make_train_step(functional, optimizer), donate_argnums=0)
@@ -33,14 +39,26 @@ def compile_row(case: Case, device: Device) -> dict:
     lowered = step.lower(state, batch)
     traced = time.perf_counter()
     lowered.compile()
+    return traced - start, time.perf_counter() - traced
+
+
+def compile_row(case: Case, device: Device) -> dict:
+    """Tracing and compiling with an empty cache, and compiling in a new process with what that left."""
+    with tempfile.TemporaryDirectory(prefix="resjax-programs-") as cache_dir:
+        traced, compiled = in_a_process(compile_seconds, case, cache_dir)
+        _, compiled_again = in_a_process(compile_seconds, case, cache_dir)
     return case_record(case, "compile") | {
         "device": device.name,
-        "trace_seconds": traced - start,
-        "compile_seconds": time.perf_counter() - traced,
+        "trace_seconds": traced,
+        "compile_seconds": compiled,
+        "warm_compile_seconds": compiled_again,
         "versions": versions("jax", "jaxlib", "flax"),
     }
 
 
 def describe_compilation(row: dict) -> str:
     """A row in words."""
-    return f"{describe_case(row)}: traced in {row['trace_seconds']:.1f} s, compiled in {row['compile_seconds']:.1f} s"
+    return (
+        f"{describe_case(row)}: traced in {row['trace_seconds']:.1f} s, compiled in {row['compile_seconds']:.1f} s, "
+        f"from a warm cache in {row['warm_compile_seconds']:.1f} s"
+    )

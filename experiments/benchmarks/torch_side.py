@@ -67,8 +67,6 @@ def prepare(platform: str) -> str:
     torch.set_num_threads(os.cpu_count() or 1)
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = True
-    # TensorFloat-32, which XLA uses for float32 too.
-    torch.set_float32_matmul_precision("high")
     torch.manual_seed(0)
     if platform == "cpu":
         return "cpu"
@@ -77,6 +75,8 @@ def prepare(platform: str) -> str:
             "--against=torch: torch sees no GPU and JAX does; --against=none measures ours alone, JAX_PLATFORMS=cpu "
             "measures both on the CPU"
         )
+    # TensorFloat-32, which XLA uses for float32 too.
+    torch.set_float32_matmul_precision("high")
     return "cuda"
 
 

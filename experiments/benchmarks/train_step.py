@@ -62,11 +62,12 @@ def our_train_steps(case: Case, launch: str | None = None) -> Program:
                 state = step(state, batch)
         jax.block_until_ready(state)
 
-    def describe() -> dict:
-        peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-        return {"launch": launch, "peak_bytes": peak or peak_resident_bytes()}
+    return Program(run, lambda: {"launch": launch, "peak_bytes": our_peak_bytes()})
 
-    return Program(run, describe)
+
+def our_peak_bytes() -> int:
+    """The most memory at once: of arrays on an accelerator, of the whole process on a CPU."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use") or peak_resident_bytes()
 
 
 def train_step_row(
