@@ -51,7 +51,7 @@ def test_a_program_that_fails_is_named_with_its_last_line_and_the_others_go_on(m
     one = {"seconds": 1.0, "parts": {"training": 1.0}, "images": 80}
     monkeypatch.setattr(end_to_end, "_run_ours", lambda exercise, folder, caches: one)
     broken = [sys.executable, "-c", "import sys; sys.exit('RuntimeError: CUDA out of memory')"]
-    monkeypatch.setattr(end_to_end, "_run_torch", lambda *_: end_to_end._run(broken, {}))
+    monkeypatch.setattr(end_to_end, "_run_torch", lambda *_: end_to_end._run(broken))
     cold, _ = end_to_end_rows(EXERCISE, CPU, ("eager",), 2)
     assert cold["failed"] == {"eager": "ended with status 1: RuntimeError: CUDA out of memory"}
     assert cold["ratio"] is None and len(cold["samples"]["ours"]) == 2
