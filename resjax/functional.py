@@ -43,7 +43,7 @@ class Functional:
 
     def shapes(self) -> Variables:
         """The variables as `jax.ShapeDtypeStruct`s, without computing them."""
-        return jax.eval_shape(lambda: _split(self._build(jax.random.key(0)))[1])
+        return jax.tree.map(lambda leaf: leaf, _described(self)[2])
 
     def apply_train(
         self, variables: Variables, images: Images, key: PRNGKey | None = None
@@ -72,7 +72,7 @@ class Functional:
 
     @property
     def _graphs(self) -> tuple[nnx.GraphDef, nnx.GraphDef]:
-        return _graphs(self)
+        return _described(self)[:2]
 
 
 def _split(network) -> tuple[nnx.GraphDef, Variables]:
@@ -81,8 +81,11 @@ def _split(network) -> tuple[nnx.GraphDef, Variables]:
 
 
 @lru_cache(maxsize=64)
-def _graphs(functional: Functional) -> tuple[nnx.GraphDef, nnx.GraphDef]:
-    """The static descriptions for training and for evaluation; equal for equal architectures."""
+def _described(functional: Functional) -> tuple[nnx.GraphDef, nnx.GraphDef, Variables]:
+    """The static descriptions for training and for evaluation, equal for equal architectures, and the shapes.
+
+    Building the modules is what takes the time, and the shapes are asked for again and again.
+    """
     graphs = []
 
     def describe() -> Variables:
@@ -96,8 +99,8 @@ def _graphs(functional: Functional) -> tuple[nnx.GraphDef, nnx.GraphDef]:
             graphs.append(graph)
         return variables
 
-    jax.eval_shape(describe)
-    return graphs[0], graphs[1]
+    shapes = jax.eval_shape(describe)
+    return graphs[0], graphs[1], shapes
 
 
 def path_name(path: Sequence) -> str:
