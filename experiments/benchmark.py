@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.benchmarks import compilation, end_to_end, epoch, pipeline, torch_side, train_step
+from experiments.benchmarks import end_to_end, pipeline, torch_side
 from experiments.benchmarks.cases import Case, Device, find_device, make_cases, parse_sizes, require_dtype, versions
 from experiments.benchmarks.contenders import in_a_process
 from experiments.options import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
@@ -75,6 +75,8 @@ def main() -> None:
 
 def measure_train_steps() -> None:
     """`--measure=train_step`: a row for every architecture, size and batch."""
+    from experiments.benchmarks import train_step  # Imports jax, which --help does without.
+
     modes = torch_side.parse_modes(FLAGS.against, FLAGS.torch_modes)
     samples = FLAGS.samples or SAMPLES
     cases, device = cases_and_device(f"{samples} samples each", modes)
@@ -85,6 +87,8 @@ def measure_train_steps() -> None:
 
 def measure_epochs() -> None:
     """`--measure=epoch`: a row for every architecture, size and batch."""
+    from experiments.benchmarks import epoch, train_step  # Import jax, which --help does without.
+
     modes = torch_side.parse_modes(FLAGS.against, FLAGS.torch_modes)
     samples, images = FLAGS.samples or LEAST_SAMPLES, one_number_of_images(epoch.IMAGES)
     cases, device = cases_and_device(f"{samples} samples each", modes)
@@ -95,6 +99,8 @@ def measure_epochs() -> None:
 
 def measure_compilation() -> None:
     """`--measure=compile`: a row for every architecture, size and batch."""
+    from experiments.benchmarks import compilation  # Imports jax, which --help does without.
+
     cases, device = cases_and_device("traced and compiled once")
     rows = (compilation.compile_row(case, device) for case in cases)
     write_and_print(rows, compilation.describe_compilation)

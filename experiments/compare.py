@@ -16,12 +16,9 @@ With --folds=5, or several methods in --split, all of that happens once a split,
 import os
 from pathlib import Path
 
-from experiments.comparison import Run
 from experiments.data_options import define_source_flags, define_split_flags
-from experiments.load_data import load_dataset
 from experiments.options import Settings, define_training_flags, main_program, settings
 from experiments.progress import duration
-from experiments.several_splits import compare_splits
 from experiments.timing import phase, timed
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
@@ -48,6 +45,11 @@ def compare(settings: Settings) -> dict:
 
 def _compare(settings: Settings) -> tuple[dict, str]:
     """The record, and the names of the files that hold it."""
+    # They import jax, which --help does without.
+    from experiments.comparison import Run
+    from experiments.load_data import load_dataset
+    from experiments.several_splits import compare_splits
+
     with phase("reading"):
         _, dataset = load_dataset(settings.source, settings.image_size)
         splits = load_splits(settings, dataset)

@@ -10,10 +10,8 @@ from absl import flags
 from experiments import data_options
 from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
-from experiments.initial_weights import parse_init_from
-from resjax.data.augmentation import Crop, parse_augmentation
 from resjax.data.cache import default_cache_dir
-from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
+from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.paired_tests import fewest_seeds
 from resjax.evaluation.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, Architecture, architecture
@@ -168,6 +166,10 @@ def settings(experiment: str) -> Settings:
     Raises:
       BadInput: for an unknown name or a value outside its range.
     """
+    # They import jax, which --help does without.
+    from experiments.initial_weights import parse_init_from
+    from resjax.data.augmentation import Crop, parse_augmentation
+
     require_range("--image_size", FLAGS.image_size, 8, 4096)
     require_choice("--pipeline", FLAGS.pipeline, PIPELINES)
     require_choice("--dtype", FLAGS.dtype, DTYPES)

@@ -18,7 +18,6 @@ from absl import flags
 
 from experiments.answers import right_answers
 from experiments.options import main_program
-from experiments.replica_folder import finished_result
 from resjax.evaluation.verdict import Answers, judged, paired_statistics
 from resjax.report.records import read_json, write_json
 from resjax.training.recipe import require_range
@@ -33,6 +32,9 @@ def compare_with_itself(workdir: Path, name: str, pairings: int) -> dict:
     Raises:
       BadInput: where fewer than four seeds are finished, or their answers are not there.
     """
+    # It imports jax, which --help does without.
+    from experiments.replica_folder import finished_result
+
     folders = sorted((workdir / "runs" / name).glob("seed*"), key=lambda folder: int(folder.name.removeprefix("seed")))
     results = {folder: finished_result(folder) for folder in folders}
     done = {folder: result for folder, result in results.items() if result and result["status"] == "done"}

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from resjax.arrays import Batch, Variables
     from resjax.costs import Ledger, forward_flops, ledger, parameter_count
     from resjax.functional import Functional
     from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from resjax.models.network import Network, Stem, build
     from resjax.models.normalization import BatchNorm
     from resjax.models.torch_weights import Loaded, load_weights, save_weights
-    from resjax.types import BadInput, Batch, Dataset, Variables
+    from resjax.types import BadInput, Dataset
 
 __version__ = "0.1.0"
 
 _PLACES = {
+    "resjax.arrays": ("Batch", "Variables"),
     "resjax.functional": ("Functional",),
     "resjax.costs": ("Ledger", "forward_flops", "ledger", "parameter_count"),
     "resjax.models.architecture": ("ARCHITECTURES", "SHORTCUTS", "STEMS", "Architecture", "architecture"),
@@ -26,7 +28,7 @@ _PLACES = {
     "resjax.models.network": ("Network", "Stem", "build"),
     "resjax.models.normalization": ("BatchNorm",),
     "resjax.models.torch_weights": ("Loaded", "load_weights", "save_weights"),
-    "resjax.types": ("BadInput", "Batch", "Dataset", "Variables"),
+    "resjax.types": ("BadInput", "Dataset"),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -1,27 +1,28 @@
 """Array types with named axes, and the few records that every layer shares.
 
-Axis names are the same everywhere: `batch`, `height`, `width`, `channel`, `class`, `image` (all images of a set).
+Axis names are the same everywhere: `batch`, `height`, `width`, `channel`, `class`, `image` (all images of a set). The
+types of JAX's arrays lie in `resjax.arrays` and are loaded when first used: what reads flags, records and images needs
+no JAX.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from jaxtyping import Array, Float, Int, Int32, Key, PyTree, UInt8
+from jaxtyping import Int, Int32, UInt8
 
-PixelImages = UInt8[Array, "batch height width 3"]
-"""Images as they lie in the cache and on the device: RGB, 0 to 255."""
-
-Images = Float[Array, "batch height width channel"]
-"""Images inside the train step: floats in [0, 1] while augmented, standardized when the network sees them."""
-
-Features = Float[Array, "batch height width channel"]
-Labels = Int[Array, " batch"]
-Logits = Float[Array, "batch class"]
-PRNGKey = Key[Array, ""]
-Parameters = PyTree[Float[Array, "..."]]
-Statistics = PyTree[Float[Array, "..."]]
+if TYPE_CHECKING:
+    from resjax.arrays import Batch as Batch
+    from resjax.arrays import Features as Features
+    from resjax.arrays import Images as Images
+    from resjax.arrays import Labels as Labels
+    from resjax.arrays import Logits as Logits
+    from resjax.arrays import Parameters as Parameters
+    from resjax.arrays import PixelImages as PixelImages
+    from resjax.arrays import PRNGKey as PRNGKey
+    from resjax.arrays import Statistics as Statistics
+    from resjax.arrays import Variables as Variables
 
 
 class BadInput(ValueError):
@@ -36,31 +37,6 @@ class BadInput(ValueError):
     ...     print(error)
     --width=0: a number of channels, 1 or more, is accepted
     """
-
-
-class Batch(NamedTuple):
-    """Images with their labels, on the device.
-
-    >>> import jax.numpy as jnp
-    >>> Batch(jnp.zeros((2, 8, 8, 3), jnp.uint8), jnp.array([0, 1])).images.shape
-    (2, 8, 8, 3)
-    """
-
-    images: PixelImages
-    labels: Labels
-
-
-class Variables(NamedTuple):
-    """The arrays of a network: what the optimizer changes, and what batch norm has seen.
-
-    >>> from resjax import Functional, Variables, architecture
-    >>> shapes = Functional(architecture("plain20"), classes=10).shapes()
-    >>> isinstance(shapes, Variables), shapes.parameters["head"]["kernel"].shape
-    (True, (64, 10))
-    """
-
-    parameters: Parameters
-    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -117,3 +93,11 @@ class Dataset:
     exclusions: tuple[Exclusion, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
     """What else is known of the source, for the record."""
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("_"):
+        raise AttributeError(f"module 'resjax.types' has no attribute {name!r}")
+    from resjax import arrays
+
+    return getattr(arrays, name)

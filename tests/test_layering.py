@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["types", "ops", "models", "functional", "costs", "training", "probes"]
+ORDER = ["arrays", "types", "ops", "models", "functional", "costs", "training", "probes"]
 ONLY_TYPES = {"data", "evaluation"}
 REPORT_MAY_IMPORT = {"numpy", "matplotlib", "jinja2"}
 
@@ -51,3 +51,18 @@ def test_the_report_needs_no_jax():
     modules = "resjax.report.records, resjax.report.figures, resjax.report.audit_page, resjax.report.html"
     code = f"import {modules}, sys; print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(path.stem for path in ROOT.glob("experiments/*.py") if 'if __name__ == "__main__"' in path.read_text()),
+)
+def test_help_needs_no_jax(name):
+    code = f"""
+import atexit, runpy, sys
+atexit.register(lambda: print([heavy for heavy in ("jax", "flax", "torch", "matplotlib") if heavy in sys.modules]))
+sys.argv = [{name!r}, "--help"]
+runpy.run_module("experiments.{name}", run_name="__main__", alter_sys=True)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "--" in shown and shown.splitlines()[-1] == "[]"

@@ -7,14 +7,13 @@ import pytest
 from resjax.data.pipeline import (
     READ_AHEAD,
     READERS,
-    RESIDENT_SHARE,
     ResidentSide,
     StreamedSide,
     epoch_order,
-    free_device_bytes,
     make_sides,
     padded_batches,
 )
+from resjax.data.residence import RESIDENT_SHARE, free_device_bytes
 from resjax.types import Dataset
 
 

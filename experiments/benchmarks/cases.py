@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from resjax.models.architecture import Architecture, architecture
@@ -93,6 +92,9 @@ def versions(*packages: str) -> dict[str, str]:
 
 def find_device() -> Device:
     """This process's device: an accelerator by its name, a processor by its name and number of cores."""
+    # The cases are read with the flags, and --help needs no JAX.
+    import jax
+
     device = jax.devices()[0]
     if device.platform != "cpu":
         capability = getattr(device, "compute_capability", None)

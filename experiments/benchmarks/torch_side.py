@@ -7,7 +7,6 @@ import numpy as np
 
 from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, random_images
 from experiments.benchmarks.contenders import Program, peak_resident_bytes
-from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from resjax.training.recipe import require_choice
 from resjax.types import BadInput
 
@@ -96,6 +95,8 @@ class TorchTraining:
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay, fused=True
         )
+        from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD  # Imports jax, which --help does without.
+
         self._mean, self._deviation = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
         )

@@ -5,10 +5,7 @@ cache, a few batches ahead. Both give the same batches, bit for bit, since the o
 stream stands is the number of batches taken from it, which a checkpoint holds as the number of steps.
 """
 
-import contextlib
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import jax
@@ -16,11 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32
 
+from resjax.data.residence import RESIDENT_SHARE, free_device_bytes
 from resjax.types import Batch, Dataset, Pixels, PRNGKey
 
-PIPELINES = ("auto", "resident", "streamed")
-RESIDENT_SHARE = 0.4
-"""The share of the device's free memory that images may take; the rest is for activations, weights and XLA."""
 READ_AHEAD = 4
 """Batches that a stream has ready, at most."""
 READERS = 4
@@ -103,24 +98,6 @@ def make_sides(
     if pipeline == "resident":
         return {name: ResidentSide(dataset.images[rows], dataset.labels[rows]) for name, rows in sides.items()}
     return {name: StreamedSide(dataset.images, dataset.labels, rows) for name, rows in sides.items()}
-
-
-def free_device_bytes() -> int:
-    """Memory that is free on the default device: an accelerator's own, or what the host can give to this process."""
-    statistics = jax.devices()[0].memory_stats() or {}
-    if "bytes_limit" in statistics:
-        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
-    try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        free = 1024 * int(fields["MemAvailable"].split()[0])
-    except OSError:
-        # Not Linux: half of what is built in.
-        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    # A container may be allowed less than the machine has; "max" stands for no limit.
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):
-        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, free)
 
 
 @jax.jit

@@ -3,9 +3,12 @@
 import difflib
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from resjax.data.augmentation import Augmentation
 from resjax.types import BadInput
+
+if TYPE_CHECKING:
+    from resjax.data.augmentation import Augmentation
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
@@ -50,7 +53,7 @@ class Recipe:
     """`constant`; `cosine` to zero; `step`: divided by 10 after a half and after three quarters of the steps."""
     warmup_epochs: float = 0.0
     """Epochs of linear warm-up from zero, part of `epochs`."""
-    augmentations: tuple[Augmentation, ...] = ()
+    augmentations: "tuple[Augmentation, ...]" = ()
     freeze: tuple[str, ...] = ()
     """Patterns of parameters that are not trained: see `resjax.functional.frozen_mask`."""
 
