@@ -16,9 +16,7 @@ from resjax.evaluation.paired_tests import fewest_seeds
 from resjax.evaluation.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.records import RecordError
-from resjax.training.mesh import parse_mesh
-from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, Recipe, require_choice, require_range
-from resjax.training.replicas import WAYS
+from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, WAYS, Recipe, require_choice, require_range
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
@@ -47,7 +45,7 @@ class Settings:
     looks: tuple[int, ...] = ()
     """With --seeds=auto, after how many seeds the comparison is judged and may end; else empty."""
     replicas_as: str = "auto"
-    """How an arm's replicas are trained: of `resjax.training.replicas.WAYS`, or `auto`."""
+    """How an arm's replicas are trained: of `resjax.training.recipe.WAYS`, or `auto`."""
     mesh: dict[str, int] | None = None
     """Devices along `replica` and `batch`, where they are given."""
 
@@ -169,6 +167,7 @@ def settings(experiment: str) -> Settings:
     # They import jax, which --help does without.
     from experiments.initial_weights import parse_init_from
     from resjax.data.augmentation import Crop, parse_augmentation
+    from resjax.training.mesh import parse_mesh
 
     require_range("--image_size", FLAGS.image_size, 8, 4096)
     require_choice("--pipeline", FLAGS.pipeline, PIPELINES)

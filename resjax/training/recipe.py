@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 DECAYED = ("all", "kernels")
+WAYS = ("sequential", "map", "vmap", "devices")
+"""How the replicas of an arm are trained: one after another; by one program that goes from one to the next each step;
+by one program that computes all of them at once; or one on each device."""
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

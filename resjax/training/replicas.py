@@ -22,9 +22,6 @@ from resjax.training.mesh import SpreadSide, by_replica, everywhere, make_mesh, 
 from resjax.training.state import TrainState, purpose_key
 from resjax.types import BadInput, Batch, Variables
 
-WAYS = ("sequential", "map", "vmap", "devices")
-"""How the replicas of an arm are trained: one after another; by one program that goes from one to the next each step;
-by one program that computes all of them at once; or one on each device."""
 SLOWER = {"vmap": "map", "map": "sequential", "devices": "sequential"}
 """What is tried next where a way needs more memory than there is."""
 SMALL_STEP = 1e11
@@ -36,7 +33,7 @@ class Way:
     """How the replicas of an arm are trained."""
 
     name: str
-    """Of `WAYS`."""
+    """Of `resjax.training.recipe.WAYS`."""
     batch: int = 1
     """Devices that share each batch."""
     rows: int = 1
@@ -67,7 +64,7 @@ def choose_way(asked: str, mesh: Mapping[str, int] | None, step_flops: float) ->
     their kernels end before the next ones are launched: reasoned, not measured.
 
     Args:
-      asked: of `WAYS`, or `auto`.
+      asked: of `resjax.training.recipe.WAYS`, or `auto`.
       mesh: devices an axis, where they are given.
       step_flops: of one train step of one replica.
 
