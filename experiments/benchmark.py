@@ -5,13 +5,15 @@
   python -m experiments.benchmark --measure=epoch --architectures=resnet34 --image_size=128
   python -m experiments.benchmark --measure=compile --architectures=resnet34,resnet50,se_resnet34
   python -m experiments.benchmark --measure=pipeline --images=20000,200000
+  python -m experiments.benchmark --measure=replicas --architectures=resnet20 --image_size=32 --batch_size=128 --seeds=8
   python -m experiments.benchmark --measure=end_to_end --image_size=128 --epochs=2 --samples=1
 
 --measure=train_step prints for each case the median of images per second with its spread over the samples, and the
 ratio of the medians. The sides take turns, each in a process of its own, so that what else happens on the machine meets
 them alike. --measure=epoch does so for an epoch with augmentation and evaluation, end_to_end for the first exercise
 from JPEGs to the last file; compile says how long our step takes to trace and to compile, cold and from a warm cache,
-pipeline what an image costs in time and memory when the set is streamed from the disk.
+pipeline what an image costs in time and memory when the set is streamed from the disk, replicas what several seeds cost
+in epochs of one.
 """
 
 import os
@@ -26,12 +28,12 @@ from experiments.benchmarks.cases import Case, Device, find_device, make_cases, 
 from experiments.benchmarks.contenders import in_a_process
 from experiments.options import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
 from resjax.report.records import write_lines
-from resjax.training.recipe import require_choice, require_range
+from resjax.training.recipe import WAYS, require_choice, require_range
 from resjax.types import BadInput
 
 AGAINST = ("torch", "none")
 SAMPLES, LEAST_SAMPLES = 7, 5
-PIPELINE_IMAGES = "20000,200000"
+PIPELINE_IMAGES, REPLICAS_IMAGES = "20000,200000", 600
 
 
 def define_flags() -> None:
@@ -47,8 +49,16 @@ def define_flags() -> None:
         "images",
         None,
         f"how many images are generated: for pipeline several joined by commas, by default {PIPELINE_IMAGES}; for "
-        f"epoch and end_to_end one number, by default {end_to_end.PHOTOGRAPHS}",
+        f"epoch and end_to_end one number, by default {end_to_end.PHOTOGRAPHS}; for replicas {REPLICAS_IMAGES}",
     )
+    flags.DEFINE_boolean(
+        "ceilings",
+        None,
+        "for train_step: hold our operations and bytes against a large matrix product and a large copy; by default on "
+        "accelerators",
+    )
+    flags.DEFINE_integer("seeds", 4, "for replicas: how many")
+    flags.DEFINE_string("replicas_as", ",".join(WAYS), "for replicas: ways of training them, joined by commas")
     flags.DEFINE_integer("epochs", 2, "for end_to_end: passes over the training images")
     flags.DEFINE_string("dataset", None, "for end_to_end: csv:PATH or folder:PATH; by default generated JPEGs")
     flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
@@ -75,13 +85,17 @@ def main() -> None:
 
 def measure_train_steps() -> None:
     """`--measure=train_step`: a row for every architecture, size and batch."""
-    from experiments.benchmarks import train_step  # Imports jax, which --help does without.
+    # They import jax, which --help does without.
+    from experiments.benchmarks import train_step
+    from experiments.benchmarks.ceilings import measure_ceilings
 
     modes = torch_side.parse_modes(FLAGS.against, FLAGS.torch_modes)
     samples = FLAGS.samples or SAMPLES
     cases, device = cases_and_device(f"{samples} samples each", modes)
     print(train_step.CAVEAT, flush=True)
-    rows = (train_step.train_step_row(case, device, modes, samples) for case in cases)
+    asked = device.platform != "cpu" if FLAGS.ceilings is None else FLAGS.ceilings
+    ceilings = in_a_process(measure_ceilings, FLAGS.dtype) if asked else None
+    rows = (train_step.train_step_row(case, device, modes, samples, ceilings=ceilings) for case in cases)
     write_and_print(rows, train_step.describe_train_step)
 
 
@@ -95,6 +109,19 @@ def measure_epochs() -> None:
     print(epoch.CAVEAT, flush=True)
     rows = (epoch.epoch_row(case, images, device, modes, samples) for case in cases)
     write_and_print(rows, train_step.describe_train_step)
+
+
+def measure_replicas() -> None:
+    """`--measure=replicas`: a row for every architecture, size and batch."""
+    from experiments.benchmarks import replicas  # Imports jax, which --help does without.
+
+    ways = replicas.parse_ways(FLAGS.replicas_as)
+    require_range("--seeds", FLAGS.seeds, 2)
+    samples, images = FLAGS.samples or LEAST_SAMPLES, one_number_of_images(REPLICAS_IMAGES)
+    cases, device = cases_and_device(f"{samples} samples each")
+    print(replicas.CAVEAT, flush=True)
+    rows = (replicas.replicas_row(case, images, FLAGS.seeds, device, ways, samples) for case in cases)
+    write_and_print(rows, replicas.describe_replicas)
 
 
 def measure_compilation() -> None:
@@ -198,6 +225,7 @@ MEASURES = {
     "epoch": measure_epochs,
     "pipeline": measure_pipelines,
     "compile": measure_compilation,
+    "replicas": measure_replicas,
     "end_to_end": measure_end_to_end,
 }
 

@@ -85,6 +85,19 @@ def describe_case(row: dict) -> str:
     )
 
 
+def compared(samples: dict[str, list[float]]) -> dict:
+    """The medians of ours and of torch's best mode, and the ratio."""
+    medians = {name: statistics.median(values) for name, values in samples.items()}
+    ours = medians.pop("ours", None)
+    best = max(medians, key=medians.__getitem__, default=None)
+    return {
+        "ours_images_per_second": ours,
+        "torch_images_per_second": medians[best] if best else None,
+        "torch_mode": best,
+        "ratio": ours / medians[best] if best and ours else None,
+    }
+
+
 def versions(*packages: str) -> dict[str, str]:
     """The installed versions."""
     return {name: version(name) for name in packages}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.benchmarks.cases import Device, spread, versions
+from experiments.benchmarks.cases import Device, compared, spread, versions
 from experiments.benchmarks.contenders import KILLED, LONGEST_REASON
 from resjax.report.records import read_json
 from resjax.types import BadInput
@@ -145,8 +145,6 @@ def _row(
     runs: dict[str, list[dict]],
     failures: dict[str, str],
 ) -> dict:
-    from experiments.benchmarks.train_step import compared  # Imports jax, which --help does without.
-
     of_sides = {"ours": runs[ours]} | {mode: runs[mode] for mode in torch_modes}
     of_sides = {name: side for name, side in of_sides.items() if side}
     arms = len(exercise.architectures.split(","))

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import torch_side
-from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, case_record, random_images, versions
+from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, case_record, compared, random_images, versions
 from experiments.benchmarks.contenders import Contender, Program, Worker, contest
-from experiments.benchmarks.train_step import compared, our_peak_bytes
+from experiments.benchmarks.train_step import our_peak_bytes
 from resjax.data.augmentation import parse_augmentation
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
@@ -24,7 +24,7 @@ CAVEAT = (
 )
 
 
-def _sides(images: int, image_size: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def memory_images(images: int, image_size: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Pixels and labels of train and of val."""
     val = max(1, images // 5)
     return random_images(images - val, image_size, seed=1), random_images(val, image_size, seed=2)
@@ -32,7 +32,7 @@ def _sides(images: int, image_size: int) -> tuple[tuple[np.ndarray, np.ndarray],
 
 def our_epochs(case: Case, images: int) -> Program:
     """Epochs of `Trainer`, each followed by the logits of val, as in a comparison."""
-    train, val = (ResidentSide(*arrays) for arrays in _sides(images, case.image_size))
+    train, val = (ResidentSide(*arrays) for arrays in memory_images(images, case.image_size))
     recipe = replace(RECIPE, batch_size=case.batch_size, augmentations=parse_augmentation(AUGMENT))
     functional = Functional(case.architecture, CLASSES, case.dtype)
     trainer = Trainer(functional, recipe, train, val)
@@ -57,7 +57,7 @@ def torch_epochs(case: Case, images: int, mode: str, platform: str) -> Program:
     from experiments.benchmarks.torch_augmentation import augmented
 
     training = torch_side.TorchTraining(case, mode, device)
-    (pixels, targets), (val_pixels, _) = (training.on_device(*side) for side in _sides(images, case.image_size))
+    (pixels, targets), (val_pixels, _) = (training.on_device(*side) for side in memory_images(images, case.image_size))
 
     def run(epochs: int) -> None:
         for _ in range(epochs):

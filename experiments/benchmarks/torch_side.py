@@ -85,7 +85,9 @@ class TorchTraining:
     def __init__(self, case: Case, mode: str, device: str, classes: int = CLASSES):
         import torch
 
+        # They import torch and jax, which --help does without.
         from experiments.torch_networks import TorchNetwork
+        from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 
         self._torch, self.device, self._dtype = torch, device, case.dtype
         self.layout = torch.contiguous_format if mode == "eager" else torch.channels_last
@@ -95,8 +97,6 @@ class TorchTraining:
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay, fused=True
         )
-        from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD  # Imports jax, which --help does without.
-
         self._mean, self._deviation = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
         )

@@ -1,6 +1,5 @@
 """`benchmark --measure=train_step`: images per second of the train step, next to PyTorch's."""
 
-import statistics
 from collections.abc import Callable
 
 import jax
@@ -13,11 +12,13 @@ from experiments.benchmarks.cases import (
     Case,
     Device,
     case_record,
+    compared,
     describe_case,
     random_images,
     spread,
     versions,
 )
+from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe_ceilings
 from experiments.benchmarks.contenders import Contender, Program, Worker, contest, peak_resident_bytes
 from resjax.data.pipeline import take
 from resjax.functional import Functional
@@ -34,8 +35,11 @@ LAUNCHES = ("step", "loop")
 """How our steps are launched: one by one from Python, or all in one compiled call, as an epoch on an accelerator."""
 
 
-def our_train_steps(case: Case, launch: str | None = None) -> Program:
-    """Train steps of resjax; by default launched as `resjax.training.loop` does on this device."""
+def our_train_steps(case: Case, launch: str | None = None, with_bytes: bool = False) -> Program:
+    """Train steps of resjax; by default launched as `resjax.training.loop` does on this device.
+
+    With `with_bytes` its description has `bytes_per_step`, which XLA gives the compiled step, None where it gives none.
+    """
     functional = Functional(case.architecture, CLASSES, case.dtype)
     optimizer = make_optimizer(RECIPE, steps_per_epoch=1)
     train_step = make_train_step(functional, optimizer)
@@ -62,7 +66,14 @@ def our_train_steps(case: Case, launch: str | None = None) -> Program:
                 state = step(state, batch)
         jax.block_until_ready(state)
 
-    return Program(run, lambda: {"launch": launch, "peak_bytes": our_peak_bytes()})
+    def describe() -> dict:
+        described = {"launch": launch, "peak_bytes": our_peak_bytes()}
+        if with_bytes:
+            analysis = step.lower(state, batch).compile().cost_analysis() or {}
+            described["bytes_per_step"] = analysis.get("bytes accessed")
+        return described
+
+    return Program(run, describe)
 
 
 def our_peak_bytes() -> int:
@@ -76,6 +87,7 @@ def train_step_row(
     torch_modes: tuple[str, ...],
     samples: int,
     min_seconds: float = 1.0,
+    ceilings: Ceilings | None = None,
     open_contender: Callable[..., Contender] = Worker,
 ) -> dict:
     """Measures a case and describes it; of several torch modes the one with the best median counts.
@@ -89,6 +101,9 @@ def train_step_row(
     rates, failures, descriptions = contest(programs, samples, min_seconds, open_contender)
     images = {name: [case.batch_size * rate for rate in values] for name, values in rates.items()}
     row = case_record(case, "train_step") | {"device": device.name} | compared(images)
+    if ceilings:
+        bytes_per_step = descriptions.get("ours", {}).get("bytes_per_step")
+        row |= against_ceilings(case, row["ours_images_per_second"], bytes_per_step, ceilings)
     return row | {
         "versions": versions("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ())),
         "samples": images,
@@ -98,22 +113,9 @@ def train_step_row(
     }
 
 
-def compared(samples: dict[str, list[float]]) -> dict:
-    """The medians of ours and of torch's best mode, and the ratio."""
-    medians = {name: statistics.median(values) for name, values in samples.items()}
-    ours = medians.pop("ours", None)
-    best = max(medians, key=medians.__getitem__, default=None)
-    return {
-        "ours_images_per_second": ours,
-        "torch_images_per_second": medians[best] if best else None,
-        "torch_mode": best,
-        "ratio": ours / medians[best] if best and ours else None,
-    }
-
-
 def describe_train_step(row: dict) -> str:
     """A row in words, with the least and the greatest sample of each side."""
-    return f"{describe_case(row)}: {describe_samples(row)}{describe_memory(row)}"
+    return f"{describe_case(row)}: {describe_samples(row)}{describe_ceilings(row)}{describe_memory(row)}"
 
 
 def describe_samples(row: dict) -> str:
