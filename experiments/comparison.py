@@ -17,6 +17,7 @@ from experiments.initial_weights import read_initial_weights
 from experiments.load_data import near_copies_known
 from experiments.options import Settings
 from experiments.out_of_memory import is_out_of_memory
+from experiments.precision import usable_dtype
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import ArmPrograms, run_replicas, schedule
@@ -54,8 +55,11 @@ class Run:
         self.seeds = settings.seeds[: self.looks[0]]
         self.correct: dict[Path, np.ndarray] = {}
         self.leaks = find_leaks(split, dataset.groups)
+        self.dtype, note = usable_dtype(settings.dtype, jax.devices()[0])
+        if note:
+            print(note, flush=True)
         self.functionals = {
-            architecture.name: Functional(architecture, len(dataset.classes), settings.dtype)
+            architecture.name: Functional(architecture, len(dataset.classes), self.dtype)
             for architecture in settings.architectures
         }
         require_matched(settings.recipe.freeze, self.functionals.values())
@@ -272,7 +276,7 @@ class Run:
         summary = {
             "schema_version": SCHEMA_VERSION,
             "config": self.settings.flags,
-            "environment": describe_environment(),
+            "environment": describe_environment() | {"dtype": self.dtype},
             "dataset": {
                 "name": dataset.name,
                 "fingerprint": self.fingerprint(),

@@ -23,6 +23,7 @@ def describe_environment() -> dict[str, object]:
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
         "cpu_count": os.cpu_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS"),
         "git_revision": _git_revision(),
     }
 

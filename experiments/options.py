@@ -10,6 +10,7 @@ from absl import flags
 from experiments import data_options
 from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
+from experiments.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
 from resjax.data.cache import default_cache_dir
 from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.paired_tests import fewest_seeds
@@ -96,6 +97,9 @@ def define_training_flags() -> None:
     )
     define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
+    flags.DEFINE_string(
+        "gpu_flags", DEFAULT, f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none"
+    )
     flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
     defaults = {field.name: field.default for field in fields(Recipe)}
     flags.DEFINE_integer("epochs", defaults["epochs"], "passes over the training images")
@@ -236,6 +240,8 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         rest = FLAGS(sys.argv)
         if len(rest) > 1:
             raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
+        if "gpu_flags" in FLAGS:
+            use_gpu_flags(FLAGS.gpu_flags)
         if "compile_cache" in FLAGS and FLAGS.compile_cache:
             keep_compiled_programs(source_settings().cache_dir or default_cache_dir())
         main()

@@ -1,7 +1,7 @@
 """Which flags make a recipe; apart from `options`, so that reading records needs no jax."""
 
 OUTSIDE_RECIPE = (
-    *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "pipeline"),
+    *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "gpu_flags", "pipeline"),
     *("replicas_as", "mesh", "coordinator_address", "process_id", "num_processes", "coordinator_timeout"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
