@@ -26,12 +26,15 @@ from absl import flags
 from experiments.benchmarks import end_to_end, pipeline, torch_side
 from experiments.benchmarks.cases import Case, Device, find_device, make_cases, parse_sizes, require_dtype, versions
 from experiments.benchmarks.contenders import in_a_process
+from experiments.benchmarks.others import Others
 from experiments.options import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
 from resjax.report.records import write_lines
 from resjax.training.recipe import WAYS, require_choice, require_range
 from resjax.types import BadInput
 
 AGAINST = ("torch", "none")
+UNDISTURBED = 0.1
+"""Cores that other programs may use without a warning."""
 SAMPLES, LEAST_SAMPLES = 7, 5
 PIPELINE_IMAGES, REPLICAS_IMAGES = "20000,200000", 600
 
@@ -204,20 +207,22 @@ def cases_and_device(how: str, torch_modes: tuple[str, ...] = ()) -> tuple[list[
 
 
 def announce(what: str, device: Device) -> None:
-    """Says what is measured on what, and whether something else runs beside."""
+    """Says what is measured on what."""
     print(f"{what}, on {device.name}", flush=True)
-    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 0.5:
-        print(f"WARNING: load average {load:.1f}: something else runs here, the figures and their ratio will be off")
 
 
 def write_and_print(rows: Iterable[dict], describe: Callable[[dict], str]) -> None:
-    """Prints each row in words as it comes, and writes all so far to --json."""
-    written = []
+    """Prints each row in words as it comes, and writes all so far to --json, with what else ran here meanwhile."""
+    written, others = [], Others()
     for row in rows:
+        row["other_programs_cores"] = cores = others.cores()
         written.append(row)
         print(describe(row), flush=True)
+        if cores is not None and cores > UNDISTURBED:
+            print(f"  WARNING: other programs used {cores:.1f} cores meanwhile: the figures and their ratio are off")
         if FLAGS.json:
             write_lines(FLAGS.json, written)
+        others = Others()
 
 
 MEASURES = {

@@ -224,3 +224,11 @@ def test_the_pipeline_is_measured_in_a_process_a_case_over_a_whole_epoch(tmp_pat
         assert len(row["samples"]) == 6 and min(row["samples"]) > 0
         assert 2**27 < row["peak_resident_bytes"] < 2**32
         assert f"{row['images']:,} images at 64 px, {row['pipeline']}: " in done.stdout
+
+
+@pytest.mark.parametrize("flagfile", sorted((Path(__file__).parents[1] / "experiments" / "flags").glob("*benchmark*")))
+def test_a_flagfile_of_the_benchmark_is_understood(flagfile):
+    given = dict(line.removeprefix("--").split("=") for line in flagfile.read_text().splitlines() if line[0] != "#")
+    assert parse_modes(given["against"], given["torch_modes"])
+    sizes, batches = (parse_sizes(name, given[name], least=8) for name in ("image_size", "batch_size"))
+    assert len(make_cases(given["architectures"], sizes, batches, given["dtype"])) == 4
