@@ -118,10 +118,11 @@ def bca_interval(values: Sequence[float], *, resamples: int = 10_000) -> list[fl
     A description of these seeds: with few of them it is too short, which the calibration shows. None where it does not
     exist: fewer than three values, or no variance between them.
     """
-    from scipy import stats
-
     if len(values) < 3 or np.ptp(values) == 0:
         return None
+    # Half a second to import, and a run begins with no values.
+    from scipy import stats
+
     found = stats.bootstrap(
         (np.asarray(values, float),), np.mean, n_resamples=resamples, method="BCa", rng=np.random.default_rng(0)
     ).confidence_interval
