@@ -143,8 +143,9 @@ def measure_pipelines() -> None:
     device = in_a_process(find_device)
     announce(f"{len(cases)} case(s), {samples} samples each", device)
     print(pipeline.CAVEAT, flush=True)
+    others = Others()
     rows = pipeline.measure_pipeline(cases, samples, on_progress=lambda text: print(text, flush=True))
-    known = {"device": device.name, "versions": versions("jax", "grain")}
+    known = {"device": device.name, "versions": versions("jax", "grain"), "other_programs_cores": others.cores()}
     write_and_print((row | known for row in rows), lambda row: pipeline.describe_pipeline_row(row, rows[0]))
 
 
@@ -212,10 +213,13 @@ def announce(what: str, device: Device) -> None:
 
 
 def write_and_print(rows: Iterable[dict], describe: Callable[[dict], str]) -> None:
-    """Prints each row in words as it comes, and writes all so far to --json, with what else ran here meanwhile."""
+    """Prints each row in words as it comes, and writes all so far to --json, with what else ran here meanwhile.
+
+    Rows that are measured together say that themselves.
+    """
     written, others = [], Others()
     for row in rows:
-        row["other_programs_cores"] = cores = others.cores()
+        cores = row.setdefault("other_programs_cores", others.cores())
         written.append(row)
         print(describe(row), flush=True)
         if cores is not None and cores > UNDISTURBED:

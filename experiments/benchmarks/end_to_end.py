@@ -18,6 +18,7 @@ from PIL import Image
 
 from experiments.benchmarks.cases import Device, compared, spread, versions
 from experiments.benchmarks.contenders import KILLED, LONGEST_REASON
+from experiments.benchmarks.others import Others
 from resjax.report.records import read_json
 from resjax.types import BadInput
 
@@ -78,6 +79,7 @@ def end_to_end_rows(exercise: Exercise, device: Device, torch_modes: tuple[str, 
     """A row for ours cold and one for ours warm, against torch's best mode; the programs take turns."""
     runs: dict[str, list[dict]] = {name: [] for name in (*OURS, *torch_modes)}
     failures: dict[str, str] = {}
+    others = Others()
     with tempfile.TemporaryDirectory(prefix="resjax-end-to-end-") as scratch:
         for sample in range(samples):
             caches = Path(scratch) / f"caches{sample}"
@@ -94,7 +96,8 @@ def end_to_end_rows(exercise: Exercise, device: Device, torch_modes: tuple[str, 
                         runs[name].append(_run_torch(exercise, name, device.platform, folder))
                 except _Ended as ended:
                     failures[name] = str(ended)
-    return [_row(exercise, device, name, torch_modes, runs, failures) for name in OURS]
+    cores = {"other_programs_cores": others.cores()}
+    return [_row(exercise, device, name, torch_modes, runs, failures) | cores for name in OURS]
 
 
 class _Ended(Exception):
