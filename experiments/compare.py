@@ -11,13 +11,18 @@ settle it. --seeds=auto adds seeds until then.
 
 With --folds=5, or several methods in --split, all of that happens once a split, each in a folder of its own in
 --workdir, and splits.json and a figure show them side by side.
+
+On several devices each trains a replica (--replicas_as), or some share every batch (--mesh). Several hosts run the same
+command with --coordinator_address.
 """
 
 import os
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from experiments.data_options import define_source_flags, define_split_flags
 from experiments.options import Settings, define_training_flags, main_program, settings
+from experiments.process_flags import define_process_flags, start_asked_processes
 from experiments.progress import duration
 from experiments.timing import phase, timed
 from resjax.data.split_record import read_split
@@ -34,8 +39,10 @@ def compare(settings: Settings) -> dict:
     Raises:
       BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's.
     """
-    _require_writable(settings.workdir)
-    with timed() as timeline:
+    from resjax.training.processes import leading
+
+    with leading(), timed() as timeline:
+        _require_writable(settings.workdir)
         record, written = _compare(settings)
     timing = timeline.record()
     write_json(settings.workdir / "timing.json", timing)
@@ -62,6 +69,31 @@ def _compare(settings: Settings) -> tuple[dict, str]:
     run.require_same_recipe()
     run.write_preamble()
     return run.complete(), "summary.json, report.html and figures"
+
+
+def help_compare(settings: Settings) -> None:
+    """What every process but the first does of a comparison: it computes its part, and writes nothing."""
+    from experiments.comparison import Run
+    from experiments.load_data import load_dataset
+    from experiments.replica import follow
+    from experiments.several_splits import settings_on
+
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        _, dataset = load_dataset(settings.source, settings.image_size)
+        splits = load_splits(settings, dataset)
+        own = {
+            name: settings_on(settings, name, split) if len(splits) > 1 else settings for name, split in splits.items()
+        }
+        runs = [Run(own[name], dataset, split) for name, split in splits.items()]
+        follow({programs.label: programs for run in runs for programs in run.programs.values()})
+
+
+def main() -> None:
+    asked = settings("compare")
+    if start_asked_processes() == 0:
+        compare(asked)
+    else:
+        help_compare(asked)
 
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
@@ -91,4 +123,4 @@ def _require_writable(workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main_program(lambda: compare(settings("compare")), define_source_flags, define_split_flags, define_training_flags)
+    main_program(main, define_source_flags, define_split_flags, define_training_flags, define_process_flags)

@@ -85,7 +85,7 @@ class Run:
     def replica(self, name: str, seed: int) -> ReplicaFolder:
         """The files of one replica, for whoever trains it."""
         sides = self.split.sides, self._sides.get("test"), self.leaks
-        return ReplicaFolder(self._programs[name].trainer, name, seed, self.folder(name, seed), self.dataset, *sides)
+        return ReplicaFolder(self.programs[name].trainer, name, seed, self.folder(name, seed), self.dataset, *sides)
 
     def results(self) -> dict[str, dict[int, dict | None]]:
         """The result of every replica up to the next look, None for the pending ones."""
@@ -232,11 +232,11 @@ class Run:
         while left:
             try:
                 replicas = [self.replica(name, seed) for seed in left]
-                for result in run_replicas(self._programs[name], self.ways[name], replicas, progress.epoch):
+                for result in run_replicas(self.programs[name], self.ways[name], replicas, progress.epoch):
                     left.remove(result["seed"])
                     yield result
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.ways[name].name == "sequential":
+                if not is_out_of_memory(error) or self.ways[name].name == "sequential" or jax.process_count() > 1:
                     raise
                 way = self.ways[name]
                 self.ways[name] = way.slower(f"{way.name} needs more memory than the device has")
@@ -248,10 +248,14 @@ class Run:
 
     @cached_property
     def _sides(self) -> dict[str, Side]:
-        return make_sides(self.dataset, self.split.sides, self.settings.pipeline)
+        pipeline = self.settings.pipeline
+        if pipeline == "auto" and jax.process_count() > 1:
+            # Each process reads its own part of every batch.
+            pipeline = "streamed"
+        return make_sides(self.dataset, self.split.sides, pipeline)
 
     @cached_property
-    def _programs(self) -> dict[str, ArmPrograms]:
+    def programs(self) -> dict[str, ArmPrograms]:
         """Each arm's compiled programs, kept from one look to the next."""
         return {
             name: ArmPrograms(
@@ -261,7 +265,8 @@ class Run:
                     self._sides["train"],
                     self._sides["val"],
                     self.weights[name].arrays if name in self.weights else None,
-                )
+                ),
+                label=f"{self.workdir}/{name}",
             )
             for name, functional in self.functionals.items()
         }

@@ -22,6 +22,7 @@ def describe_environment() -> dict[str, object]:
         "platform": devices[0].platform,
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
+        "process_count": jax.process_count(),
         "cpu_count": os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS"),
         "git_revision": _git_revision(),

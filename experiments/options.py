@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import data_options
+from experiments import data_options, process_flags
 from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
 from experiments.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
@@ -221,7 +221,7 @@ def given_sizes() -> dict[str, object]:
 
 
 def own_flags() -> dict[str, object]:
-    """Every flag that resjax defines (absl's own left out) with its value."""
+    """Every flag that says what is compared, with its value: those of absl and of processes are left out."""
     return {flag.name: flag.value for flag in _own_flags()}
 
 
@@ -256,7 +256,7 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
 def help_text(introduction: str) -> str:
     """The introduction, then each flag with its meaning and default."""
     lines = [introduction.strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
-    for flag in _own_flags():
+    for flag in [*_own_flags(), *FLAGS.get_flags_for_module(process_flags.__name__)]:
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{flag.name}\n      {flag.help}{default}")
     return "\n".join(lines)

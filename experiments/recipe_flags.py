@@ -2,7 +2,7 @@
 
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "gpu_flags", "pipeline"),
-    *("replicas_as", "mesh", "coordinator_address", "process_id", "num_processes", "coordinator_timeout"),
+    *("replicas_as", "mesh"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
 )

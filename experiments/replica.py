@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+
+import jax
 
 from experiments.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
+from resjax.training.processes import hear, share, tell
 from resjax.training.replicas import Together, Way
 
 OnEpoch = Callable[[str, int, dict], None]
@@ -32,16 +36,21 @@ def schedule(pending: Mapping[str, Sequence[int]], ways: Mapping[str, Way]) -> l
 
 
 class ArmPrograms:
-    """The compiled programs of one arm, by how many replicas they train and how."""
+    """The compiled programs of one arm, by how many replicas they train and how.
 
-    def __init__(self, trainer: Trainer):
-        self.trainer = trainer
+    `label` names the arm to other processes.
+    """
+
+    def __init__(self, trainer: Trainer, label: str = ""):
+        self.trainer, self.label = trainer, label
         self._together: dict[tuple, Together] = {}
 
     def together(self, way: Way, replicas: int) -> Together:
-        """The program for a group of so many replicas; on a mesh of its own size where each has a row."""
+        """The program for a group of so many replicas; where each has a row, on a mesh with as many."""
         name = "devices" if way.name == "sequential" else way.name
-        shape = (replicas if name == "devices" else 1, way.batch)
+        # With several processes no device may be left out.
+        rows = way.rows if jax.process_count() > 1 and way.name == "devices" else replicas
+        shape = (rows if name == "devices" else 1, way.batch)
         if (name, shape) not in self._together:
             self._together[name, shape] = Together(self.trainer, name, make_mesh(*shape))
         return self._together[name, shape]
@@ -77,8 +86,17 @@ def run_replicas(
             by_epoch[len(replica.lines)].append(replica)
         for done, group in sorted(by_epoch.items()):
             together = programs.together(way, len(group))
-            started = [states.pop(replica) for replica in group]
             best = [replica.best for replica in group]
+            tell(
+                {
+                    "programs": programs.label,
+                    "way": asdict(way),
+                    "seeds": [replica.seed for replica in group],
+                    "done": done,
+                    "best": best,
+                }
+            )
+            started = share([states.pop(replica) for replica in group])
             for results in together.fit(started, first_epoch=done + 1, best=best):
                 for replica, epoch in zip(group, results, strict=True):
                     if epoch is not None:
@@ -87,3 +105,13 @@ def run_replicas(
                         on_epoch(replica.name, replica.seed, epoch.metrics)
             for replica in group:
                 yield replica.finish()
+
+
+def follow(programs: Mapping[str, ArmPrograms]) -> None:
+    """What every process but the first does: its part of what the first trains, until that ends."""
+    while (told := hear()) is not None:
+        arm, way = programs[told["programs"]], Way(**told["way"])
+        states = share([arm.trainer.initial_state(seed) for seed in told["seeds"]])
+        together = arm.together(way, len(states))
+        for _ in together.fit(states, first_epoch=told["done"] + 1, best=told["best"]):
+            pass

@@ -26,7 +26,7 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     Raises:
       BadInput: before anything is written, where a folder holds a run of another recipe or split.
     """
-    runs = {name: Run(_settings_on(settings, name, split), dataset, split) for name, split in splits.items()}
+    runs = {name: Run(settings_on(settings, name, split), dataset, split) for name, split in splits.items()}
     _require_same_kind(settings, splits)
     for run in runs.values():
         run.require_same_recipe()
@@ -50,7 +50,7 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     return record
 
 
-def _settings_on(settings: Settings, name: str, split: Split) -> Settings:
+def settings_on(settings: Settings, name: str, split: Split) -> Settings:
     """The settings of one split's run: given back as a flagfile, its flags go on with that run alone."""
     workdir = settings.workdir / name
     flags = settings.flags | {"workdir": str(workdir)}

@@ -69,13 +69,22 @@ def choose_way(asked: str, mesh: Mapping[str, int] | None, step_flops: float) ->
       step_flops: of one train step of one replica.
 
     Raises:
-      BadInput: for a mesh that there are too few devices for, or one with rows that the way has no use for.
+      BadInput: for a mesh that there are too few devices for, one with rows that the way has no use for, and with
+        several processes one that leaves devices out.
     """
     devices = len(jax.devices())
     if mesh:
         make_mesh(**mesh)
         if mesh["replica"] > 1 and asked not in ("auto", "devices"):
             raise BadInput(f"--mesh=replica:{mesh['replica']} with --replicas_as={asked}: devices or auto is accepted")
+        if jax.process_count() > 1 and mesh["replica"] * mesh["batch"] < devices:
+            raise BadInput(
+                f"--mesh=replica:{mesh['replica']},batch:{mesh['batch']}: with several processes a mesh of all "
+                f"{devices} devices is accepted"
+            )
+    elif jax.process_count() > 1 and asked not in ("auto", "devices"):
+        # All processes have to have a part in every step.
+        mesh = {"replica": 1, "batch": devices}
     batch = mesh["batch"] if mesh else 1
     rows = mesh["replica"] if mesh else devices
     if asked == "auto":
@@ -92,7 +101,8 @@ class Together:
     Args:
       trainer: what one replica does.
       way: `map` (one after another inside the program), `vmap`, or `devices` (one a row of the mesh).
-      mesh: of (replica, batch); its `replica` axis is 1 but for `devices`, where it is the number of replicas.
+      mesh: of (replica, batch); its `replica` axis is 1 but for `devices`, where it is the number of replicas at most.
+        Rows that are left over repeat the first replica.
     """
 
     def __init__(self, trainer: Trainer, way: str, mesh: Mesh):
@@ -162,8 +172,9 @@ class Together:
         """
         trainer = self.trainer
         bests = [*best] or [-1.0] * len(states)
-        keys = [state.key for state in states]
-        stacked = _stack(states, self.mesh)
+        rows = [*states, *[states[0]] * (self.mesh.shape["replica"] - len(states))]
+        keys = [state.key for state in rows]
+        stacked = _stack(rows, self.mesh)
         alive = [True] * len(states)
         for epoch in range(first_epoch, trainer.recipe.epochs + 1):
             start = time.perf_counter()
@@ -179,7 +190,7 @@ class Together:
             after = self._apart(stacked)
             seconds = (time.perf_counter() - start) / len(states), (trained - start) / len(states)
             results = []
-            for row, state in enumerate(after):
+            for row, state in enumerate(after[: len(states)]):
                 own = StepSums(sums.loss[:, row], sums.correct[:, row])
                 result = trainer.epoch_result(epoch, state, own, logits[row], bests[row], *seconds)
                 results.append(result if alive[row] else None)
