@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from resjax.report.storage import read_npz
+
 
 def right_answers(folder: Path, side: str) -> np.ndarray | None:
     """Whether each image of `val` or `test` was predicted right, in the split's order; None without predictions."""
     path = folder / "predictions.npz"
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        of_side = stored["side"] == side
-        return stored["logits"][of_side].argmax(-1) == stored["label"][of_side]
+    stored = read_npz(path)
+    of_side = stored["side"] == side
+    return stored["logits"][of_side].argmax(-1) == stored["label"][of_side]

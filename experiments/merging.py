@@ -8,8 +8,8 @@ import numpy as np
 
 from experiments.recipe_flags import OUTSIDE_RECIPE
 from resjax.evaluation.summary import compare_arms, summarize_arm
-from resjax.report.records import RecordError
 from resjax.report.run_records import RunRecords
+from resjax.report.storage import RecordError
 
 
 def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecords:

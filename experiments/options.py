@@ -16,7 +16,7 @@ from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.paired_tests import fewest_seeds
 from resjax.evaluation.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, Architecture, architecture
-from resjax.report.records import RecordError
+from resjax.report.storage import RecordError
 from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, WAYS, Recipe, require_choice, require_range
 from resjax.types import BadInput
 

@@ -1,8 +1,11 @@
 """What one replica leaves in its folder, whoever trains it: alone, or together with others."""
 
+import base64
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +16,8 @@ from resjax.data.pipeline import Side
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
-from resjax.training.checkpoint import Checkpoints
+from resjax.report.storage import DamagedRecord, plain, read_npz, set_aside
+from resjax.training.checkpoint import Checkpoints, Stand
 from resjax.training.loop import EpochResult, Trainer, predict_logits
 from resjax.training.state import TrainState
 from resjax.types import Dataset
@@ -26,6 +30,42 @@ def finished_result(folder: Path) -> dict | None:
     path = folder / "result.json"
     result = read_json(path) if path.exists() else None
     return result if result and result["status"] in FINISHED else None
+
+
+def set_damaged_aside(folder: Path) -> None:
+    """Sets aside those records of a finished replica that were damaged.
+
+    Without its result a replica is pending: it is finished again from its last checkpoint, and comes to the same.
+    """
+    damaged = [name for name, read in READERS.items() if _set_aside_if_damaged(folder / name, read)]
+    result = folder / "result.json"
+    if result.exists() and not damaged:
+        metrics = folder / "metrics.jsonl"
+        if not metrics.exists() or len(read_lines(metrics)) == read_json(result)["last"]["epoch"]:
+            return
+        print(f"WARNING: {metrics} was cut short: it is made again", flush=True)
+    if (folder / "checkpoints" / "last").exists():
+        result.unlink(missing_ok=True)
+
+
+def _set_aside_if_damaged(path: Path, read: Callable[[Path], object]) -> bool:
+    if not path.exists():
+        return False
+    try:
+        read(path)
+    except DamagedRecord as error:
+        print(f"WARNING: {error}: it is now {set_aside(path).name}, and is made again", flush=True)
+        return True
+    return False
+
+
+READERS: Mapping[str, Callable[[Path], object]] = {
+    "result.json": read_json,
+    "metrics.jsonl": read_lines,
+    "predictions.npz": read_npz,
+    "correctness.npz": read_npz,
+}
+"""The records of a replica, with what reads each and finds it damaged."""
 
 
 def ways_of(records: Iterable[dict | None]) -> list[str]:
@@ -85,20 +125,44 @@ class ReplicaFolder:
         return max((line["val_accuracy"] for line in self.lines if line["is_best"]), default=-1.0)
 
     def begin(self) -> TrainState:
-        """The state after the last complete epoch in the folder, or before the first; `lines` has those epochs."""
-        state = self._trainer.initial_state(self.seed)
-        path = self.folder / "metrics.jsonl"
-        self.lines = read_lines(path)[: self._checkpoints.last_epoch] if path.exists() else []
-        # A kill may fall between an epoch's line and its checkpoint: the lines follow the checkpoint.
-        write_lines(path, self.lines)
-        if self.lines:
-            state = self._checkpoints.restore_last(state)
-        self._correct = _correctness_before(self.folder / "correctness.npz", len(self.lines))
+        """The state after the last complete epoch in the folder, or before the first; `lines` has those epochs.
+
+        A kill may fall between any two writes, and a file may be damaged: what counts is the newest checkpoint that is
+        sound, with the best one that belongs to it. The other files follow that.
+        """
+        initial = state = self._trainer.initial_state(self.seed)
+        self.lines, self._correct = [], []
+        for stand in self._checkpoints.stands(initial):
+            if self._take_up(stand):
+                state = stand.state
+                break
+        self._checkpoints.forget_after(len(self.lines))
+        for name, read in READERS.items():
+            _set_aside_if_damaged(self.folder / name, read)
+        write_lines(self.folder / "metrics.jsonl", self.lines)
+        self._write_correctness()
         self._parameters = parameter_count(state.variables)
         self._shapes = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding), state.variables
         )
         return state
+
+    def _take_up(self, stand: Stand) -> bool:
+        """Takes over the epochs up to a checkpoint, unless what belongs to it is missing."""
+        if stand.record is None:
+            lines, correct = _history_in_files(self.folder, stand.epoch)
+        else:
+            lines, correct = stand.record["lines"], _unpacked(stand.record["correct"])
+        best_epoch = max((line["epoch"] for line in lines if line["is_best"]), default=0)
+        if len(lines) < stand.epoch or not best_epoch:
+            return False
+        if self._checkpoints.best_variables(best_epoch, stand.state.variables) is None:
+            if best_epoch != stand.epoch:
+                return False
+            self._checkpoints.save_best(best_epoch, stand.state.variables)
+            self._checkpoints.wait()
+        self.lines, self._correct = lines, correct
+        return True
 
     @phase("writing")
     def after_epoch(self, epoch: EpochResult) -> None:
@@ -107,12 +171,13 @@ class ReplicaFolder:
         append_line(self.folder / "metrics.jsonl", epoch.metrics)
         if self._correct is not None:
             self._correct.append(epoch.val_correct)
-            write_npz(self.folder / "correctness.npz", correct=np.stack(self._correct))
+        self._write_correctness()
         self.diverged_step = epoch.diverged_step
         if epoch.metrics["is_best"]:
             self._checkpoints.save_best(epoch.metrics["epoch"], epoch.state.variables)
         if epoch.diverged_step is None:
-            self._checkpoints.save_last(epoch.metrics["epoch"], epoch.state)
+            record = {"lines": plain(self.lines), "correct": _packed(self._correct)}
+            self._checkpoints.save_last(epoch.metrics["epoch"], epoch.state, record)
 
     @phase("writing")
     def finish(self) -> dict:
@@ -136,7 +201,7 @@ class ReplicaFolder:
         else:
             result |= self._scores_of_best(result["evaluated_on"])
         # Who finds a result finds the checkpoints too.
-        self._checkpoints.wait()
+        self._checkpoints.keep_newest()
         result["timing"] = {
             "seconds": time.perf_counter() - self._started,
             "training_seconds": sum(line["seconds"] for line in lines),
@@ -144,6 +209,10 @@ class ReplicaFolder:
         }
         write_json(self.folder / "result.json", result)
         return result
+
+    def _write_correctness(self) -> None:
+        if self._correct:
+            write_npz(self.folder / "correctness.npz", correct=np.stack(self._correct))
 
     def _scores_of_best(self, side: str) -> dict:
         """What the best epoch's network comes to on `side`; its predictions on all sides are written down."""
@@ -165,14 +234,29 @@ class ReplicaFolder:
         return scores
 
 
-def _correctness_before(path: Path, epochs: int) -> list[np.ndarray] | None:
-    """Which images of val were right after each epoch so far; None where a run goes on that did not keep them."""
-    if not epochs:
-        return []
-    if not path.exists():
+def _history_in_files(folder: Path, epochs: int) -> tuple[list[dict], list[np.ndarray] | None]:
+    """The lines, and which images of val were right after each epoch, from the files of a run that kept them there
+    alone; None for what it did not keep."""
+    lines, correct = [], None
+    with suppress(DamagedRecord, FileNotFoundError):
+        lines = read_lines(folder / "metrics.jsonl")[:epochs]
+        correct = [*read_npz(folder / "correctness.npz")["correct"][:epochs]]
+    return lines, correct
+
+
+def _packed(correct: list[np.ndarray] | None) -> dict | None:
+    """What is right after each epoch, for the record of a checkpoint: a bit an image."""
+    if correct is None:
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        return [*stored["correct"][:epochs]]
+    bits = np.packbits(np.stack(correct), axis=1)
+    return {"images": correct[0].size, "bits": base64.b64encode(bits.tobytes()).decode(), "epochs": len(correct)}
+
+
+def _unpacked(record: dict[str, Any] | None) -> list[np.ndarray] | None:
+    if record is None:
+        return None
+    bits = np.frombuffer(base64.b64decode(record["bits"]), np.uint8).reshape(record["epochs"], -1)
+    return [*np.unpackbits(bits, axis=1, count=record["images"]).astype(bool)]
 
 
 def _scores(logits: np.ndarray, labels: np.ndarray, dataset: Dataset) -> dict:

@@ -16,8 +16,9 @@ from absl import flags
 from experiments.explain import explained
 from experiments.merging import merged
 from resjax.report.html import report_page
-from resjax.report.records import RecordError, read_json, write_text
+from resjax.report.records import read_json, write_text
 from resjax.report.run_records import read_run_records
+from resjax.report.storage import RecordError
 
 FLAGS = flags.FLAGS
 

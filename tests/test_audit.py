@@ -21,6 +21,7 @@ from resjax.data.audit import copy_groups, expected_leak
 from resjax.data.findings import KINDS
 from resjax.data.splits import leaked_images, make_split
 from resjax.report.audit_page import audit_page
+from resjax.report.records import read_json
 from resjax.types import BadInput, Dataset, Exclusion
 
 ROOT = Path(__file__).parents[1]
@@ -207,7 +208,7 @@ def test_a_second_audit_finds_the_same_from_the_cache(audited):
     here, _ = audited
     again = audit("--dataset=folder:images", "--workdir=again", "--val_fraction=0.3", cwd=here)
     assert again.returncode == 0
-    first, second = (json.loads((here / name / "dataset.json").read_text()) for name in ("out", "again"))
+    first, second = (read_json(here / name / "dataset.json") for name in ("out", "again"))
     assert second.pop("decoded") == 0 and first.pop("decoded") == 13 and first == second
 
 

@@ -29,7 +29,7 @@ def checkpoints(tmp_path):
 def test_the_whole_state_comes_back(checkpoints):
     checkpoints.save_last(4, state(1.0))
     checkpoints.wait()
-    restored = checkpoints.restore_last(state(0.0))
+    restored = next(checkpoints.stands(state(0.0))).state
     for saved, found in zip(jax.tree.leaves(state(1.0)), jax.tree.leaves(restored), strict=True):
         if jnp.issubdtype(saved.dtype, jax.dtypes.prng_key):
             saved, found = jax.random.key_data(saved), jax.random.key_data(found)
@@ -37,13 +37,13 @@ def test_the_whole_state_comes_back(checkpoints):
     assert checkpoints.last_epoch == 4
 
 
-def test_only_the_newest_of_each_kind_stays(checkpoints, tmp_path):
+def test_the_newest_two_of_each_kind_stay(checkpoints, tmp_path):
     for epoch in (1, 2, 3):
-        checkpoints.save_last(epoch, state(epoch))
-        checkpoints.save_best(epoch, state(epoch).variables)
+        checkpoints.save_last(epoch, state(float(epoch)))
+        checkpoints.save_best(epoch, state(float(epoch)).variables)
     checkpoints.wait()
     folders = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("checkpoints/*/*"))
-    assert folders == ["checkpoints/best/3", "checkpoints/last/3"]
+    assert folders == [f"checkpoints/{kind}/{epoch}" for kind in ("best", "last") for epoch in (2, 3)]
     assert float(checkpoints.restore_best(state(0.0).variables).statistics["mean"][0]) == 3.0
 
 
@@ -64,7 +64,7 @@ def test_steps_that_reuse_the_buffers_do_not_reach_into_a_save_under_way(checkpo
         for _ in range(20):
             current = step(current)
         checkpoints.wait()
-        restored = checkpoints.restore_last(state(0.0)).variables.parameters
+        restored = next(checkpoints.stands(state(0.0))).state.variables.parameters
         assert all(np.array_equal(restored[name], expected[name]) for name in expected)
 
 
@@ -74,16 +74,72 @@ def test_a_state_with_frozen_parameters_comes_back(checkpoints):
     saved = TrainState(jnp.int32(1), Variables(parameters, {}), frozen.init(parameters), jax.random.key(0))
     checkpoints.save_last(1, saved)
     checkpoints.wait()
-    restored = checkpoints.restore_last(saved)
+    restored = next(checkpoints.stands(saved)).state
     assert jax.tree.structure(restored) == jax.tree.structure(saved)
     np.testing.assert_array_equal(restored.variables.parameters["layer1"], parameters["layer1"])
 
 
-def test_an_epoch_that_is_trained_again_after_a_kill_leaves_its_best_as_it_is(checkpoints):
-    checkpoints.save_best(4, state(1.0).variables)
+def flip_a_bit_in_the_largest_file(folder):
+    file = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 8
+    file.write_bytes(data)
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_counts(checkpoints, tmp_path, capsys):
+    for epoch in (1, 2):
+        checkpoints.save_last(epoch, state(float(epoch)), {"lines": [epoch]})
     checkpoints.wait()
+    # The arrays of a checkpoint lie in many small files: whichever is hit, no wrong number comes back.
+    for file in (tmp_path / "checkpoints" / "last" / "2" / "arrays" / "d").iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    stand = next(checkpoints.stands(state(0.0)))
+    assert stand.epoch == 1 and stand.record == {"lines": [1]}
+    assert np.array_equal(stand.state.variables.parameters["layer0"], np.full((64, 64), 1.0))
+    assert (tmp_path / "checkpoints" / "last-2.damaged").is_dir() and "is damaged" in capsys.readouterr().out
+    checkpoints.save_last(2, state(2.0))
+    checkpoints.wait()
+    assert checkpoints.last_epoch == 2
+
+
+@pytest.mark.parametrize("part", ["arrays", "record"])
+def test_a_flipped_bit_never_gives_another_state(checkpoints, tmp_path, part):
+    checkpoints.save_last(1, state(1.0), {"lines": [1]})
+    checkpoints.wait()
+    flip_a_bit_in_the_largest_file(tmp_path / "checkpoints" / "last" / "1" / part)
+    for stand in checkpoints.stands(state(0.0)):
+        assert stand.record == {"lines": [1]}
+        for saved, found in zip(
+            jax.tree.leaves(state(1.0).variables), jax.tree.leaves(stand.state.variables), strict=True
+        ):
+            assert np.array_equal(saved, found)
+
+
+def test_the_best_of_an_epoch_is_restored_by_its_epoch(checkpoints):
     checkpoints.save_best(4, state(1.0).variables)
     checkpoints.save_best(6, state(2.0).variables)
     checkpoints.wait()
-    restored = checkpoints.restore_best(state(0.0).variables)
-    assert np.array_equal(restored.statistics["mean"], np.full(3, 2.0))
+    restored = checkpoints.best_variables(4, state(0.0).variables)
+    assert np.array_equal(restored.statistics["mean"], np.full(3, 1.0))
+    assert checkpoints.best_variables(5, state(0.0).variables) is None
+
+
+def test_epochs_that_will_be_trained_again_are_forgotten(checkpoints):
+    for epoch in (3, 4):
+        checkpoints.save_last(epoch, state(float(epoch)))
+        checkpoints.save_best(epoch, state(float(epoch)).variables)
+    checkpoints.wait()
+    checkpoints.forget_after(3)
+    assert checkpoints.last_epoch == 3 and checkpoints.best_variables(4, state(0.0).variables) is None
+    checkpoints.save_best(4, state(5.0).variables)
+    checkpoints.wait()
+    assert np.array_equal(checkpoints.restore_best(state(0.0).variables).statistics["mean"], np.full(3, 5.0))
+
+
+def test_a_replica_that_has_ended_keeps_the_newest_of_each_kind(checkpoints, tmp_path):
+    for epoch in (1, 2):
+        checkpoints.save_last(epoch, state(float(epoch)))
+        checkpoints.save_best(epoch, state(float(epoch)).variables)
+    checkpoints.keep_newest()
+    folders = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("checkpoints/*/*"))
+    assert folders == ["checkpoints/best/2", "checkpoints/last/2"]

@@ -19,6 +19,7 @@ from resjax.report.records import (
     write_npz,
     write_text,
 )
+from resjax.report.storage import DamagedRecord, RecordError, read_npz, set_aside
 from tests.made_records import splits_record
 
 CLASSES = ["bakso", "gado.gado"]
@@ -129,8 +130,8 @@ def test_numpy_values_and_class_names_survive_a_round_trip(tmp_path):
 def test_what_is_not_finite_becomes_null(tmp_path, value):
     write_json(tmp_path / "a.json", {"deep": [{"loss": value}]})
     append_line(tmp_path / "a.jsonl", {"loss": value})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"deep": [{"loss": None}]}
-    assert (tmp_path / "a.jsonl").read_text() == '{"loss": null}\n'
+    assert read_json(tmp_path / "a.json") == {"deep": [{"loss": None}]}
+    assert '"loss": null,' in (tmp_path / "a.jsonl").read_text()
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -265,3 +266,62 @@ def test_a_missing_key_is_named(key):
     del record[key]
     with pytest.raises(ValueError, match=rf"metrics\.{key}: missing"):
         validate_metrics_line(record)
+
+
+def every_flip(data: bytes):
+    for place in range(len(data)):
+        yield data[:place] + bytes([data[place] ^ (1 << place % 8)]) + data[place + 1 :]
+
+
+def test_no_flipped_bit_gives_another_record(tmp_path):
+    path = tmp_path / "a.json"
+    record = {"schema_version": 1, "name": "gado-gado", "loss": 0.1, "seeds": [1, 2]}
+    write_json(path, record)
+    for data in every_flip(path.read_bytes()):
+        path.write_bytes(data)
+        try:
+            assert read_json(path) == record
+        except RecordError:
+            pass
+
+
+def test_no_flipped_bit_gives_another_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write_lines(path, [{"epoch": 1, "val_loss": 0.25}, {"epoch": 2, "val_loss": 0.125}])
+    whole = read_lines(path)
+    for data in every_flip(path.read_bytes()):
+        path.write_bytes(data)
+        try:
+            # A last line without its end is a write cut short.
+            assert read_lines(path) in (whole, whole[:1])
+        except DamagedRecord:
+            pass
+
+
+def test_no_flipped_bit_and_no_cut_gives_other_arrays(tmp_path):
+    path = tmp_path / "a.npz"
+    arrays = {"label": np.arange(7), "logits": np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)}
+    write_npz(path, **arrays)
+    whole = path.read_bytes()
+    for data in [*every_flip(whole), *(whole[:length] for length in range(0, len(whole), 7))]:
+        path.write_bytes(data)
+        try:
+            found = read_npz(path)
+        except DamagedRecord:
+            continue
+        assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+
+
+def test_a_record_without_a_checksum_is_taken_as_it_is(tmp_path):
+    (tmp_path / "a.json").write_text('{"schema_version": 1, "loss": 0.5}')
+    assert read_json(tmp_path / "a.json") == {"schema_version": 1, "loss": 0.5}
+
+
+def test_what_is_set_aside_keeps_every_earlier_one(tmp_path):
+    for text in ("one", "two"):
+        (tmp_path / "a.json").write_text(text)
+        set_aside(tmp_path / "a.json")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a.json.damaged": "one",
+        "a.json.damaged2": "two",
+    }

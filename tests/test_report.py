@@ -1,6 +1,5 @@
 """The report of made runs: what it shows, what it says where something is missing, and that nothing crashes it."""
 
-import json
 import os
 import re
 import subprocess
@@ -16,8 +15,9 @@ from experiments.report import write_report
 from resjax.report.charts import ticks
 from resjax.report.gallery import MOST_SHOWN, galleries, pictures_of
 from resjax.report.html import report_page
-from resjax.report.records import RecordError, read_json, write_json
+from resjax.report.records import read_json, read_lines, write_json, write_lines
 from resjax.report.run_records import read_run_records
+from resjax.report.storage import RecordError
 from resjax.report.verdict import verdict_of
 from tests.made_run import make_run
 
@@ -203,9 +203,9 @@ def test_without_some_records_the_rest_is_shown(missing, said, tmp_path):
 def test_numbers_that_are_null_leave_gaps_and_not_nan(tmp_path):
     workdir = make_run(tmp_path / "run", ARMS, epochs=4)
     for path in workdir.rglob("metrics.jsonl"):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = read_lines(path)
         lines[2]["val_loss"] = None
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_lines(path, lines)
     report(workdir)
 
 

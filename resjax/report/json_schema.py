@@ -5,12 +5,13 @@
 writes those that are in the package. A schema says what is in a file, but not that a matrix is square.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from resjax.report.data_shapes import DATA_SHAPES
-from resjax.report.records import SCHEMA_VERSION, SHAPES, write_json
+from resjax.report.records import SCHEMA_VERSION, SHAPES, write_text
 
 KINDS = {
     "summary": "summary.json: a comparison on one split",
@@ -57,4 +58,4 @@ def _schema(shape: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for name in KINDS:
-        write_json(Path(sys.argv[1]) / f"{name}.schema.json", json_schema(name))
+        write_text(Path(sys.argv[1]) / f"{name}.schema.json", json.dumps(json_schema(name), indent=1) + "\n")

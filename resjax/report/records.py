@@ -1,57 +1,50 @@
 """The JSON records of a run: written whole or not at all, read with clear errors, and checked against their shapes."""
 
 import json
-import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
+
+from resjax.report.storage import (
+    CHECKSUM,
+    DamagedRecord,
+    RecordError,
+    atomic,
+    checksum_of,
+    line_of,
+    sealed,
+    sync,
+    unsealed,
+)
 
 SCHEMA_VERSION = 1
 """Version of the records that this code writes, and the newest that it reads."""
 
 
-class RecordError(ValueError):
-    """A record that cannot be read; the text names the file and the way out."""
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[BinaryIO]:
-    # The temporary file lies in the same folder: os.replace is atomic within one file system only.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_text(path: Path | str, text: str) -> None:
     """Writes a UTF-8 file atomically: a reader sees the old text or the new one, never a part."""
-    with _atomic(Path(path)) as file:
+    with atomic(Path(path)) as file:
         file.write(text.encode())
 
 
 def write_npz(path: Path | str, **arrays: np.ndarray) -> None:
-    """Writes named arrays atomically, compressed."""
-    with _atomic(Path(path)) as file:
-        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    """Writes named arrays atomically, compressed, with the checksum of all of them before them."""
+    # zip's own checksums do not tell when its directory lost an entry.
+    sealed_arrays = {CHECKSUM: checksum_of(arrays), **arrays}
+    with atomic(Path(path)) as file:
+        np.savez_compressed(file, **sealed_arrays)  # pyright: ignore[reportArgumentType]
 
 
 def write_json(path: Path | str, record: object) -> None:
-    """Writes a record atomically; numpy values become plain ones, NaN and infinity become null."""
-    write_text(path, json.dumps(_plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Writes a record atomically, with its checksum; numpy values become plain ones, NaN and infinity become null."""
+    write_text(path, json.dumps(sealed(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_lines(path: Path | str, records: Iterable[object]) -> None:
-    """Writes records atomically, one a line."""
-    write_text(path, "".join(_line(record) for record in records))
+    """Writes records atomically, one a line, each with its checksum."""
+    write_text(path, "".join(line_of(sealed(record)) + "\n" for record in records))
 
 
 def append_line(path: Path | str, record: object) -> None:
@@ -59,21 +52,21 @@ def append_line(path: Path | str, record: object) -> None:
     with open(path, "a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(_line(record).encode())
-        file.flush()
-        os.fsync(file.fileno())
+        file.write(line_of(sealed(record)).encode() + b"\n")
+        sync(file)
 
 
 def read_json(path: Path | str) -> dict:
     """Reads a record.
 
     Raises:
-      RecordError: names the file when it is not JSON, or was written by a newer resjax.
+      DamagedRecord: names the file when it is damaged or not JSON.
+      RecordError: where it was written by a newer resjax.
     """
     try:
-        record = json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise RecordError(f"{path}: not a readable JSON record ({error}); delete it to have it made again") from None
+        record = unsealed(Path(path).read_bytes(), str(path))
+    except DamagedRecord as error:
+        raise DamagedRecord(f"{error}; delete it to have it made again") from None
     version = record.get("schema_version", SCHEMA_VERSION) if isinstance(record, dict) else SCHEMA_VERSION
     if version not in range(1, SCHEMA_VERSION + 1):
         raise RecordError(
@@ -86,31 +79,10 @@ def read_lines(path: Path | str) -> list[dict]:
     """Reads records that stand one a line; a last line without its end (a write cut short) is left out.
 
     Raises:
-      RecordError: names the file and the line that is not JSON.
+      DamagedRecord: names the file and the line that is damaged or not JSON.
     """
-    records = []
-    for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise RecordError(f"{path}, line {number}: not a readable JSON record ({error})") from None
-    return records
-
-
-def _line(record: object) -> str:
-    return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    lines = Path(path).read_bytes().split(b"\n")[:-1]
+    return [unsealed(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
 
 
 # Shapes of the records. A type stands for a value of that type, [shape] for a list, {"key": shape} for an object with

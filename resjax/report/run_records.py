@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from resjax.report.records import RecordError, read_json, read_lines
+from resjax.report.records import read_json, read_lines
+from resjax.report.storage import RecordError, read_npz
 
 
 class Predictions(NamedTuple):
@@ -49,12 +50,12 @@ class RunRecords:
         path = self.folders[arm][seed] / "predictions.npz"
         if not path.exists():
             return None
+        stored = read_npz(path)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                here = stored["side"] == side
-                return Predictions(stored["id"][here].tolist(), stored["label"][here], stored["logits"][here])
-        except (ValueError, OSError, KeyError, EOFError) as error:
-            raise RecordError(f"{path}: not readable predictions ({error}); delete it to leave them out") from None
+            here = stored["side"] == side
+            return Predictions(stored["id"][here].tolist(), stored["label"][here], stored["logits"][here])
+        except (KeyError, IndexError) as error:
+            raise RecordError(f"{path}: not predictions ({error!r}); delete it to leave them out") from None
 
 
 def read_run_records(workdir: Path) -> RunRecords:

@@ -1,18 +1,50 @@
-"""A replica's checkpoints, `best` and `last`, written by orbax in the background and committed atomically."""
+"""A replica's checkpoints, `best` and `last`, written by orbax in the background and committed atomically.
 
-from dataclasses import replace
+Each holds a checksum of its arrays, since orbax's files have none of their own: one that was damaged on the disk is set
+aside under a name that says so, and the one before takes its place.
+"""
+
+import gc
+import json
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
+KEPT = 2
+"""Of each kind: the newest, and one to fall back to."""
+ARRAYS, RECORD = "arrays", "record"
+"""The parts of a checkpoint. One of before there were checksums has a single part without a name."""
+
+
+class CheckpointError(OSError):
+    """A checkpoint cannot be written, or was damaged while it was in use."""
+
+
+class Stand(NamedTuple):
+    """Where a replica stands after an epoch."""
+
+    epoch: int
+    state: TrainState
+    record: Any
+    """What was saved with it; None in a checkpoint of before there were records."""
+
 
 class Checkpoints:
-    """The newest of each kind stays; the one before goes once its successor is complete.
+    """The newest two of each kind stay; older ones go once their successors are complete.
 
     `best` holds the variables alone; `last` holds the whole state, so that training goes on from it.
     """
@@ -25,44 +57,162 @@ class Checkpoints:
         # With several processes the first alone saves, arrays that all have whole: the others do not know the folder.
         processes = ocp.options.MultiprocessingOptions(active_processes={0} if jax.process_count() > 1 else None)
         # Orbax makes no folders for some of the processes alone.
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=False, multiprocessing_options=processes)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT, create=False, cleanup_tmp_directories=True, multiprocessing_options=processes
+        )
         kinds = [folder.absolute() / kind for kind in ("best", "last")]
         for each in kinds:
             each.mkdir(parents=True, exist_ok=True)
-        self._best, self._last = (ocp.CheckpointManager(each, options=options) for each in kinds)
+        with _clear_errors(folder):
+            self._best, self._last = (ocp.CheckpointManager(each, options=options) for each in kinds)
+        self._folder = folder
 
     def save_best(self, epoch: int, variables: Variables) -> None:
-        # A kill may fall between `best` and `last` of an epoch: the run that goes on comes to the same numbers again.
-        if epoch <= (self._best.latest_step() or 0):
-            return
-        self._best.save(epoch, args=ocp.args.StandardSave(variables), force=True)
+        """Saves in the background; raises CheckpointError where this or the save before cannot be written."""
+        self._save(self._best, epoch, variables, None)
 
-    def save_last(self, epoch: int, state: TrainState) -> None:
-        self._last.save(epoch, args=ocp.args.StandardSave(state), force=True)
+    def save_last(self, epoch: int, state: TrainState, record: Any = None) -> None:
+        """The same for the whole state, with a record of plain values that comes back with it."""
+        self._save(self._last, epoch, state, record)
 
     @property
     def last_epoch(self) -> int:
-        """The epoch of `last`, 0 where there is none."""
+        """The epoch of the newest `last`, 0 where there is none."""
         return self._last.latest_step() or 0
 
-    def restore_best(self, like: Variables) -> Variables:
-        """The best variables, with the structure and shapes of `like` (arrays or `jax.eval_shape`'s)."""
-        return cast(Variables, self._best.restore(self._best.latest_step(), args=ocp.args.StandardRestore(like)))
+    def stands(self, like: TrainState) -> Iterator[Stand]:
+        """The epochs that training can go on from, the newest first; damaged ones are set aside on the way.
 
-    def restore_last(self, like: TrainState) -> TrainState:
-        """The state after `last_epoch`, with the structure and shapes of `like`."""
-        state = cast(TrainState, self._last.restore(self._last.latest_step(), args=ocp.args.StandardRestore(like)))
-        if not jax.dtypes.issubdtype(state.key.dtype, jax.dtypes.prng_key):
-            # As one of several processes saves it.
-            state = replace(state, key=jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(like.key)))
-        return state
+        `like` has the structure and shapes (arrays or `jax.eval_shape`'s).
+        """
+        for epoch in sorted(self._last.all_steps(), reverse=True):
+            restored = self._restore(self._last, epoch, like)
+            if restored is not None:
+                yield Stand(epoch, *restored)
+
+    def best_variables(self, epoch: int, like: Variables) -> Variables | None:
+        """The variables that were best after this epoch; None where they are not there, or damaged and set aside."""
+        if epoch not in self._best.all_steps():
+            return None
+        restored = self._restore(self._best, epoch, like)
+        return None if restored is None else restored[0]
+
+    def restore_best(self, like: Variables) -> Variables:
+        """The newest best variables, with the structure and shapes of `like`.
+
+        Raises:
+          CheckpointError: where they are damaged.
+        """
+        variables = self.best_variables(self._best.latest_step() or 0, like)
+        if variables is None:
+            raise CheckpointError(f"{self._folder}: the best checkpoint was damaged while in use")
+        return variables
+
+    def forget_after(self, epoch: int) -> None:
+        """Removes the checkpoints of later epochs: training goes on from this one, and will come to them again."""
+        for manager in (self._best, self._last):
+            for later in [step for step in manager.all_steps() if step > epoch]:
+                manager.delete(later)
+
+    def keep_newest(self) -> None:
+        """Removes what there was to fall back to; for a replica that has come to its end."""
+        self.wait()
+        for manager in (self._best, self._last):
+            for earlier in sorted(manager.all_steps())[:-1]:
+                manager.delete(earlier)
 
     def wait(self) -> None:
-        """Returns when everything saved so far is on disk."""
-        self._best.wait_until_finished()
-        self._last.wait_until_finished()
+        """Returns when everything saved so far is on disk; raises CheckpointError where it cannot be written."""
+        with _clear_errors(self._folder):
+            self._best.wait_until_finished()
+            self._last.wait_until_finished()
 
     def close(self) -> None:
         """Waits, then ends the background threads; nothing can be saved afterwards."""
-        self._best.close()
-        self._last.close()
+        with _clear_errors(self._folder):
+            try:
+                self._best.close()
+            finally:
+                self._last.close()
+
+    def _save(self, manager: ocp.CheckpointManager, epoch: int, tree: PyTree, record: Any) -> None:
+        text = json.dumps(record)
+        sealed = {"arrays_crc32": _checksum(tree), "record": text, "record_crc32": zlib.crc32(text.encode())}
+        parts = {ARRAYS: ocp.args.StandardSave(tree), RECORD: ocp.args.JsonSave(sealed)}
+        with _clear_errors(self._folder):
+            manager.save(epoch, args=ocp.args.Composite(**parts), force=True)
+
+    def _restore(self, manager: ocp.CheckpointManager, epoch: int, like: PyTree) -> tuple[Any, Any] | None:
+        """The arrays and the record of an epoch; None where they are damaged, which sets the checkpoint aside."""
+        path = Path(manager.directory) / str(epoch)
+        with _unfinished_reads_ignored():
+            try:
+                return self._sound(manager, path, like)
+            except (MemoryError, jax.errors.JaxRuntimeError):
+                raise
+            except Exception:  # Orbax and tensorstore raise anything on damaged files.
+                pass
+            gc.collect()
+        self._set_aside(manager, path)
+        return None
+
+    def _sound(self, manager: ocp.CheckpointManager, path: Path, like: PyTree) -> tuple[Any, Any]:
+        """The arrays and the record of a checkpoint; raises whatever may be where they are damaged."""
+        arrays = ocp.args.StandardRestore(like)
+        if (path / "default").exists():
+            return manager.restore(int(path.name), args=arrays), None
+        parts = {ARRAYS: arrays, RECORD: ocp.args.JsonRestore()}
+        restored = manager.restore(int(path.name), args=ocp.args.Composite(**parts))
+        sealed = restored[RECORD]
+        if zlib.crc32(sealed["record"].encode()) != sealed["record_crc32"]:
+            raise CheckpointError(f"{path}: its record is not what its checksum says")
+        if _checksum(restored[ARRAYS]) != sealed["arrays_crc32"]:
+            raise CheckpointError(f"{path}: its arrays are not what their checksum says")
+        # As one of several processes saves them, keys come back as plain numbers.
+        return jax.tree.map(_typed_key, restored[ARRAYS], like), json.loads(sealed["record"])
+
+    def _set_aside(self, manager: ocp.CheckpointManager, path: Path) -> None:
+        # Beside the folder of its kind, in which orbax would take it for one of its own.
+        aside = self._folder / f"{path.parent.name}-{path.name}.damaged"
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        manager.reload()
+        print(f"WARNING: {path} is damaged: it is now {aside.name}, and the state before it counts", flush=True)
+
+
+def _typed_key(array: jax.Array, like: Any) -> jax.Array:
+    if not jnp.issubdtype(like.dtype, jax.dtypes.prng_key) or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return array
+    return jax.random.wrap_key_data(array, impl=jax.random.key_impl(like))
+
+
+@contextmanager
+def _clear_errors(folder: Path) -> Iterator[None]:
+    """Turns what orbax raises when it cannot write, which may be anything, into one kind of error."""
+    try:
+        yield
+    except (CheckpointError, MemoryError, jax.errors.JaxRuntimeError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise CheckpointError(f"{folder}: a checkpoint cannot be written ({text[:300]})") from error
+
+
+@contextmanager
+def _unfinished_reads_ignored() -> Iterator[None]:
+    """Of what orbax had begun to read beside a damaged part, each would print a traceback when it is dropped."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+
+
+def _checksum(tree: PyTree) -> int:
+    """The CRC-32 of all arrays of a tree, with their types and shapes, in order."""
+    total = 0
+    for leaf in jax.tree.leaves(tree):
+        data = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        array = np.ascontiguousarray(data)
+        total = zlib.crc32(array.view(np.uint8).data, zlib.crc32(f"{array.dtype}{array.shape}".encode(), total))
+    return total
