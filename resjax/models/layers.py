@@ -10,6 +10,7 @@ from flax import nnx
 from flax.nnx.nn import dtypes
 from jaxtyping import Array, Float
 
+from resjax.ops import conv_general_dilated
 from resjax.types import Features, PRNGKey
 
 LEAST_SQUEEZED = 8
@@ -96,6 +97,7 @@ def convolution(
         feature_group_count=groups,
         use_bias=False,
         kernel_init=he_normal,
+        conv_general_dilated=conv_general_dilated,
         dtype=dtype,
         # nnx.Conv hands its kernel to this function just before it is used.
         promote_dtype=_standardize_and_promote if normalization == "group" else dtypes.promote_dtype,

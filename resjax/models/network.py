@@ -12,6 +12,7 @@ from resjax.models.architecture import BLOCKS, Architecture, Place, architecture
 from resjax.models.blocks import BasicBlock, Block, BottleneckBlock
 from resjax.models.layers import LayerKey, convolution, layer_key
 from resjax.models.normalization import make_norm
+from resjax.ops import max_pool
 from resjax.types import BadInput, Features, Images, Logits, PRNGKey
 
 
@@ -44,7 +45,7 @@ class Stem(nnx.Module):
 
     def __call__(self, images: Images) -> Features:
         features = nnx.relu(self.norm(self.conv(images)))
-        return nnx.max_pool(features, (3, 3), (2, 2), ((1, 1), (1, 1))) if self.pooled else features
+        return max_pool(features) if self.pooled else features
 
 
 class Network(nnx.Module):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from resjax.ops.normalization import at_least_float32, batch_norm
 from resjax.types import Features
 
 
@@ -39,15 +40,15 @@ class BatchNorm(nnx.BatchNorm):
         )
 
     def __call__(self, features: Features, use_running_average: bool | None = None) -> Features:
-        before = self.var[...]
-        wide = _at_least_float32(features)
-        normalized = super().__call__(wide, use_running_average)
-        if not (self.use_running_average if use_running_average is None else use_running_average):
-            # nnx has just mixed in the biased variance v; n / (n - 1) of that share makes it unbiased.
-            values = features.size // features.shape[-1]
-            mixed_in = self.var[...] - self.momentum * before
-            self.var[...] = self.var[...] + jax.lax.stop_gradient(mixed_in) / max(values - 1, 1)
-        return normalized.astype(features.dtype)
+        if self.use_running_average if use_running_average is None else use_running_average:
+            return super().__call__(at_least_float32(features), True).astype(features.dtype)
+        normalized, mean, variance = batch_norm(features, self.scale[...], self.bias[...], self.epsilon)
+        values = features.size // features.shape[-1]
+        seen = {"mean": mean, "var": variance * (values / max(values - 1, 1))}
+        for name, new in seen.items():
+            statistic = getattr(self, name)
+            statistic[...] = self.momentum * statistic[...] + (1 - self.momentum) * jax.lax.stop_gradient(new)
+        return normalized
 
 
 class GroupNorm(nnx.GroupNorm):
@@ -64,7 +65,7 @@ class GroupNorm(nnx.GroupNorm):
         )
 
     def __call__(self, features: Features) -> Features:
-        return super().__call__(_at_least_float32(features)).astype(features.dtype)
+        return super().__call__(at_least_float32(features)).astype(features.dtype)
 
 
 class Bias(nnx.Module):
@@ -103,7 +104,3 @@ def make_norm(kind: str, channels: int, *, scale: float = 1.0, last: bool = Fals
     if kind == "group":
         return GroupNorm(channels, scale=scale)
     return ScalarBias(multiplied=last) if kind == "fixup" else Bias(channels)
-
-
-def _at_least_float32(features: Features) -> Features:
-    return features.astype(jnp.float32) if features.dtype.itemsize < 4 else features

@@ -1,0 +1,225 @@
+"""A drop-in for `jax.lax.conv_general_dilated` that is formulated for the platform it runs on.
+
+On GPU and TPU it is XLA's own convolution. On a CPU, XLA's (jaxlib 0.10) uses one core where there are 64 outputs or
+fewer, leaves its fast path where the map is smaller than the kernel, and takes two to ten times as long as a matrix
+product for the gradient of the kernel. So there, 2-D convolutions in float32 without dilation and groups are computed
+by what was fastest for their shape: the three functions at the end are the table. Everything else is XLA's own.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from resjax.ops import matrix_products
+from resjax.ops.matrix_products import Kernel, Padding, sizes_after
+from resjax.types import Features
+
+CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
+
+
+FEW_CHANNELS = 16
+"""Inputs below which patches are too narrow to be written fast."""
+ONE_CORE = 64
+"""Outputs up to which XLA:CPU's convolution uses one core, however many there are."""
+SMALL_MAP = 49
+"""Pixels up to which a kernel of many channels is larger than what it is multiplied with."""
+
+
+class Convolution(NamedTuple):
+    """What a convolution is, the arrays excepted."""
+
+    stride: int
+    padding: Padding
+
+
+def conv_general_dilated(
+    lhs: Array,
+    rhs: Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    batch_group_count: int = 1,
+    **options: Any,
+) -> Array:
+    """`jax.lax.conv_general_dilated`, with the same arguments and results (to rounding) and both gradients.
+
+    Any Flax user has it with one argument:
+
+    >>> import jax.numpy as jnp
+    >>> from flax import nnx
+    >>> from resjax.ops import conv_general_dilated
+    >>> layer = nnx.Conv(8, 16, (3, 3), conv_general_dilated=conv_general_dilated, rngs=nnx.Rngs(0))
+    >>> layer(jnp.zeros((2, 10, 10, 8))).shape
+    (2, 10, 10, 16)
+
+    What is formulated anew has a reverse rule of its own, so JAX refuses to differentiate it forwards (`jax.jvp`);
+    second derivatives by two reverse passes work.
+
+    Args:
+      lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
+        batch_group_count, **options: as of `jax.lax.conv_general_dilated`.
+
+    Raises:
+      what `jax.lax.conv_general_dilated` raises.
+    """
+    numbers = {"lhs_dilation": lhs_dilation, "rhs_dilation": rhs_dilation, "dimension_numbers": dimension_numbers}
+    groups = {"feature_group_count": feature_group_count, "batch_group_count": batch_group_count}
+    plain = feature_group_count == batch_group_count == 1 and not any(value is not None for value in options.values())
+    dilated = any(rate != 1 for rates in (lhs_dilation, rhs_dilation) for rate in rates or ())
+    if plain and not dilated and _is_channels_last(lhs, rhs, dimension_numbers):
+        pads = (
+            lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+            if isinstance(padding, str)
+            else padding
+        )
+        described = Convolution(window_strides[0], tuple((int(low), int(high)) for low, high in pads))
+        if len(set(window_strides)) == 1 and _is_served(lhs, rhs, described):
+            return _convolution(lhs, rhs, described)
+    return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **numbers, **groups, **options)
+
+
+def _is_channels_last(lhs: Array, rhs: Array, dimension_numbers: Any) -> bool:
+    if lhs.ndim != 4 or rhs.ndim != 4 or dimension_numbers is None:
+        return False
+    return lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers) == lax.conv_dimension_numbers(
+        lhs.shape, rhs.shape, CHANNELS_LAST
+    )
+
+
+def _is_served(images: Features, kernel: Kernel, described: Convolution) -> bool:
+    within = all(0 <= pad < taps for taps, pads in zip(kernel.shape, described.padding, strict=False) for pad in pads)
+    sizes = sizes_after(images.shape[1:3], kernel.shape[:2], *described)
+    same_type = images.dtype == kernel.dtype == jnp.float32
+    fits = images.shape[3] == kernel.shape[2] and images.size and kernel.size and min(sizes) > 0
+    return bool(same_type and fits and within and described.stride in (1, 2))
+
+
+def _xla(images: Features, kernel: Kernel, described: Convolution) -> Features:
+    strides = (described.stride, described.stride)
+    return lax.conv_general_dilated(images, kernel, strides, described.padding, dimension_numbers=CHANNELS_LAST)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolution(images: Features, kernel: Kernel, described: Convolution) -> Features:
+    return lax.platform_dependent(
+        images, kernel, cpu=partial(_forward, described=described), default=partial(_xla, described=described)
+    )
+
+
+def _remember(images: Features, kernel: Kernel, described: Convolution) -> tuple[Features, tuple[Features, Kernel]]:
+    return _convolution(images, kernel, described), (images, kernel)
+
+
+def _gradients(
+    described: Convolution, remembered: tuple[Features, Kernel], gradient: Features
+) -> tuple[Features, Kernel]:
+    def xla(images: Features, kernel: Kernel, gradient: Features) -> tuple[Features, Kernel]:
+        return jax.vjp(partial(_xla, described=described), images, kernel)[1](gradient)
+
+    def ours(images: Features, kernel: Kernel, gradient: Features) -> tuple[Features, Kernel]:
+        return _image_gradient(images, kernel, gradient, described), _kernel_gradient(
+            images, kernel, gradient, described
+        )
+
+    return lax.platform_dependent(*remembered, gradient, cpu=ours, default=xla)
+
+
+_convolution.defvjp(_remember, _gradients)
+
+
+def _forward(images: Features, kernel: Kernel, described: Convolution) -> Features:
+    stride, padding = described
+    sizes = sizes_after(images.shape[1:3], kernel.shape[:2], stride, padding)
+    formulation = forward_formulation(kernel.shape, stride, sizes)
+    if formulation == "product":
+        return matrix_products.product(images[:, ::stride, ::stride], kernel[0, 0])
+    if formulation == "patches":
+        return matrix_products.by_patches(images, kernel, stride, padding)
+    if formulation == "rows":
+        return matrix_products.by_rows(images, kernel, padding)
+    return _direct(images, kernel, described)
+
+
+def _image_gradient(images: Features, kernel: Kernel, gradient: Features, described: Convolution) -> Features:
+    sizes = images.shape[1:3]
+    if described.stride == 2:
+        if image_gradient_formulation(kernel.shape, 2, gradient.shape[1:3]) == "phases":
+            return matrix_products.image_gradient_by_phases(gradient, kernel, sizes, described.padding)
+        return jax.linear_transpose(lambda images: _xla(images, kernel, described), images)(gradient)[0]
+    # At stride 1 it is a convolution with the kernel's taps backwards, in and out exchanged.
+    (top, bottom), (left, right) = described.padding
+    down, along = kernel.shape[0] - 1, kernel.shape[1] - 1
+    padding = (down - top, down - bottom), (along - left, along - right)
+    formulation = image_gradient_formulation(kernel.shape, 1, sizes)
+    if formulation == "taps":
+        return matrix_products.image_gradient_by_taps(gradient, kernel, padding)
+    if formulation == "direct":
+        # XLA turns the kernel itself, faster than a transposition beside it.
+        return _direct(gradient, kernel[::-1, ::-1], Convolution(1, padding), ("NHWC", "HWOI", "NHWC"))
+    turned = kernel.transpose(0, 1, 3, 2)
+    if formulation == "product":
+        return matrix_products.product(gradient, turned[0, 0])
+    return matrix_products.by_rows(gradient, turned, padding, backwards=True)
+
+
+def _direct(
+    images: Features, kernel: Kernel, described: Convolution, dimensions: tuple[str, str, str] = CHANNELS_LAST
+) -> Features:
+    """XLA's convolution; of small maps in the form that XLA:CPU is fast for: no map smaller than kernel or output."""
+    stride, padding = described
+    sizes, taps = images.shape[1:3], kernel.shape[:2]
+    after = sizes_after(sizes, taps, stride, padding)
+    if any(size < max(needed) for size, *needed in zip(sizes, taps, after, strict=True)):
+        images = lax.optimization_barrier(jnp.pad(images, ((0, 0), *padding, (0, 0))))
+        padding = (0, 0), (0, 0)
+    return lax.conv_general_dilated(images, kernel, (stride, stride), padding, dimension_numbers=dimensions)
+
+
+def _kernel_gradient(images: Features, kernel: Kernel, gradient: Features, described: Convolution) -> Kernel:
+    stride, padding = described
+    taps = kernel.shape[:2]
+    formulation = kernel_gradient_formulation(kernel.shape, stride, gradient.shape[1:3])
+    if formulation == "few channels":
+        return matrix_products.kernel_gradient_of_few_channels(images, gradient, taps, stride, padding)
+    if formulation == "rows":
+        return matrix_products.kernel_gradient_by_rows(images, gradient, taps, padding)
+    return matrix_products.kernel_gradient_by_patches(images, gradient, taps, stride, padding)
+
+
+def forward_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, int]) -> str:
+    """How y of the given rows and columns is computed on a CPU; kernel: (rows, columns, in, out)."""
+    pixels, inputs, outputs = sizes[0] * sizes[1], *kernel[2:]
+    if kernel[:2] == (1, 1):
+        return "product"  # `_is_served` lets no padding through for these.
+    if inputs < FEW_CHANNELS:
+        return "direct"  # Patches of a stem would be written three numbers at a time.
+    if stride == 2 or pixels <= 4 or (pixels <= SMALL_MAP and inputs >= 512):
+        return "patches"
+    return "rows" if outputs <= ONE_CORE and pixels >= 1000 else "direct"
+
+
+def image_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, int]) -> str:
+    """How dx is computed on a CPU, from a dy of the given rows and columns."""
+    pixels, inputs = sizes[0] * sizes[1], kernel[2]
+    if stride == 2:
+        return "phases" if kernel[0] * kernel[1] <= 9 and (pixels <= 4 or pixels >= 400) else "direct"
+    if kernel[:2] == (1, 1):
+        return "product"
+    if pixels <= SMALL_MAP:
+        return "taps"
+    return "rows" if inputs <= ONE_CORE and kernel[3] >= FEW_CHANNELS and pixels >= 1000 else "direct"
+
+
+def kernel_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, int]) -> str:
+    """How dk is computed on a CPU, from a dy of the given rows and columns."""
+    if kernel[2] < FEW_CHANNELS and kernel[0] * kernel[1] > 1:
+        return "few channels"
+    return "rows" if stride == 1 and sizes[0] * sizes[1] > 16 else "patches"
