@@ -59,8 +59,12 @@ def generator(name: str) -> np.random.RandomState:
 
 
 def images_and_labels(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Standardized images (batch, height, width, 3) and labels (batch,)."""
-    return generator("images").standard_normal((BATCH, size, size, 3)), np.arange(BATCH) % CLASSES
+    """Standardized images (batch, height, width, 3) and labels (batch,).
+
+    Of 60 seeds the one that keeps every relu's input of the float32 cases furthest from zero, 7e-6. With others one
+    lies within rounding of zero, falls on either side as the processor rounds, and takes gradients with it.
+    """
+    return generator("images 33").standard_normal((BATCH, size, size, 3)), np.arange(BATCH) % CLASSES
 
 
 def torch_weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
