@@ -11,6 +11,7 @@ from experiments import data_options, process_flags
 from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
 from experiments.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
+from experiments.memory import keep_freed_memory
 from resjax.data.cache import default_cache_dir
 from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.paired_tests import fewest_seeds
@@ -240,6 +241,7 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         rest = FLAGS(sys.argv)
         if len(rest) > 1:
             raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
+        keep_freed_memory()
         if "gpu_flags" in FLAGS:
             use_gpu_flags(FLAGS.gpu_flags)
         if "compile_cache" in FLAGS and FLAGS.compile_cache:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
+from experiments.memory import keep_freed_memory
 from resjax.types import BadInput
 
 MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
@@ -109,6 +110,8 @@ class Worker:
 
 def _serve(pipe: Any, build: Callable[..., Program], arguments: tuple) -> None:
     """The process of a worker: numbers of steps come in, seconds go out, until None."""
+    # As `compare` does; torch's steps gain from it too, which they do not have by themselves.
+    keep_freed_memory()
     # Its owner is gone: nobody waits for an answer. Ctrl-C reaches the owner too, which says what there is to say.
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         try:

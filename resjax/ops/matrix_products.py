@@ -152,7 +152,8 @@ def by_rows(images: Features, kernel: Kernel, padding: Padding, *, backwards: bo
 def image_gradient_by_taps(gradient: Features, kernel: Kernel, padding: Padding) -> Features:
     """dx[pixel, c] = sum over taps t of dy[pixel - t, o] * kernel[t, c, o]: one product a tap, at stride 1.
 
-    The kernel stays as it lies, where the other ways turn it: where the map is small, it is the larger one. The padding is that of dy.
+    The kernel stays as it lies, where the other ways turn it: where the map is small, it is the larger one. The padding
+    is that of dy.
     """
     rows, columns = sizes_after(gradient.shape[1:3], kernel.shape[:2], 1, padding)
     padded = jnp.pad(gradient, ((0, 0), *padding, (0, 0)))

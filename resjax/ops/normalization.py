@@ -17,8 +17,8 @@ def batch_norm(features: Features, scale: PerChannel, bias: PerChannel, epsilon:
 
     Ioffe and Szegedy 2015, algorithm 1, over batch, height and width; the variance is E[x^2] - mean^2, as Flax computes
     it, not below 0. What comes in narrower than float32 is normalized in float32 and goes out as it came. The gradient
-    is the one that follows (section 3), written with the two sums of dy and dy * x alone: of what comes after, say a
-    relu, XLA puts the gradient into these sums, and nothing but x is kept.
+    is the one that follows (section 3), written with the two sums of dy and dy * (x - mean) alone: of what comes after,
+    say a relu, XLA puts the gradient into these sums, and nothing but x is kept.
 
     >>> import jax.numpy as jnp
     >>> normalized, mean, variance = batch_norm(jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1), jnp.ones(1), jnp.zeros(1))
@@ -42,14 +42,15 @@ def _gradient(remembered: tuple, gradients: Results) -> tuple[Features, PerChann
     features, mean, inverse, scale = remembered
     gradient, of_mean, of_variance = gradients
     count = features.size // features.shape[-1]
-    numbers, gradient = at_least_float32(features), at_least_float32(gradient)
+    # Centred before they are summed: sum(dy x) - mean sum(dy) would cancel where the mean is large.
+    centred, gradient = at_least_float32(features) - _per_pixel(mean), at_least_float32(gradient)
     of_bias = gradient.sum((0, 1, 2))
-    of_scale = ((gradient * numbers).sum((0, 1, 2)) - mean * of_bias) * inverse
-    # dx = a dy + b x + c with numbers a, b, c for each channel.
+    of_scale = (gradient * centred).sum((0, 1, 2)) * inverse
+    # dx = a dy + b (x - mean) + c with numbers a, b, c for each channel.
     factor = scale * inverse
-    slope = 2 * of_variance / count - factor * inverse * of_scale / count
-    constant = (of_mean - factor * of_bias) / count - slope * mean
-    of_features = gradient * _per_pixel(factor) + numbers * _per_pixel(slope) + _per_pixel(constant)
+    slope = (2 * of_variance - factor * inverse * of_scale) / count
+    constant = (of_mean - factor * of_bias) / count
+    of_features = gradient * _per_pixel(factor) + centred * _per_pixel(slope) + _per_pixel(constant)
     return of_features.astype(features.dtype), of_scale, of_bias, None
 
 
