@@ -22,6 +22,7 @@ from pathlib import Path
 
 from experiments.data_options import define_source_flags, define_split_flags
 from experiments.options import Settings, define_training_flags, main_program, settings
+from experiments.probe_options import ProbeSettings, define_probe_flags, probe_settings
 from experiments.process_flags import define_process_flags, start_asked_processes
 from experiments.progress import duration
 from experiments.timing import phase, timed
@@ -31,7 +32,7 @@ from resjax.report.records import write_json
 from resjax.types import BadInput, Dataset
 
 
-def compare(settings: Settings) -> dict:
+def compare(settings: Settings, probes: ProbeSettings | None = None) -> dict:
     """Runs what is pending of a comparison and returns its record, which is also in the workdir.
 
     That is the summary, or with several splits the record of `splits.json`.
@@ -43,14 +44,14 @@ def compare(settings: Settings) -> dict:
 
     with leading(), timed() as timeline:
         _require_writable(settings.workdir)
-        record, written = _compare(settings)
+        record, written = _compare(settings, probes)
     timing = timeline.record()
     write_json(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
     return record
 
 
-def _compare(settings: Settings) -> tuple[dict, str]:
+def _compare(settings: Settings, probes: ProbeSettings | None) -> tuple[dict, str]:
     """The record, and the names of the files that hold it."""
     # They import jax, which --help does without.
     from experiments.comparison import Run
@@ -61,6 +62,10 @@ def _compare(settings: Settings) -> tuple[dict, str]:
         _, dataset = load_dataset(settings.source, settings.image_size)
         splits = load_splits(settings, dataset)
     if len(splits) > 1:
+        if probes:
+            raise BadInput(
+                "--probes with several splits or folds: experiments.probe on one of their folders is accepted"
+            )
         if settings.looks:
             raise BadInput("--seeds=auto with several splits or folds: a number of seeds such as 6 is accepted")
         return compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
@@ -68,7 +73,7 @@ def _compare(settings: Settings) -> tuple[dict, str]:
     run = Run(settings, dataset, split)
     run.require_same_recipe()
     run.write_preamble()
-    return run.complete(), "summary.json, report.html and figures"
+    return run.complete(probes), "summary.json, report.html and figures"
 
 
 def help_compare(settings: Settings) -> None:
@@ -89,9 +94,9 @@ def help_compare(settings: Settings) -> None:
 
 
 def main() -> None:
-    asked = settings("compare")
+    asked, probes = settings("compare"), probe_settings()
     if start_asked_processes() == 0:
-        compare(asked)
+        compare(asked, probes)
     else:
         help_compare(asked)
 
@@ -123,4 +128,7 @@ def _require_writable(workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main_program(main, define_source_flags, define_split_flags, define_training_flags, define_process_flags)
+    main_program(
+        main,
+        *(define_source_flags, define_split_flags, define_training_flags, define_probe_flags, define_process_flags),
+    )

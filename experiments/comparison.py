@@ -18,6 +18,7 @@ from experiments.load_data import near_copies_known
 from experiments.options import Settings
 from experiments.out_of_memory import is_out_of_memory
 from experiments.precision import usable_dtype
+from experiments.probe_options import ProbeSettings
 from experiments.progress import Progress, duration
 from experiments.recipe_check import changes
 from experiments.replica import ArmPrograms, run_replicas, schedule
@@ -146,8 +147,11 @@ class Run:
         write_flags(self.settings)
         self.write_summary()
 
-    def complete(self) -> dict:
-        """Trains what is pending, draws the pictures, writes the report, prints the table, and returns the summary."""
+    def complete(self, probes: ProbeSettings | None = None) -> dict:
+        """Trains what is pending, draws the pictures, writes the report, prints the table, and returns the summary.
+
+        With `probes` the finished replicas are probed before the pictures are drawn.
+        """
         self.announce()
         for look in self.looks:
             self.seeds = self.settings.seeds[:look]
@@ -156,9 +160,20 @@ class Run:
             summary = self.write_summary()
             if all(pair["verdict"] not in (None, "inconclusive") for pair in summary["comparisons"]):
                 break
+        record = None
+        if probes:
+            from experiments.probing import probe
+
+            # The pictures that Grad-CAM looks at are chosen by the report.
+            with phase("writing"):
+                write_run_report(self.workdir, self.dataset)
+            with phase("probing"):
+                record = probe(self, probes)
         with phase("writing"):
             draw_figures(self.workdir)
             summary = write_run_report(self.workdir, self.dataset)
+        if record:
+            print(f"{record['paragraph']}\n")
         print(diagnosis_text(summary), end="")
         print(comparison_text(summary))
         return summary

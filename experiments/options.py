@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import data_options, process_flags
+from experiments import data_options, probe_options, process_flags
 from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
 from experiments.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
@@ -267,7 +267,9 @@ def help_text(introduction: str) -> str:
 def _own_flags() -> list[flags.Flag]:
     # absl files the flags that `__main__` defines under sys.argv[0].
     return [
-        flag for module in (data_options.__name__, __name__, sys.argv[0]) for flag in FLAGS.get_flags_for_module(module)
+        flag
+        for module in (data_options.__name__, __name__, probe_options.__name__, sys.argv[0])
+        for flag in FLAGS.get_flags_for_module(module)
     ]
 
 

@@ -5,15 +5,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from resjax.models.architecture import Architecture
+from resjax.models.changes import Changes
 from resjax.models.network import build
-from resjax.models.normalization import BatchNorm
+from resjax.models.normalization import MOMENTUM, BatchNorm
 from resjax.types import BadInput, Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
+
+
+class Trace(NamedTuple):
+    """What `Functional.trace` saw."""
+
+    logits: Logits
+    features: tuple[Features, ...]
+    """What enters each block, in order, and what leaves the last one."""
+    statistics: Statistics
+    """The running statistics afterwards."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Functional:
     frozen: tuple[str, ...] = ()
     """Patterns of parameters that are not trained (see `frozen_mask`). Batch norms whose parameters all are frozen
     normalize by their running statistics in training too, and leave them: the frozen part stays the same function."""
+    dose: float = 1.0
+    """What every shortcut is multiplied by before the addition."""
 
     def init(self, key: PRNGKey) -> Variables:
         """Fresh parameters and statistics; the parameters that twins share get the same numbers from the same key."""
@@ -56,12 +70,33 @@ class Functional:
         if self.architecture.stochastic_depth and key is None:
             raise BadInput(f"{self.architecture.name}: training with stochastic depth needs a key; a key is accepted")
         network = nnx.merge(self._graphs[0], *variables)
-        logits = network(images, key=key)
+        logits = network(images, key=key, changes=self._changes())
         return logits, nnx.as_pure(nnx.state(network, nnx.BatchStat))
 
     def apply_eval(self, variables: Variables, images: Images) -> Logits:
         """Logits by the running statistics."""
-        return nnx.merge(self._graphs[1], *variables)(images)
+        return nnx.merge(self._graphs[1], *variables)(images, changes=self._changes())
+
+    def trace(
+        self, variables: Variables, images: Images, changes: Changes | None = None, *, training: bool = False
+    ) -> Trace:
+        """The logits with what passes between the blocks, changed blocks included; stochastic depth drops nothing.
+
+        By the running statistics, or in `training` by the batch's own.
+        """
+        network = nnx.merge(self._graphs[0 if training else 1], *variables)
+        logits, features = network.trace(images, changes=self._changes() if changes is None else changes)
+        return Trace(logits, features, nnx.as_pure(nnx.state(network, nnx.BatchStat)))
+
+    def batch_statistics(self, variables: Variables, images: Images, changes: Changes | None = None) -> Statistics:
+        """The statistics of this batch alone, in the place of the running ones."""
+        # From zeros, the running statistics after a batch are the batch's, times what is not kept of the old.
+        empty = Variables(variables.parameters, jax.tree.map(jnp.zeros_like, variables.statistics))
+        statistics = self.trace(empty, images, changes, training=True).statistics
+        return jax.tree.map(lambda each: each / (1 - MOMENTUM), statistics)
+
+    def _changes(self) -> Changes:
+        return Changes() if self.dose == 1 else Changes(shortcut=jnp.full(sum(self.architecture.blocks), self.dose))
 
     def features(self, variables: Variables, images: Images) -> tuple[Features, ...]:
         """What comes out of each stage, by the running statistics."""

@@ -1,5 +1,6 @@
 """Records of comparisons on several splits, made for the tests of tables, figures and schemas."""
 
+from resjax.evaluation.explanations import explain
 from resjax.evaluation.statistics import describe
 
 
@@ -64,3 +65,41 @@ def _comparison(arms: tuple[str, ...], seeds: int, metric: str) -> dict:
     difference = describe([0.03] * seeds)
     names = {"baseline": arms[0], "candidate": arms[-1], "metric": metric, "seeds": list(range(seeds))}
     return names | {"differences": difference["values"], **{key: difference[key] for key in ("mean", "sd", "ci95")}}
+
+
+def probes_record(seeds: int = 3, plain: float = 2.0, residual: float = 0.5) -> dict:
+    """`probes.json` of two arms with two blocks each, whose gradients grow by so many decades towards the input."""
+    blocks = [{"stage": stage, "index": 0, "keeps_shape": stage == 0} for stage in range(2)]
+    measurements = {"gradients": [], "lesions": [], "saliency": []}
+    for arm, decades in (("plain18", plain), ("resnet18", residual)):
+        for seed in range(seeds):
+            head = {"arm": arm, "seed": seed, "at": "init", "epoch": 0}
+            ratio = 10 ** (decades + 0.05 * seed)
+            flow = {"block_inputs": [ratio, ratio**0.5, 1.0], "kernels": [0.1, 0.1, 0.1]}
+            measurements["gradients"].append(head | {"values": flow})
+            best = head | {"at": "best", "epoch": 4}
+            without = {"intact": [0.6], "without_block": [0.5 - 0.01 * seed, None if arm == "plain18" else 0.4]}
+            measurements["lesions"].append(
+                best | {"values": without | {"deleted": [1.0], "without_random": [0.5 - 0.01 * seed]}}
+            )
+            measurements["saliency"].append(best | {"values": {"size": [2, 2], "000.png": [0.0, 1.0, 0.5, 0.25]}})
+    record = {
+        "schema_version": 1,
+        "environment": {"jax": "0.10"},
+        "arms": {
+            "plain18": {"blocks": blocks, "shortcut": "none"},
+            "resnet18": {"blocks": blocks, "shortcut": "project"},
+        },
+        "probes": {
+            name: {
+                "settings": {"images": 64},
+                "seconds": 1.0,
+                "measurements": each,
+                "left_out": [{"arm": "plain18", "seed": 9, "reason": "diverged"}],
+                "sentence": "",
+            }
+            for name, each in measurements.items()
+        },
+    }
+    explain(record)
+    return record

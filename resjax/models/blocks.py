@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float
 
 from resjax.models.layers import SqueezeExcitation, convolution, layer_key
 from resjax.models.normalization import make_norm
@@ -178,8 +179,20 @@ class Block(nnx.Module):
         )
         self.shortcut = nnx.data(made)
 
-    def __call__(self, features: Features, *, key: PRNGKey | None = None) -> Features:
-        """The block's output; without a key, stochastic depth drops nothing."""
+    def __call__(
+        self,
+        features: Features,
+        *,
+        key: PRNGKey | None = None,
+        branch_scale: Float[Array, ""] | None = None,
+        shortcut_scale: Float[Array, ""] | float | None = None,
+    ) -> Features:
+        """The block's output; without a key, stochastic depth drops nothing.
+
+        Branch and shortcut are multiplied by their scales before they are added. A block without a shortcut is mixed
+        with its input instead, branch_scale * output + (1 - branch_scale) * input, where the shape stays; where it
+        changes, the block stays as it is.
+        """
         layers = [(getattr(self, f"conv{n}"), getattr(self, f"norm{n}")) for n in range(1, self.depth + 1)]
         entering = branch = features
         if self.preactivation:
@@ -197,9 +210,22 @@ class Block(nnx.Module):
             branch = branch * self.scale[...].astype(branch.dtype)
         if self.drop_rate and key is not None:
             branch = drop_branches(branch, self.drop_rate, key)
-        if self.shortcut is not None:
-            branch = add_shortcut(branch, self.shortcut(entering))
+        if self.shortcut is None:
+            output = branch if self.preactivation else nnx.relu(branch)
+            if branch_scale is None or output.shape != features.shape:
+                return output
+            return _scaled(output, branch_scale) + _scaled(features, 1 - branch_scale)
+        if branch_scale is not None:
+            branch = _scaled(branch, branch_scale)
+        shortcut = self.shortcut(entering)
+        if shortcut_scale is not None:
+            shortcut = _scaled(shortcut, shortcut_scale)
+        branch = add_shortcut(branch, shortcut)
         return branch if self.preactivation else nnx.relu(branch)
+
+
+def _scaled(features: Features, scale: Float[Array, ""] | float) -> Features:
+    return features * jnp.asarray(scale, features.dtype)
 
 
 class BasicBlock(Block):

@@ -6,14 +6,18 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from resjax.models.architecture import BLOCKS, Architecture, Place, architecture
 from resjax.models.blocks import BasicBlock, Block, BottleneckBlock
+from resjax.models.changes import Changes
 from resjax.models.layers import LayerKey, convolution, layer_key
 from resjax.models.normalization import make_norm
 from resjax.ops import max_pool
 from resjax.types import BadInput, Features, Images, Logits, PRNGKey
+
+_UNCHANGED = Changes()
 
 
 class Stem(nnx.Module):
@@ -90,18 +94,41 @@ class Network(nnx.Module):
         Raises:
           BadInput: for images smaller than the network's stride, or of another number of channels than 3.
         """
+        passed = self._pass(images, key, _UNCHANGED)
+        ends = np.cumsum([len(blocks) for blocks in self.stages])
+        return tuple(passed[end] for end in ends)
+
+    def __call__(self, images: Images, *, key: PRNGKey | None = None, changes: Changes = _UNCHANGED) -> Logits:
+        """The logits; with a key, stochastic depth drops branches. Raises as `features`."""
+        return self.trace(images, key=key, changes=changes)[0]
+
+    def trace(
+        self, images: Images, *, key: PRNGKey | None = None, changes: Changes = _UNCHANGED
+    ) -> tuple[Logits, tuple[Features, ...]]:
+        """The logits, and what enters each block, in order, with what leaves the last one. Raises as `features`."""
+        passed = self._pass(images, key, changes)
+        return self._classify(passed[-1]), passed
+
+    def _pass(self, images: Images, key: PRNGKey | None, changes: Changes) -> tuple[Features, ...]:
         _require_images(images.shape, self.name, self.stride)
-        features, out = self.stem(images), []
+        features, passed, place = self.stem(images), [], 0
         for stage, blocks in enumerate(self.stages):
             for index, block in enumerate(blocks):
-                block_key = None if key is None else layer_key(key, f"stage{stage}.block{index}")
-                features = block(features, key=block_key)
-            out.append(features)
-        return tuple(out)
+                if changes.added is not None:
+                    features = features + changes.added[place]
+                passed.append(features)
+                features = block(
+                    features,
+                    key=None if key is None else layer_key(key, f"stage{stage}.block{index}"),
+                    branch_scale=None if changes.branch is None else changes.branch[place],
+                    shortcut_scale=None if changes.shortcut is None else changes.shortcut[place],
+                )
+                place += 1
+        if changes.added is not None:
+            features = features + changes.added[place]
+        return (*passed, features)
 
-    def __call__(self, images: Images, *, key: PRNGKey | None = None) -> Logits:
-        """The logits; with a key, stochastic depth drops branches. Raises as `features`."""
-        features = self.features(images, key=key)[-1]
+    def _classify(self, features: Features) -> Logits:
         if self.norm is not None:
             features = self.norm(features)
         if self.preactivation:

@@ -10,6 +10,9 @@ from flax import nnx
 from resjax.ops.normalization import at_least_float32, batch_norm
 from resjax.types import Features
 
+MOMENTUM = 0.9
+"""The share of the old running statistics that stays when a batch is seen; torch calls the rest its momentum."""
+
 
 class _NoKey:
     """Nothing in a norm is random, but nnx asks for a key all the same; see `resjax.models.layers.LayerKey`."""
@@ -33,7 +36,7 @@ class BatchNorm(nnx.BatchNorm):
     def __init__(self, channels: int, *, scale: float = 1.0):
         super().__init__(
             channels,
-            momentum=0.9,
+            momentum=MOMENTUM,
             epsilon=1e-5,
             scale_init=nnx.initializers.constant(scale),
             rngs=cast(nnx.Rngs, _NoKey()),

@@ -1,4 +1,4 @@
-"""The shapes of the records about data and pictures, written as those in `records`: dataset, split, gallery."""
+"""The shapes of the records about data, pictures and probes, written as those in `records`."""
 
 from typing import Any
 
@@ -33,12 +33,48 @@ _SPLIT = {
     ],
 }
 _GALLERY = {"schema_version": int, "thumbnails": {str: str}}
-DATA_SHAPES = {"dataset": (_DATASET,), "split": (_SPLIT,), "gallery": (_GALLERY,)}
+_MEASURED = {
+    "arm": str,
+    "seed": int,
+    "at": frozenset({"init", "best", "last"}),
+    "epoch": int,
+    "values": {str: [(float, None)]},
+}
+_PROBES = {
+    "schema_version": int,
+    "environment": {str: object},
+    "arms": {str: {"blocks": [{"stage": int, "index": int, "keeps_shape": bool}], "shortcut": str}},
+    "probes": {
+        str: {
+            "settings": {str: object},
+            "seconds": float,
+            "measurements": [_MEASURED],
+            "left_out": [{"arm": str, "seed": (int, None), "reason": str}],
+            "sentence": str,
+        }
+    },
+    "explanations": [
+        {
+            "claim": str,
+            "probe": str,
+            "measure": str,
+            "baseline": str,
+            "candidate": str,
+            "verdict": frozenset({"supported", "not supported", "cannot say"}),
+            "sentence": str,
+            "rule": str,
+            "differences": [float],
+            "ci95": ([float], None),
+        }
+    ],
+    "paragraph": str,
+}
+DATA_SHAPES = {"dataset": (_DATASET,), "split": (_SPLIT,), "gallery": (_GALLERY,), "probes": (_PROBES,)}
 """The shape of each of these kinds of records."""
 
 
 def validate_data_record(kind: str, record: Any) -> None:
-    """Checks `dataset.json`, `split.json` or `gallery.json`; `kind` is the file's name without its ending.
+    """Checks `dataset.json`, `split.json`, `gallery.json` or `probes.json`; `kind` is the name.
 
     Raises:
       ValueError: names the path of the key that is missing or has another shape.

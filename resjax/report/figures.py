@@ -1,7 +1,7 @@
 """The pictures of a run, drawn from its records alone: learning curves, confusion matrices, recalls, paired seeds."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from resjax.report.depth_figure import depth_figure
+from resjax.report.probe_figures import probe_figures
 from resjax.report.records import read_json
 from resjax.report.run import SIDES, Arm, Run, conclusion, read_run
 from resjax.report.split_figures import leaks_figure
@@ -25,9 +26,9 @@ MOST_ARMS_IN_PANEL_LEGEND = 3
 def draw_figures(workdir: Path | str) -> list[Path]:
     """Draws every picture of a run into `workdir`/figures, as PNG and as SVG, and returns their paths.
 
-    Reads `summary.json` and each replica's `metrics.jsonl` and `result.json`. Replicas without a result, and those that
-    diverged, are left out, and the pictures say so; there are no pictures where no replica is done. Accuracies are in
-    per cent, losses in nats per image.
+    Reads `summary.json`, `probes.json` where there is one, and each replica's `metrics.jsonl` and `result.json`.
+    Replicas without a result, and those that diverged, are left out, and the pictures say so; there are no pictures
+    where no replica is done. Accuracies are in per cent, losses in nats per image.
 
     Raises:
       ValueError: names the record that cannot be read.
@@ -36,7 +37,9 @@ def draw_figures(workdir: Path | str) -> list[Path]:
     if not run.arms:
         return []
     families = read_json(Path(workdir) / "summary.json").get("depth") or []
-    return save(_figures(run, families), Path(workdir) / "figures")
+    probes = Path(workdir) / "probes.json"
+    measured = probe_figures(read_json(probes), run.warning) if probes.exists() else []
+    return save(chain(_figures(run, families), measured), Path(workdir) / "figures")
 
 
 def _figures(run: Run, families: Sequence[dict]) -> Iterator[tuple[str, Figure]]:

@@ -11,6 +11,7 @@ from resjax.report.charts import Chart, difference_chart, history_chart, reliabi
 from resjax.report.gallery import galleries
 from resjax.report.limits import limits
 from resjax.report.pages import render
+from resjax.report.probe_figures import TITLES, embedded_figures
 from resjax.report.run import SIDES, leak_warning, split_of
 from resjax.report.run_records import RunRecords
 from resjax.report.verdict import no_verdict, verdict_of
@@ -86,12 +87,29 @@ def report_page(records: RunRecords) -> str:
             for name, found in (summary.get("calibration") or {}).items()
             if found
         ],
+        probes=records.probes,
+        probe_titles=TITLES,
+        probe_figures=embedded_figures(records.probes) if records.probes else {},
+        heat=_heat(records),
         audit=records.dataset,
         split=records.split,
         sides=SIDES,
         parts=[_part(part) for part in summary.get("merged") or [summary]],
         limits=limits(summary),
     )
+
+
+def _heat(records: RunRecords) -> dict[str, dict[str, list[list[float]]]]:
+    """Grad-CAM of the pictures that have a thumbnail, by id and arm: the mean over seeds of the rows of a map."""
+    found: dict[str, dict[str, list]] = {}
+    for each in (records.probes or {"probes": {}})["probes"].get("saliency", {"measurements": []})["measurements"]:
+        size = [int(side) for side in each["values"]["size"]]
+        for name, values in each["values"].items():
+            if name in records.thumbnails:
+                found.setdefault(name, {}).setdefault(each["arm"], []).append(np.reshape(values, size))
+    return {
+        name: {arm: np.mean(maps, axis=0).tolist() for arm, maps in by_arm.items()} for name, by_arm in found.items()
+    }
 
 
 def _unfinished(summary: Mapping[str, Any]) -> list[str]:

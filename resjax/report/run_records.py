@@ -32,6 +32,8 @@ class RunRecords:
     split: dict[str, Any] | None
     thumbnails: Mapping[str, str]
     """Data URIs of pictures, by id."""
+    probes: dict[str, Any] | None = None
+    """What the probes measured."""
 
     def results(self) -> dict[str, dict[int, dict | None]]:
         """`result.json` of each replica, None of one that has not ended."""
@@ -73,7 +75,7 @@ def read_run_records(workdir: Path) -> RunRecords:
     }
     gallery = _read(workdir / "gallery.json") or {"thumbnails": {}}
     dataset, split = _read(workdir / "dataset.json"), _read(workdir / "split.json")
-    return RunRecords(summary, folders, dataset, split, gallery["thumbnails"])
+    return RunRecords(summary, folders, dataset, split, gallery["thumbnails"], _read(workdir / "probes.json"))
 
 
 def _read(path: Path) -> dict | None:

@@ -1,0 +1,119 @@
+"""Which probes run and how much they may cost: their flags, and the settings that these become."""
+
+from dataclasses import dataclass
+
+from absl import flags
+
+from resjax.training.recipe import require_range
+from resjax.types import BadInput
+
+FLAGS = flags.FLAGS
+PROBES = {
+    "gradients": "gradient flow by depth",
+    "signals": "signal flow by depth",
+    "shattering": "autocorrelation of the input gradient along a line",
+    "lesions": "accuracy without some of the blocks",
+    "dose": "accuracy with the shortcut turned down",
+    "landscape": "loss on a line and a plane through the parameters",
+    "curvature": "largest eigenvalues and trace of the Hessian",
+    "saliency": "Grad-CAM of the pictures in the report",
+    "linear": "a linear classifier on what leaves each block",
+    "connectivity": "loss between the solutions of two seeds",
+}
+"""The probes by name, in the order of the report."""
+FAST = ("gradients", "signals", "lesions")
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """What the probes are told."""
+
+    names: tuple[str, ...]
+    seeds: int
+    images: int
+    scored: int
+    side: int
+    chunk: int
+    steps: int
+    samples: int
+    dose_training: tuple[float, ...]
+
+
+def define_probe_flags() -> None:
+    flags.DEFINE_string(
+        "probes",
+        None,
+        f"fast ({', '.join(FAST)}), all, or names with commas between: {', '.join(PROBES)}; python -m "
+        "experiments.probe runs fast by default, compare none",
+    )
+    flags.DEFINE_integer("probe_seeds", 3, "seeds of each arm that are probed, at most")
+    flags.DEFINE_integer("probe_images", 64, "images at which gradients, signals, losses and curvature are taken")
+    flags.DEFINE_integer("probe_scored", 256, "images, at most, on which a changed network's accuracy is taken")
+    flags.DEFINE_integer("landscape_side", 9, "points on a side of the loss landscape's plane, an odd number")
+    flags.DEFINE_integer(
+        "landscape_chunk", 0, "points of the landscape in a compiled call; 0 for 1 on a CPU and all elsewhere"
+    )
+    flags.DEFINE_integer("curvature_steps", 10, "steps of Lanczos, a Hessian-vector product each")
+    flags.DEFINE_integer("curvature_samples", 6, "random vectors of Hutchinson's trace, a product each")
+    flags.DEFINE_string(
+        "dose_training",
+        "",
+        "doses of the shortcut, such as 0,0.5, at which the residual arms are trained anew by the run's recipe: each "
+        "costs a replica of each residual arm",
+    )
+
+
+def probe_settings(default: str | None = None) -> ProbeSettings | None:
+    """The flags as settings; None where no probe is asked for.
+
+    Raises:
+      BadInput: for an unknown name or a value outside its range.
+    """
+    asked = FLAGS.probes if FLAGS.probes is not None else default
+    names = parse_probes(asked or "none")
+    for flag, least in (("probe_seeds", 1), ("probe_images", 2), ("probe_scored", 2), ("landscape_side", 3)):
+        require_range(f"--{flag}", FLAGS[flag].value, least, 100_000)
+    require_range("--landscape_chunk", FLAGS.landscape_chunk, 0, 100_000)
+    require_range("--curvature_steps", FLAGS.curvature_steps, 1, 1000)
+    require_range("--curvature_samples", FLAGS.curvature_samples, 2, 1000)
+    if FLAGS.landscape_side % 2 == 0:
+        raise BadInput(
+            f"--landscape_side={FLAGS.landscape_side}: an odd number is accepted, so that one is in the middle"
+        )
+    try:
+        doses = tuple(float(part) for part in FLAGS.dose_training.split(",") if part.strip())
+    except ValueError:
+        raise BadInput(f"--dose_training={FLAGS.dose_training}: numbers such as 0,0.5 are accepted") from None
+    for dose in doses:
+        require_range("--dose_training", dose, 0, 1)
+    return (
+        ProbeSettings(
+            names,
+            FLAGS.probe_seeds,
+            FLAGS.probe_images,
+            FLAGS.probe_scored,
+            FLAGS.landscape_side,
+            FLAGS.landscape_chunk,
+            FLAGS.curvature_steps,
+            FLAGS.curvature_samples,
+            doses,
+        )
+        if names
+        else None
+    )
+
+
+def parse_probes(text: str) -> tuple[str, ...]:
+    """The probes that `fast`, `all`, `none` or names stand for, in the order of the report.
+
+    >>> parse_probes("lesions,gradients")
+    ('gradients', 'lesions')
+    """
+    whole = {"fast": FAST, "all": tuple(PROBES), "none": ()}
+    if text in whole:
+        return whole[text]
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    for name in sorted(names):
+        if name not in PROBES:
+            raise BadInput(f"--probes={name}: fast, all, or of {', '.join(PROBES)} are accepted")
+    return tuple(name for name in PROBES if name in names)

@@ -1,0 +1,106 @@
+"""Curvature: the largest eigenvalues and the trace of the loss's Hessian, without the Hessian."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from resjax.functional import Functional
+from resjax.probes.common import Values, mean_loss, seen
+from resjax.types import Batch, Parameters, PRNGKey, Variables
+
+Product = Callable[[Float[Array, " number"]], Float[Array, " number"]]
+
+
+@partial(jax.jit, static_argnums=0)
+def hessian_vector(functional: Functional, variables: Variables, batch: Batch, vector: Parameters) -> Parameters:
+    """H v for the Hessian H of the mean loss by the parameters, batch norm by the batch's statistics, as in training.
+
+    Reverse over reverse, d/dp <dL/dp, v> (Pearlmutter 1994): custom derivatives of convolutions, where a platform has
+    them, need not support the forward mode.
+    """
+    images = seen(batch.images)
+
+    def loss(parameters):
+        changed = Variables(parameters, variables.statistics)
+        return mean_loss(functional.trace(changed, images, training=True).logits, batch.labels)
+
+    def along(parameters):
+        products = jax.tree.map(lambda g, v: jnp.vdot(g, v), jax.grad(loss)(parameters), vector)
+        return sum(jax.tree.leaves(products))
+
+    return jax.grad(along)(variables.parameters)
+
+
+def curvature(
+    functional: Functional,
+    variables: Variables,
+    batch: Batch,
+    key: PRNGKey,
+    *,
+    steps: int = 10,
+    samples: int = 6,
+    on_product: Callable[[], None] = lambda: None,
+) -> Values:
+    """The largest eigenvalues of the Hessian by `steps` of Lanczos, and its trace by `samples` of Hutchinson.
+
+    Each step and sample is one Hessian-vector product, after which `on_product` is called.
+
+    Returns:
+      `largest`, (1,); `eigenvalues`, (step,): all of Lanczos's, of which those at the ends have converged; `error`,
+      (1,): how far an eigenvalue can be from `largest`; `trace`, `trace_error`, (1,): its standard error.
+    """
+    flat, restore = ravel_pytree(variables.parameters)
+
+    def product(vector):
+        on_product()
+        return ravel_pytree(hessian_vector(functional, variables, batch, restore(vector)))[0]
+
+    first, second = jax.random.split(key)
+    eigenvalues, errors = lanczos(product, flat.size, first, steps)
+    trace, trace_error = hutchinson(product, flat.size, second, samples)
+    top = int(np.argmax(eigenvalues))
+    return {
+        "largest": np.array([eigenvalues[top]]),
+        "eigenvalues": eigenvalues,
+        "error": np.array([errors[top]]),
+        "trace": np.array([trace]),
+        "trace_error": np.array([trace_error]),
+    }
+
+
+def lanczos(
+    product: Product, size: int, key: PRNGKey, steps: int
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Eigenvalues of a symmetric matrix from `steps` products with it, the largest ones first to be right.
+
+    Golub and Van Loan 2013, section 10.1, reorthogonalized fully; each has the bound |beta_m s_mi| on its distance from
+    a true eigenvalue (Parlett 1980, section 13.2). Fewer come out where the vectors span all that the matrix acts on.
+    """
+    vector = np.asarray(jax.random.normal(key, (size,)), np.float64)
+    basis, diagonal, beside = [vector / np.linalg.norm(vector)], [], []
+    for _ in range(min(steps, size)):
+        image = np.asarray(product(jnp.asarray(basis[-1], jnp.float32)), np.float64)
+        diagonal.append(float(image @ basis[-1]))
+        for _ in range(2):  # Once is not enough in floating point (Parlett 1980, section 6.9).
+            image = image - np.array(basis).T @ (np.array(basis) @ image)
+        beside.append(float(np.linalg.norm(image)))
+        if beside[-1] < 1e-6 * max(1e-12, max(map(abs, diagonal))):
+            break
+        basis.append(image / beside[-1])
+    matrix = np.diag(diagonal) + np.diag(beside[: len(diagonal) - 1], 1) + np.diag(beside[: len(diagonal) - 1], -1)
+    eigenvalues, vectors = np.linalg.eigh(matrix)
+    return eigenvalues, np.abs(beside[len(diagonal) - 1] * vectors[-1])
+
+
+def hutchinson(product: Product, size: int, key: PRNGKey, samples: int) -> tuple[float, float]:
+    """Mean and standard error of v^T H v over random signs v: an unbiased trace (Hutchinson 1989)."""
+    found = []
+    for each in jax.random.split(key, samples):
+        signs = jax.random.rademacher(each, (size,), jnp.float32)
+        found.append(float(jnp.vdot(signs, product(signs))))
+    return float(np.mean(found)), float(np.std(found, ddof=1) / samples**0.5) if samples > 1 else float("nan")
