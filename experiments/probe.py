@@ -14,15 +14,11 @@ import time
 from pathlib import Path
 
 from experiments.compare import load_splits
-from experiments.comparison import Run
 from experiments.data_options import define_source_flags, define_split_flags
-from experiments.load_data import load_dataset
 from experiments.options import Settings, define_training_flags, main_program, settings
 from experiments.probe_options import ProbeSettings, define_probe_flags, probe_settings
-from experiments.probing import probe
+from experiments.process_flags import define_process_flags
 from experiments.progress import duration
-from experiments.run_report import write_run_report
-from resjax.report.figures import draw_figures
 from resjax.types import BadInput
 
 
@@ -32,6 +28,13 @@ def probe_workdir(settings: Settings, probes: ProbeSettings) -> dict:
     Raises:
       BadInput: where the workdir holds no finished replica with its checkpoints, or those of other data.
     """
+    # They import jax, which --help does without.
+    from experiments.comparison import Run
+    from experiments.load_data import load_dataset
+    from experiments.probing import probe
+    from experiments.run_report import write_run_report
+    from resjax.report.figures import draw_figures
+
     started = time.perf_counter()
     workdir = settings.workdir
     if (workdir / "splits.json").exists():
@@ -70,4 +73,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.argv = with_flags_of_run(sys.argv)
-    main_program(main, define_source_flags, define_split_flags, define_training_flags, define_probe_flags)
+    main_program(
+        main,
+        *(define_source_flags, define_split_flags, define_training_flags, define_probe_flags, define_process_flags),
+    )

@@ -14,7 +14,7 @@ from experiments.comparison import Run
 from experiments.environment import describe_environment, estimate_seconds
 from experiments.probe_options import PROBES, ProbeSettings
 from experiments.progress import duration
-from experiments.replica import finished_result
+from experiments.replica_folder import finished_result
 from resjax.evaluation.explanations import explain
 from resjax.functional import Functional
 from resjax.probes import (
@@ -31,7 +31,7 @@ from resjax.probes import (
 )
 from resjax.probes.common import keeps_shape
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json
-from resjax.training.checkpoint import Checkpoints
+from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
 from resjax.types import BadInput, Batch, Variables
 
@@ -124,16 +124,16 @@ class Prober:
 
     def _restore(self, arm: str, seed: int) -> dict[str, State]:
         result = finished_result(self.run.folder(arm, seed)) or {}
-        initial = self.run.trainers[arm].initial_state(seed)
+        initial = self.run.programs[arm].trainer.initial_state(seed)
         checkpoints = Checkpoints(self.run.folder(arm, seed) / "checkpoints")
         try:
             states = {
                 "init": State("init", 0, initial.variables),
                 "best": State("best", result["best"]["epoch"], checkpoints.restore_best(initial.variables)),
             }
-            if checkpoints.last_epoch:
-                last = checkpoints.restore_last(initial)
-                states["last"] = State("last", checkpoints.last_epoch, last.variables)
+            last = next(checkpoints.stands(initial), None)
+            if last:
+                states["last"] = State("last", last.epoch, last.state.variables)
         finally:
             checkpoints.close()
         return states
@@ -193,7 +193,7 @@ class Prober:
                 for arm, seed in jobs:
                     try:
                         measurements += list(self._measured(name, arm, seed))
-                    except BadInput as error:
+                    except (BadInput, CheckpointError) as error:
                         reason = {"arm": arm, "seed": seed, "reason": str(error)}
                         left_out.append(reason)
                     bar.update()
@@ -312,7 +312,7 @@ class Prober:
 
     def _trained_at(self, arm: str, seed: int, at: float) -> float:
         """The best validation accuracy of a network that was trained with its shortcuts at this dose all along."""
-        like = self.run.trainers[arm]
+        like = self.run.programs[arm].trainer
         trainer = Trainer(replace(self.run.functionals[arm], dose=at), like.recipe, like.train, like.val, like.weights)
         return max(epoch.metrics["val_accuracy"] for epoch in trainer.fit(trainer.initial_state(seed)))
 

@@ -11,7 +11,6 @@ from resjax.report.charts import Chart, difference_chart, history_chart, reliabi
 from resjax.report.gallery import galleries
 from resjax.report.limits import limits
 from resjax.report.pages import render
-from resjax.report.probe_figures import TITLES, embedded_figures
 from resjax.report.run import SIDES, leak_warning, split_of
 from resjax.report.run_records import RunRecords
 from resjax.report.verdict import no_verdict, verdict_of
@@ -88,8 +87,7 @@ def report_page(records: RunRecords) -> str:
             if found
         ],
         probes=records.probes,
-        probe_titles=TITLES,
-        probe_figures=embedded_figures(records.probes) if records.probes else {},
+        **_probe_figures(records),
         heat=_heat(records),
         audit=records.dataset,
         split=records.split,
@@ -97,6 +95,16 @@ def report_page(records: RunRecords) -> str:
         parts=[_part(part) for part in summary.get("merged") or [summary]],
         limits=limits(summary),
     )
+
+
+def _probe_figures(records: RunRecords) -> dict[str, dict[str, str]]:
+    """The figures of the probes, by the name of the variable of the page that holds them."""
+    if not records.probes:
+        return {"probe_titles": {}, "probe_figures": {}}
+    # It imports matplotlib, which a report without probes does without.
+    from resjax.report.probe_figures import TITLES, embedded_figures
+
+    return {"probe_titles": TITLES, "probe_figures": embedded_figures(records.probes)}
 
 
 def _heat(records: RunRecords) -> dict[str, dict[str, list[list[float]]]]:
