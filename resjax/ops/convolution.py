@@ -23,7 +23,8 @@ CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
 
 
 FEW_CHANNELS = 16
-"""Inputs below which patches are too narrow to be written fast."""
+"""Channels below which what is laid beside each other is too narrow to be written fast: XLA's convolution is kept, but
+for a stem, whose kernel has a way of its own to the gradient."""
 ONE_CORE = 64
 """Outputs up to which XLA:CPU's convolution uses one core, however many there are."""
 SMALL_MAP = 49
@@ -99,7 +100,9 @@ def _is_served(images: Features, kernel: Kernel, described: Convolution) -> bool
     sizes = sizes_after(images.shape[1:3], kernel.shape[:2], *described)
     same_type = images.dtype == kernel.dtype == jnp.float32
     fits = images.shape[3] == kernel.shape[2] and images.size and kernel.size and min(sizes) > 0
-    return bool(same_type and fits and within and described.stride in (1, 2))
+    is_stem = kernel.shape[0] >= 7
+    wide = kernel.shape[3] >= FEW_CHANNELS and (kernel.shape[2] >= FEW_CHANNELS or is_stem)
+    return bool(wide and same_type and fits and within and described.stride in (1, 2))
 
 
 def _xla(images: Features, kernel: Kernel, described: Convolution) -> Features:
@@ -200,7 +203,7 @@ def forward_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, 
     if kernel[:2] == (1, 1):
         return "product"  # `_is_served` lets no padding through for these.
     if inputs < FEW_CHANNELS:
-        return "direct"  # Patches of a stem would be written three numbers at a time.
+        return "direct"
     if stride == 2 or pixels <= 4 or (pixels <= SMALL_MAP and inputs >= 512):
         return "patches"
     return "rows" if outputs <= ONE_CORE and pixels >= 1000 else "direct"
