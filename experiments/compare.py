@@ -38,17 +38,26 @@ def compare(settings: Settings, probes: ProbeSettings | None = None) -> dict:
     That is the summary, or with several splits the record of `splits.json`.
 
     Raises:
-      BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's.
+      BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's; and at
+        the end, where the device's memory did not do for an arm: the others are finished.
     """
     from resjax.training.processes import leading
 
     with leading(), timed() as timeline:
-        _require_writable(settings.workdir)
+        require_writable(settings.workdir)
         record, written = _compare(settings, probes)
     timing = timeline.record()
     write_json(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
+    problems = [arm["problem"] for part in record.get("splits", {"": record}).values() for arm in _arms(part)]
+    if problems:
+        raise BadInput("; ".join(dict.fromkeys(problems)))
     return record
+
+
+def _arms(part: dict) -> list[dict]:
+    """The arms of a comparison that something ended before all their replicas were finished."""
+    return [arm for arm in part["architectures"].values() if "problem" in arm]
 
 
 def _compare(settings: Settings, probes: ProbeSettings | None) -> tuple[dict, str]:
@@ -118,8 +127,10 @@ def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
     return {split.method: split for split in splits}
 
 
-def _require_writable(workdir: Path) -> None:
+def require_writable(workdir: Path) -> None:
     """Raises `BadInput` where `workdir` could not be made, without making it."""
+    if "\0" in str(workdir):
+        raise BadInput(f"--workdir={str(workdir)!r}: a folder's name without a zero byte is accepted")
     there = workdir.absolute()
     while not there.exists():
         there = there.parent

@@ -16,7 +16,7 @@ from experiments.environment import describe_environment, estimate_seconds
 from experiments.initial_weights import read_initial_weights
 from experiments.load_data import near_copies_known
 from experiments.options import Settings
-from experiments.out_of_memory import is_out_of_memory
+from experiments.out_of_memory import is_out_of_memory, out_of_memory_message
 from experiments.precision import usable_dtype
 from experiments.probe_options import ProbeSettings
 from experiments.progress import Progress, duration
@@ -55,6 +55,8 @@ class Run:
         self.looks = settings.looks or (len(settings.seeds),)
         self.seeds = settings.seeds[: self.looks[0]]
         self.correct: dict[Path, np.ndarray] = {}
+        self.problems: dict[str, str] = {}
+        """What ended an arm before its replicas were finished: the other arms went on."""
         self.leaks = find_leaks(split, dataset.groups)
         self.dtype, note = usable_dtype(settings.dtype, jax.devices()[0])
         if note:
@@ -158,7 +160,7 @@ class Run:
             with phase("training"):
                 self.train()
             summary = self.write_summary()
-            if all(pair["verdict"] not in (None, "inconclusive") for pair in summary["comparisons"]):
+            if self.problems or all(pair["verdict"] not in (None, "inconclusive") for pair in summary["comparisons"]):
                 break
         record = None
         if probes:
@@ -229,6 +231,8 @@ class Run:
         progress = Progress(sum(map(len, pending.values())), self.settings.recipe.epochs)
         try:
             for name, seeds in schedule(pending, self.ways):
+                if name in self.problems:
+                    continue
                 for result in self._trained(name, seeds, progress):
                     progress.replica(result)
                     summary = self.write_summary()
@@ -251,8 +255,14 @@ class Run:
                     left.remove(result["seed"])
                     yield result
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.ways[name].name == "sequential" or jax.process_count() > 1:
+                if not is_out_of_memory(error) or jax.process_count() > 1:
                     raise
+                if self.ways[name].name == "sequential":
+                    batch, size = self.settings.recipe.batch_size, self.settings.image_size
+                    self.problems[name] = out_of_memory_message(name, self.ledgers[name], batch, size)
+                    progress.say(f"WARNING: {self.problems[name]}; the other arms go on")
+                    self.write_summary()
+                    return
                 way = self.ways[name]
                 self.ways[name] = way.slower(f"{way.name} needs more memory than the device has")
                 progress.say(f"{name}: {self.ways[name].describe(len(left))}")
@@ -319,6 +329,7 @@ class Run:
                     "init_from": self.weights[name].record() if name in self.weights else None,
                     "trained_as": ways_of(results[name].values()),
                     **summarize_arm(results[name], dataset.classes),
+                    **({"problem": self.problems[name]} if name in self.problems else {}),
                 }
                 for name in self.functionals
             },

@@ -109,6 +109,10 @@ def split_settings() -> SplitSettings:
     if len(set(methods)) < len(methods):
         raise BadInput(f"--split={FLAGS.split}: different ones of {', '.join(METHODS)} are accepted")
     _require_one_way_to_split(methods)
+    require_range("--split_seed", FLAGS.split_seed, 0, 2**32 - 1)
+    if FLAGS.val_fraction is not None:
+        require_range("--val_fraction", FLAGS.val_fraction, 0, 1, above=True)
+    require_range("--test_fraction", FLAGS.test_fraction, 0, 1)
     return SplitSettings(
         methods=methods,
         seed=FLAGS.split_seed,

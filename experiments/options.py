@@ -10,6 +10,7 @@ from absl import flags
 from experiments import data_options, probe_options, process_flags
 from experiments.compilation_cache import keep_compiled_programs
 from experiments.data_options import SourceSettings, SplitSettings, source_settings, split_settings
+from experiments.disk_faults import disk_fault, leave_out_repeated_errors
 from experiments.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
 from experiments.memory import keep_freed_memory
 from resjax.data.cache import default_cache_dir
@@ -22,6 +23,12 @@ from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, WAYS, Recipe,
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
+MOST_SEEDS = 10_000
+"""More replicas an arm are taken for a slip: each leaves a folder."""
+WIDEST = 2**14
+"""Channels of a stem: the last stage has eight times as many and more."""
+DEEPEST = 2000
+"""Layers: a network of 1202 compiles for many minutes, and one of a million for ever."""
 DTYPES = ("float32", "bfloat16")
 SIZES = ("width", "stem")
 """Flags that change a field of every architecture; where they are not given, each has its own."""
@@ -149,7 +156,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     except ValueError:
         numbers = ()
     if numbers and "," not in text:
-        numbers = tuple(range(numbers[0]))
+        numbers = tuple(range(min(numbers[0], MOST_SEEDS + 1)))
+    if len(numbers) > MOST_SEEDS or (numbers and max(numbers) >= 2**32):
+        raise BadInput(f"--seeds={text!r}: at most {MOST_SEEDS} seeds below 2^32 are accepted")
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise BadInput(f"--seeds={text!r}: a count such as 6, different seeds such as 0,3,7, or auto are accepted")
     return numbers
@@ -175,6 +184,8 @@ def settings(experiment: str) -> Settings:
     from resjax.training.mesh import parse_mesh
 
     require_range("--image_size", FLAGS.image_size, 8, 4096)
+    if FLAGS.width is not None:
+        require_range("--width", FLAGS.width, 1, WIDEST)
     require_choice("--pipeline", FLAGS.pipeline, PIPELINES)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
     require_choice("--replicas_as", FLAGS.replicas_as, ("auto", *WAYS))
@@ -189,6 +200,8 @@ def settings(experiment: str) -> Settings:
     )
     architectures = tuple(architecture(name, **given_sizes()) for name in names)
     for arm in architectures:
+        if arm.depth > DEEPEST:
+            raise BadInput(f"--architectures: {arm.name} has {arm.depth} layers, at most {DEEPEST} are accepted")
         if FLAGS.image_size < arm.stride:
             raise BadInput(
                 f"--image_size={FLAGS.image_size}: {arm.name} divides height and width by {arm.stride}; that or more "
@@ -227,7 +240,8 @@ def own_flags() -> dict[str, object]:
 
 
 def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> None:
-    """Defines flags, parses the command line, runs `main`; bad input ends with one line on stderr and status 2.
+    """Defines flags, parses the command line, runs `main`; bad input ends with one line on stderr and status 2,
+    and so does a disk that is full or cannot be written, with status 1.
 
     `--help` prints every flag's meaning and default. Flags are defined here and not on import, so that experiments can
     be imported beside each other.
@@ -238,9 +252,8 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         print(help_text(sys.modules["__main__"].__doc__ or ""))
         return
     try:
-        rest = FLAGS(sys.argv)
-        if len(rest) > 1:
-            raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
+        _parse(sys.argv)
+        leave_out_repeated_errors()
         keep_freed_memory()
         if "gpu_flags" in FLAGS:
             use_gpu_flags(FLAGS.gpu_flags)
@@ -250,9 +263,30 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
     except (BadInput, RecordError, flags.Error) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        line = disk_fault(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _parse(arguments: list[str]) -> None:
+    """Sets the flags; raises `BadInput` for what absl answers with errors of Python, and for words that are no flags.
+
+    A value for a switch that has none is one of these (--nocompile_cache=1), or a flagfile that is no text.
+    """
+    try:
+        rest = FLAGS(arguments)
+    except flags.Error:
+        raise
+    except (ValueError, OSError, RecursionError) as error:
+        raise BadInput(f"flags that cannot be read: {error}") from error
+    if len(rest) > 1:
+        raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
 
 
 def help_text(introduction: str) -> str:

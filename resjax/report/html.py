@@ -127,6 +127,8 @@ def _unfinished(summary: Mapping[str, Any]) -> list[str]:
             seeds = [seed for seed, each in arm["status"].items() if each == status]
             if seeds:
                 found.append(f"{name}: {words.counted(len(seeds), 'seed')} {status} ({', '.join(seeds)})")
+        if "problem" in arm:
+            found.append(arm["problem"])
     return found
 
 

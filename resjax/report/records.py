@@ -188,6 +188,7 @@ _ARM = {
     "activation_bytes?": (int, None),
     "init_from?": ({"file": str, "sha256": str}, None),
     "trained_as?": [str],
+    "problem?": str,
     "seeds": [int],
     "status": _STATUS,
     "best_val_accuracy": _DESCRIBED,
@@ -255,6 +256,7 @@ _SPLITS = {
             "leaked_images": int,
             "architectures": {
                 str: {
+                    "problem?": str,
                     "seeds": [int],
                     "status": _STATUS,
                     "best_val_accuracy": _DESCRIBED,
