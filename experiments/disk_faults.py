@@ -26,4 +26,4 @@ def disk_fault(error: OSError) -> str | None:
 
 def leave_out_repeated_errors() -> None:
     """Has orbax's threads log no traceback of an error that reaches the program, and is said there in one line."""
-    logging.get_absl_logger().addFilter(lambda record: "_SignalingThread" not in record.getMessage())
+    logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))

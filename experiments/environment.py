@@ -40,7 +40,8 @@ def estimate_seconds(forward_flops: list[float], images_per_replica: int, replic
 def _git_revision() -> str | None:
     """The commit of the checkout that this file lies in, with `+` where files were changed; None outside of one."""
     try:
-        git = ["git", "-C", str(Path(__file__).parent)]
+        # Without locks: a run that is killed, or has no disk, leaves none behind in the checkout.
+        git = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent)]
         revision = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
         changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
