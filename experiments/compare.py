@@ -26,6 +26,7 @@ from experiments.probe_options import ProbeSettings, define_probe_flags, probe_s
 from experiments.process_flags import define_process_flags, start_asked_processes
 from experiments.progress import duration
 from experiments.timing import phase, timed
+from experiments.workdir_lock import only_writer
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
 from resjax.report.records import write_json
@@ -43,11 +44,13 @@ def compare(settings: Settings, probes: ProbeSettings | None = None) -> dict:
     """
     from resjax.training.processes import leading
 
-    with leading(), timed() as timeline:
+    with leading():
         require_writable(settings.workdir)
-        record, written = _compare(settings, probes)
-    timing = timeline.record()
-    write_json(settings.workdir / "timing.json", timing)
+        with only_writer(settings.workdir):
+            with timed() as timeline:
+                record, written = _compare(settings, probes)
+            timing = timeline.record()
+            write_json(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
     problems = [arm["problem"] for part in record.get("splits", {"": record}).values() for arm in _arms(part)]
     if problems:
@@ -105,7 +108,8 @@ def help_compare(settings: Settings) -> None:
 def main() -> None:
     asked, probes = settings("compare"), probe_settings()
     if start_asked_processes() == 0:
-        compare(asked, probes)
+        with asked.stopping.listening():
+            compare(asked, probes)
     else:
         help_compare(asked)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +19,9 @@ from experiments.out_of_memory import is_out_of_memory, out_of_memory_message
 from experiments.precision import usable_dtype
 from experiments.probe_options import ProbeSettings
 from experiments.progress import Progress, duration
-from experiments.recipe_check import changes
-from experiments.replica import ArmPrograms, run_replicas, schedule
-from experiments.replica_folder import ReplicaFolder, finished_result, ways_of
+from experiments.recipe_check import changes, data_changes, recipe_before
+from experiments.replica import ArmPrograms, OnEpoch, run_replicas, schedule
+from experiments.replica_folder import ReplicaFolder, finished_result, set_damaged_aside, ways_of
 from experiments.run_report import write_run_report
 from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
 from experiments.timing import phase
@@ -36,9 +35,10 @@ from resjax.evaluation.planning import level_of_looks
 from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
-from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
+from resjax.report.records import SCHEMA_VERSION, write_json, write_text
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divides
+from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
 from resjax.types import BadInput, Dataset
 
@@ -119,10 +119,14 @@ class Run:
         """Refuses a workdir whose replicas were trained on other data or with another recipe."""
         if (self.workdir / "splits.json").exists():
             raise BadInput(f"--workdir={self.workdir} holds a comparison on several splits: name a new one")
-        path = self.workdir / "summary.json"
-        if not path.exists():
+        for folder in sorted((self.workdir / "runs").glob("*/seed*")):
+            set_damaged_aside(folder)
+        before = recipe_before(self.workdir)
+        if before is None:
             return
-        changed = changes(read_json(path), self.settings, self.weights, self.fingerprint())
+        changed = changes(before, self.settings, self.weights)
+        if before["dataset"]["fingerprint"] != self.fingerprint():
+            changed.append(data_changes(self.workdir, split_record(self.dataset, self.split)))
         if changed:
             raise BadInput(
                 f"--workdir={self.workdir} holds a run of another recipe ({'; '.join(changed)}): name a new one"
@@ -147,7 +151,12 @@ class Run:
         write_json(self.workdir / "dataset.json", record)
         write_json(self.workdir / "split.json", split_record(self.dataset, self.split))
         write_flags(self.settings)
-        self.write_summary()
+        summary = self.write_summary()
+        # The summary changes with every replica; what it says of the recipe outlives damage to it.
+        arms = {name: {"init_from": arm["init_from"]} for name, arm in summary["architectures"].items()}
+        recipe = {key: summary[key] for key in ("schema_version", "recipe_version", "config")}
+        dataset = {"fingerprint": summary["dataset"]["fingerprint"]}
+        write_json(self.workdir / "recipe.json", recipe | {"dataset": dataset, "architectures": arms})
 
     def complete(self, probes: ProbeSettings | None = None) -> dict:
         """Trains what is pending, draws the pictures, writes the report, prints the table, and returns the summary.
@@ -157,7 +166,7 @@ class Run:
         self.announce()
         for look in self.looks:
             self.seeds = self.settings.seeds[:look]
-            with phase("training"):
+            with phase("training"), self.settings.stopping.waiting():
                 self.train()
             summary = self.write_summary()
             if self.problems or all(pair["verdict"] not in (None, "inconclusive") for pair in summary["comparisons"]):
@@ -229,29 +238,31 @@ class Run:
         if not any(pending.values()):
             return
         progress = Progress(sum(map(len, pending.values())), self.settings.recipe.epochs)
+
+        def on_epoch(name: str, seed: int, metrics: dict) -> None:
+            progress.epoch(name, seed, metrics)
+            self.settings.stopping.after_epoch(metrics["seconds"])
+
         try:
             for name, seeds in schedule(pending, self.ways):
                 if name in self.problems:
                     continue
-                for result in self._trained(name, seeds, progress):
+                for result in self._trained(name, seeds, progress, on_epoch):
                     progress.replica(result)
                     summary = self.write_summary()
                     place = self.seeds.index(result["seed"]) + 1
                     if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
                         progress.say(*plan(summary))
-        except KeyboardInterrupt:
-            print("\nthe same command goes on after the last complete epoch", file=sys.stderr)
-            raise
         finally:
             progress.close()
 
-    def _trained(self, name: str, seeds: Sequence[int], progress: Progress) -> Iterator[dict]:
+    def _trained(self, name: str, seeds: Sequence[int], progress: Progress, on_epoch: OnEpoch) -> Iterator[dict]:
         """The results of these replicas of an arm, trained the arm's way, or the next slower where memory lacks."""
         left = list(seeds)
         while left:
             try:
                 replicas = [self.replica(name, seed) for seed in left]
-                for result in run_replicas(self.programs[name], self.ways[name], replicas, progress.epoch):
+                for result in run_replicas(self.programs[name], self.ways[name], replicas, on_epoch):
                     left.remove(result["seed"])
                     yield result
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
@@ -290,6 +301,8 @@ class Run:
                     self._sides["train"],
                     self._sides["val"],
                     self.weights[name].arrays if name in self.weights else None,
+                    # Of several processes none may leave a step that the others are in.
+                    self.settings.stopping.check if jax.process_count() == 1 else lambda: None,
                 ),
                 label=f"{self.workdir}/{name}",
             )
@@ -305,6 +318,7 @@ class Run:
         known = near_copies_known(self.settings.source, dataset)
         summary = {
             "schema_version": SCHEMA_VERSION,
+            "recipe_version": RECIPE_VERSION,
             "config": self.settings.flags,
             "environment": describe_environment() | {"dtype": self.dtype},
             "dataset": {

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from absl import flags
@@ -13,6 +13,7 @@ from experiments.data_options import SourceSettings, SplitSettings, source_setti
 from experiments.disk_faults import disk_fault, leave_out_repeated_errors
 from experiments.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
 from experiments.memory import keep_freed_memory
+from experiments.stopping import Stopped, Stopping, how_to_go_on
 from resjax.data.cache import default_cache_dir
 from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.paired_tests import fewest_seeds
@@ -57,6 +58,8 @@ class Settings:
     """How an arm's replicas are trained: of `resjax.training.recipe.WAYS`, or `auto`."""
     mesh: dict[str, int] | None = None
     """Devices along `replica` and `batch`, where they are given."""
+    stopping: Stopping = field(default_factory=Stopping, compare=False, repr=False)
+    """Whether the run has been asked to stop."""
 
 
 def define_size_flags() -> None:
@@ -146,6 +149,11 @@ def define_training_flags() -> None:
         "devices to use, such as replica:2,batch:4: two replicas at a time, each batch shared by four devices with the "
         "same results to 1e-5; batch:4 alone shares each batch. By default one device a replica",
     )
+    flags.DEFINE_float(
+        "max_minutes",
+        None,
+        "minutes after which the run stops in good order, before a runtime is taken away; the same command goes on",
+    )
     flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
 
 
@@ -186,6 +194,8 @@ def settings(experiment: str) -> Settings:
     require_range("--image_size", FLAGS.image_size, 8, 4096)
     if FLAGS.width is not None:
         require_range("--width", FLAGS.width, 1, WIDEST)
+    if FLAGS.max_minutes is not None:
+        require_range("--max_minutes", FLAGS.max_minutes, 0, above=True)
     require_choice("--pipeline", FLAGS.pipeline, PIPELINES)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
     require_choice("--replicas_as", FLAGS.replicas_as, ("auto", *WAYS))
@@ -225,6 +235,7 @@ def settings(experiment: str) -> Settings:
         flags=own_flags() | {"workdir": str(workdir)},
         looks=looks,
         replicas_as=FLAGS.replicas_as,
+        stopping=Stopping(FLAGS.max_minutes),
         mesh=parse_mesh(FLAGS.mesh) if FLAGS.mesh else None,
     )
 
@@ -269,6 +280,9 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
+    except Stopped as stopped:
+        print(f"\n{stopped.reason}; {how_to_go_on()}", file=sys.stderr)
+        sys.exit(stopped.status)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)

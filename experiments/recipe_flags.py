@@ -2,7 +2,7 @@
 
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "gpu_flags", "pipeline"),
-    *("replicas_as", "mesh"),
+    *("replicas_as", "mesh", "max_minutes"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
     *("curvature_steps", "curvature_samples", "dose_training"),

@@ -102,6 +102,9 @@ def run_replicas(
                     if epoch is not None:
                         epoch.metrics["trained_as"] = way.describe(len(group))
                         replica.after_epoch(epoch)
+                # All are saved before the first is told of: that may end the run, and they stay at one epoch.
+                for replica, epoch in zip(group, results, strict=True):
+                    if epoch is not None:
                         on_epoch(replica.name, replica.seed, epoch.metrics)
             for replica in group:
                 yield replica.finish()

@@ -48,6 +48,13 @@ def set_damaged_aside(folder: Path) -> None:
         result.unlink(missing_ok=True)
 
 
+def read_or_set_aside(path: Path) -> dict | None:
+    """A record; None where it is not there, or was damaged and is now set aside."""
+    if _set_aside_if_damaged(path, read_json) or not path.exists():
+        return None
+    return read_json(path)
+
+
 def _set_aside_if_damaged(path: Path, read: Callable[[Path], object]) -> bool:
     if not path.exists():
         return False

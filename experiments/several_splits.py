@@ -6,6 +6,7 @@ from dataclasses import replace
 from experiments.comparison import Run, write_flags
 from experiments.options import Settings
 from experiments.progress import duration
+from experiments.replica_folder import read_or_set_aside
 from experiments.tables import splits_text
 from resjax.data.splits import Split
 from resjax.evaluation.cross_validation import cross_validate
@@ -65,8 +66,8 @@ def _require_same_kind(settings: Settings, splits: Mapping[str, Split]) -> None:
     workdir = settings.workdir
     if (workdir / "summary.json").exists():
         raise BadInput(f"--workdir={workdir} holds a comparison on one split: name a new one")
-    if (workdir / "splits.json").exists():
-        before = read_json(workdir / "splits.json")["splits"]
+    if (record := read_or_set_aside(workdir / "splits.json")) is not None:
+        before = record["splits"]
         folds_before = [name for name, split in before.items() if split["fold"]]
         folds = [name for name, split in splits.items() if split.fold]
         if folds_before != folds:

@@ -88,14 +88,21 @@ def predict_logits(functional: Functional, variables: Variables, side: Side) -> 
 class Trainer:
     """One arm's compiled programs on its data; the arm's replicas share them.
 
-    With `weights` every replica starts from these (see `initial_state`).
+    With `weights` every replica starts from these (see `initial_state`). `check` is called before each step, and ends
+    the training where it raises.
     """
 
     def __init__(
-        self, functional: Functional, recipe: Recipe, train: Side, val: Side, weights: StateDict | None = None
+        self,
+        functional: Functional,
+        recipe: Recipe,
+        train: Side,
+        val: Side,
+        weights: StateDict | None = None,
+        check: Callable[[], None] = lambda: None,
     ):
         self.functional = functional = replace(functional, frozen=recipe.freeze)
-        self.recipe, self.train, self.val, self.weights = recipe, train, val, weights
+        self.recipe, self.train, self.val, self.weights, self.check = recipe, train, val, weights, check
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
@@ -133,6 +140,7 @@ class Trainer:
         if len(rest):
             batches.append(np.asarray(rest))
         for batch in self.train.batches(batches):
+            self.check()
             state, one = self._step(state, batch)
             sums.append(one)
         parts = zip(*jax.device_get(sums), strict=True)

@@ -10,6 +10,8 @@ from resjax.types import BadInput
 if TYPE_CHECKING:
     from resjax.data.augmentation import Augmentation
 
+RECIPE_VERSION = 1
+"""Goes up with anything that changes what becomes of a replica: none goes on under another version."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 DECAYED = ("all", "kernels")

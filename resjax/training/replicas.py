@@ -149,6 +149,7 @@ class Together:
         if rest.size:
             batches.append(rest)
         for batch in self._train.batches(batches):
+            self.trainer.check()
             states, one = self._step(states, batch)
             sums.append(one)
         parts = zip(*jax.device_get(sums), strict=True)

@@ -1,0 +1,110 @@
+"""Stopping in good order: by SIGTERM, by Ctrl-C, or before a runtime's limit (`--max_minutes`)."""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+NEXT_EPOCH = 1.2
+"""How much longer than the longest epoch so far the next one is taken to be."""
+
+
+class Stopped(BaseException):
+    """The run ends here, with everything on disk that it needs to go on; `status` is the program's exit status."""
+
+    def __init__(self, reason: str, status: int):
+        super().__init__(reason)
+        self.reason, self.status = reason, status
+
+
+class Stopping:
+    """Whether the run has been asked to stop; asked between two steps, by `check`, and after an epoch.
+
+    Args:
+      max_minutes: of the run, from the start of the process as far as this module knows it; None for no limit.
+    """
+
+    def __init__(self, max_minutes: float | None = None):
+        self._limit = None if max_minutes is None else STARTED + 60 * max_minutes
+        self._minutes = max_minutes
+        self._signal: int | None = None
+        self._waits = False
+        self._longest = 0.0
+
+    def check(self) -> None:
+        """Raises `Stopped` where a signal came or the time is over."""
+        if self._signal is not None:
+            raise Stopped(f"stopped by {SIGNALS[signal.Signals(self._signal)]}", 128 + self._signal)
+        if self._limit is not None and time.monotonic() > self._limit:
+            raise self._time_is_over()
+
+    def after_epoch(self, seconds: float) -> None:
+        """The same after an epoch that took so long: another one that would not end in time is not begun."""
+        self.check()
+        self._longest = max(self._longest, seconds)
+        if self._limit is not None and time.monotonic() + NEXT_EPOCH * self._longest > self._limit:
+            raise self._time_is_over()
+
+    @contextmanager
+    def listening(self) -> Iterator["Stopping"]:
+        """Until the end of this, signals are heard; a Ctrl-C after another ends the process at once."""
+        before = {number: signal.signal(number, self._heard) for number in SIGNALS}
+        # Python's handlers wait for what is compiled or computed: a thread does not. The pipe gets the number of each.
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=_leave_at_the_second, args=(reading,), daemon=True).start()
+        try:
+            yield self
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            os.close(writing)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In this a signal waits for the next `check`; elsewhere it stops what is under way."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+        if self._signal is not None:
+            self.check()
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is None:
+            self._signal = number
+        if not self._waits:
+            self.check()
+
+    def _time_is_over(self) -> Stopped:
+        return Stopped(f"stopped before the end of --max_minutes={self._minutes:g}", 0)
+
+
+def how_to_go_on() -> str:
+    """The command that goes on, which is the one that was given."""
+    spec = sys.modules["__main__"].__spec__
+    program = ["-m", spec.name] if spec else [sys.argv[0]]
+    return "the same command goes on from here: " + shlex.join(["python", *program, *sys.argv[1:]])
+
+
+def _leave_at_the_second(reading: int) -> None:
+    heard = False
+    while data := os.read(reading, 1):
+        # A second SIGTERM is none of a person's: `timeout` sends it to the process and to its group.
+        if heard and data[0] == signal.SIGINT:
+            os._exit(128 + data[0])
+        heard |= data[0] in SIGNALS
+    os.close(reading)
+
+
+STARTED = time.monotonic()
+"""When this module was imported: with the first of the program's own."""

@@ -1,0 +1,161 @@
+"""One writer a workdir: a lock file that names its owner, and is taken over where the owner is gone."""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from resjax.types import BadInput
+
+NAME = ".lock"
+BEAT_SECONDS = 20.0
+"""How often an owner says that it is alive, by the time of the file."""
+STALE_SECONDS = 300.0
+"""After so long a silence an owner on another host counts as gone: a notebook's runtime that was taken away, say. On
+the same host it is asked for its process."""
+
+
+class Owner(NamedTuple):
+    """What stands in a lock."""
+
+    host: str
+    pid: int
+    began: str
+    """When the process began, in the words of its system: a process id comes again."""
+    token: str
+
+
+@contextmanager
+def only_writer(workdir: Path) -> Iterator[None]:
+    """Holds the workdir's lock; makes the workdir where it is not there, and takes it away again if it stays empty.
+
+    Raises:
+      BadInput: where another process holds it, or the folder cannot be written.
+    """
+    made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
+    path = workdir / NAME
+    me = Owner(socket.gethostname(), os.getpid(), _began(os.getpid()), uuid.uuid4().hex)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        while not _take(path, me):
+            _take_away_if_stale(path, workdir)
+    except OSError as error:
+        _remove_empty(made)
+        raise BadInput(f"--workdir={workdir}: {error.strerror}; a folder that can be written is accepted") from error
+    ended = threading.Event()
+    threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
+    # What a killed writer had not finished: nobody else writes here now.
+    for unfinished in workdir.rglob(".*.tmp"):
+        if unfinished.stem.rpartition(".")[2].isdecimal():
+            unfinished.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        ended.set()
+        if _owner(path) == me:
+            with suppress(OSError):
+                path.unlink()
+        _remove_empty(made)
+
+
+def _take(path: Path, me: Owner) -> bool:
+    """Writes the lock, whole from its first moment; False where there is one."""
+    mine = path.with_name(f"{NAME}.{me.token}.tmp")
+    mine.write_text(json.dumps(me._asdict()))
+    try:
+        os.link(mine, path)
+        return True
+    except FileExistsError:
+        return False
+    except OSError:
+        # A drive without hard links.
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        with open(descriptor, "w") as file:
+            file.write(json.dumps(me._asdict()))
+        return True
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def _take_away_if_stale(path: Path, workdir: Path) -> None:
+    """Takes a lock away whose owner is gone; raises BadInput where it is not."""
+    try:
+        owner, age = _owner(path), time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return
+    if _is_alive(owner, age):
+        known = f"process {owner.pid} on {owner.host}" if owner else "a process that has not said its name yet"
+        raise BadInput(
+            f"--workdir={workdir} is being written by {known}, which was alive {max(age, 0):.0f} s ago: wait for its "
+            f"end, name another folder, or delete {path} if you know that it is gone"
+        )
+    with _one_at_a_time(workdir):
+        # Of two that found it stale, the other may have it by now.
+        if _owner(path) != owner:
+            return
+        who = f"process {owner.pid} on {owner.host}" if owner else "a process that left no name"
+        print(f"the lock of {who} is {max(age, 0):.0f} s old and its owner gone: it is taken over", flush=True)
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keeps other processes and threads out, where the drive can do that; the system ends it with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(owner: Owner | None, age: float) -> bool:
+    if owner is None or owner.host != socket.gethostname():
+        return age < STALE_SECONDS
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return _began(owner.pid) == owner.began
+
+
+def _owner(path: Path) -> Owner | None:
+    try:
+        return Owner(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _began(pid: int) -> str:
+    """When a process began, in clock ticks since the system did, with the system's own number; empty where unknown."""
+    try:
+        # The name, in brackets, may hold anything; the 20th field after it is the time.
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {ticks}"
+    except (OSError, IndexError):
+        return ""
+
+
+def _beat(path: Path, ended: threading.Event) -> None:
+    while not ended.wait(BEAT_SECONDS):
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
