@@ -102,7 +102,8 @@ def test_every_record_follows_the_schema(finished):
     summary = read_json(workdir / "summary.json")
     validate_summary(summary)
     assert {"diagnosis", "class_differences", "calibration"} <= set(summary)
-    for kind in DATA_SHAPES:
+    # What probes have measured is written by them alone.
+    for kind in DATA_SHAPES.keys() - {"probes"}:
         validate_data_record(kind, read_json(workdir / f"{kind}.json"))
     for path in workdir.glob("runs/*/*/result.json"):
         validate_result(read_json(path))

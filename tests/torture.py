@@ -1,0 +1,186 @@
+"""Kills a small comparison again and again, at any moment, and holds what it ends with against a run that was not.
+
+  python -m tests.torture --kills=200 --seed=0
+
+Every start is a process of its own, forked from this one before anything of JAX has begun, so that a start costs no
+imports. It is killed by SIGKILL: some time after its start; or as it is about to make, rename or remove a file of some
+kind for the n-th time, or a moment after that.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from experiments.compare import main
+from experiments.data_options import define_source_flags, define_split_flags
+from experiments.options import define_training_flags, main_program
+from experiments.probe_options import define_probe_flags
+from experiments.process_flags import define_process_flags
+from resjax.report.records import read_json, read_lines
+from resjax.report.storage import read_npz
+
+FLAGS = (
+    *("--dataset=synthetic:60", "--image_size=8", "--width=2", "--stem=cifar", "--architectures=plain8,resnet8"),
+    *("--epochs=3", "--seeds=2", "--batch_size=16", "--augment=flip"),
+)
+KINDS = {
+    "checkpoint": "/checkpoints/",
+    "cache": "/cache/",
+    "record": ".json",
+    "arrays": ".npz",
+    "figure": "/figures/",
+    "report": "report.html",
+}
+"""What is written, by what is in its path; the first that fits."""
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+PLACES = ("time", *KINDS)
+ENDED = "runs that ended"
+
+
+def torture(folder: Path, kills: int, seed: int) -> Counter:
+    """Kills a run so many times, lets it end, and compares; returns how often it was killed where.
+
+    A run that ends before its kill is begun anew, in a workdir of its own: what it left has to be right too.
+    """
+    rng = random.Random(seed)
+    took = time.monotonic()
+    assert run(folder, "whole") == 0
+    took = time.monotonic() - took
+    killed: Counter = Counter()
+    number = 0
+    while killed.total() < kills:
+        place = PLACES[(killed.total() + number) % len(PLACES)]
+        if place == "cache":
+            # The cache is shared by all runs and full by now.
+            shutil.rmtree(folder / "cache" / "decoded", ignore_errors=True)
+        after = rng.uniform(0, took) if place == "time" else rng.choice([0.0, rng.uniform(0, 0.02)])
+        status = run(folder, f"killed{number}", (place, rng.randint(1, 1 + rng.randint(0, 12)), after))
+        if status == -signal.SIGKILL:
+            killed[place] += 1
+            continue
+        assert status == 0, f"exit status {status} after {dict(killed)}"
+        require_equal(folder / "whole", folder / f"killed{number}")
+        number += 1
+    assert run(folder, f"killed{number}") == 0
+    require_equal(folder / "whole", folder / f"killed{number}")
+    killed[ENDED] = number + 1
+    return killed
+
+
+def run(folder: Path, workdir: str, kill: tuple[str, int, float] | None = None) -> int:
+    """Runs the comparison in a process of its own; its exit status, below zero for a signal."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        os.chdir(folder)
+        log = os.open(folder / f"{workdir}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.argv[1:] = [*FLAGS, f"--workdir={workdir}", "--cache_dir=cache"]
+        if kill is not None:
+            _kill_this_process(*kill)
+        definitions = (
+            define_source_flags,
+            define_split_flags,
+            define_training_flags,
+            define_probe_flags,
+            define_process_flags,
+        )
+        main_program(main, *definitions)
+        os._exit(0)
+    except SystemExit as ended:
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(70)
+
+
+def _kill_this_process(place: str, count: int, after: float) -> None:
+    def kill() -> None:
+        time.sleep(after)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if place == "time":
+        threading.Thread(target=kill, daemon=True).start()
+        return
+    left = [count]
+
+    def heard(event: str, arguments: tuple) -> None:
+        if event not in EVENTS or not isinstance(arguments[0], str | bytes | os.PathLike):
+            return
+        writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        path = "/" + os.fsdecode(arguments[0])
+        if writes and next((kind for kind, part in KINDS.items() if part in path), None) == place:
+            left[0] -= 1
+            if left[0] == 0:
+                kill() if after == 0 else threading.Thread(target=kill, daemon=True).start()
+
+    sys.addaudithook(heard)
+
+
+def require_equal(whole: Path, other: Path) -> None:
+    """Holds all that two runs left behind against each other, bit for bit; times alone may differ."""
+    for arm in ("plain8", "resnet8"):
+        for seed in (0, 1):
+            one, two = (workdir / "runs" / arm / f"seed{seed}" for workdir in (whole, other))
+            assert untimed(read_json(one / "result.json")) == untimed(read_json(two / "result.json"))
+            lines = [[untimed(line) for line in read_lines(folder / "metrics.jsonl")] for folder in (one, two)]
+            assert lines[0] == lines[1]
+            for name in ("predictions.npz", "correctness.npz"):
+                # Not the arrays alone: the files.
+                assert (one / name).read_bytes() == (two / name).read_bytes()
+                assert read_npz(one / name)
+            for kind in ("best", "last"):
+                assert weights(one / "checkpoints" / kind) == weights(two / "checkpoints" / kind)
+    assert (whole / "split.json").read_bytes() == (other / "split.json").read_bytes()
+    summaries = [untimed(read_json(workdir / "summary.json")) for workdir in (whole, other)]
+    for summary in summaries:
+        summary["config"].pop("workdir")
+        # A long run outlives a commit to the checkout that it runs from.
+        summary["environment"].pop("git_revision")
+    assert summaries[0] == summaries[1]
+    left = [str(path) for path in other.rglob("*") if path.name.endswith(".damaged") or path.name == ".lock"]
+    assert not left, left
+
+
+def untimed(value):
+    """A record without its timings, which have keys of their own."""
+    if isinstance(value, dict):
+        timed = ("timing", "seconds", "images_per_second")
+        return {key: untimed(item) for key, item in value.items() if key not in timed}
+    return [untimed(item) for item in value] if isinstance(value, list) else value
+
+
+def weights(kind: Path) -> tuple[str, int]:
+    """The epoch of a kind of checkpoint, and the checksum of its arrays, which restoring has compared."""
+    (epoch,) = (path for path in kind.iterdir() if path.name.isdecimal())
+    return epoch.name, json.loads((epoch / "record" / "metadata").read_text())["arrays_crc32"]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=None)
+    asked = parser.parse_args()
+    sys.argv = sys.argv[:1]
+    # Imported before the forks, so that a start costs none of it.
+    for module in ("comparison", "load_data", "several_splits"):
+        importlib.import_module(f"experiments.{module}")
+
+    began = time.monotonic()
+    killed = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed)
+    ended = killed.pop(ENDED)
+    record = {"seed": asked.seed, "killed": killed, "runs_that_ended": ended, "seconds": time.monotonic() - began}
+    print(json.dumps(record), flush=True)
