@@ -1,6 +1,7 @@
 """What to say where a disk is full, or a folder can no longer be read or written."""
 
 import errno
+import logging as standard_logging
 
 from absl import logging
 
@@ -26,4 +27,6 @@ def disk_fault(error: OSError) -> str | None:
 
 def leave_out_repeated_errors() -> None:
     """Has orbax's threads log no traceback of an error that reaches the program, and is said there in one line."""
+    asyncio = standard_logging.getLogger("asyncio")
+    asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
     logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-import socket
+import platform
 import threading
 import time
 import uuid
@@ -41,7 +41,7 @@ def only_writer(workdir: Path) -> Iterator[None]:
     """
     made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
     path = workdir / NAME
-    me = Owner(socket.gethostname(), os.getpid(), _began(os.getpid()), uuid.uuid4().hex)
+    me = Owner(platform.node(), os.getpid(), _began(os.getpid()), uuid.uuid4().hex)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         while not _take(path, me):
@@ -121,7 +121,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _is_alive(owner: Owner | None, age: float) -> bool:
-    if owner is None or owner.host != socket.gethostname():
+    if owner is None or owner.host != platform.node():
         return age < STALE_SECONDS
     try:
         os.kill(owner.pid, 0)

@@ -61,6 +61,8 @@ def test_processes_take_turns_with_torch_in_both_layouts():
 
 
 def test_what_runs_out_of_memory_is_named_and_the_others_go_on():
+    pytest.importorskip("torch", reason="torch is not installed")
+
     def open_contender(build, *arguments):
         if arguments[1:]:
             raise Failure("out of memory: MemoryError")
@@ -228,6 +230,7 @@ def test_the_pipeline_is_measured_in_a_process_a_case_over_a_whole_epoch(tmp_pat
 
 @pytest.mark.parametrize("flagfile", sorted((Path(__file__).parents[1] / "experiments" / "flags").glob("*benchmark*")))
 def test_a_flagfile_of_the_benchmark_is_understood(flagfile):
+    pytest.importorskip("torch", reason="torch is not installed")
     given = dict(line.removeprefix("--").split("=") for line in flagfile.read_text().splitlines() if line[0] != "#")
     assert parse_modes(given["against"], given["torch_modes"])
     sizes, batches = (parse_sizes(name, given[name], least=8) for name in ("image_size", "batch_size"))

@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import re
-import resource
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,6 +27,16 @@ from tests.test_several_splits import settings
 
 ROOT = Path(__file__).parents[1]
 FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 137438953472 bytes.")
+
+
+LIMITED = """
+import resource, runpy, signal, sys
+if (size := int(sys.argv.pop(1))) > 0:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+runpy.run_module("experiments.compare", run_name="__main__", alter_sys=True)
+"""
+"""Limits itself: a fork of a process that runs JAX must do nothing but start another program."""
 
 
 @pytest.fixture(scope="module")
@@ -125,21 +133,15 @@ def test_a_reader_thread_that_dies_ends_the_epoch_with_its_error_and_not_with_a_
 
 def program(workdir: Path, *flags: str, cwd: Path, file_bytes: int | None = None) -> subprocess.CompletedProcess:
     """Compare as a command, in which no file can grow beyond `file_bytes`: what a full disk is to who writes."""
-
-    def limited():
-        if file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY))
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    # The programs that tests run share compiled programs, whose writing fails here too.
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     tiny = [
         *("--dataset=synthetic:60", "--image_size=8", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=1,"),
         *("--batch_size=16", "--architectures=plain18", "--augment=none", "--nocompile_cache", f"--workdir={workdir}"),
     ]
-    command = [sys.executable, "-m", "experiments.compare", *tiny, f"--cache_dir={cwd}/cache", *flags]
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, preexec_fn=limited, timeout=300
-    )
+    command = [sys.executable, "-c", LIMITED, str(file_bytes or -1), *tiny, f"--cache_dir={cwd}/cache", *flags]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def sound(workdir: Path) -> None:

@@ -74,11 +74,11 @@ def settings(*names: str, sizes: dict | None = None, **flags: object) -> SimpleN
 
 
 def test_sizes_that_are_left_to_the_architecture_may_be_those_that_were_given():
-    assert changes(summary(), settings(), {}, "f") == []
-    assert changes(summary(width=None, stem=None), settings(sizes={"width": 64}), {}, "f") == []
+    assert changes(summary(), settings(), {}) == []
+    assert changes(summary(width=None, stem=None), settings(sizes={"width": 64}), {}) == []
     # A new arm may have sizes of its own.
-    assert changes(summary(), settings("plain18", "resnet20"), {}, "f") == []
-    assert changes(summary(), settings(sizes={"width": 16}), {}, "f") == [
+    assert changes(summary(), settings("plain18", "resnet20"), {}) == []
+    assert changes(summary(), settings(sizes={"width": 16}), {}) == [
         "--width of plain18 was 64, now 16",
         "--width of resnet18 was 64, now 16",
     ]
@@ -86,15 +86,12 @@ def test_sizes_that_are_left_to_the_architecture_may_be_those_that_were_given():
 
 def test_another_recipe_is_named(file):
     weights = read_initial_weights({"resnet18": file}, {"resnet18": short("resnet18")})
-    assert changes(summary(), settings(freeze="stem.*"), {}, "f") == ["--freeze was None, now stem.*"]
-    assert changes(summary(), settings(epochs=3), {}, "g") == [
-        "--epochs was 2, now 3",
-        "the images or their split have changed",
-    ]
-    assert changes(summary(), settings(), weights, "f") == ["--init_from: resnet18 started from random numbers"]
+    assert changes(summary(), settings(freeze="stem.*"), {}) == ["--freeze was None, now stem.*"]
+    assert changes(summary(), settings(epochs=3), {}) == ["--epochs was 2, now 3"]
+    assert changes(summary(), settings(), weights) == ["--init_from: resnet18 started from random numbers"]
     before = summary()
     before["architectures"]["resnet18"]["init_from"] = weights["resnet18"].record()
-    assert changes(before, settings(), weights, "f") == []
-    assert changes(before, settings(), {}, "f") == ["--init_from: resnet18 started from another file"]
+    assert changes(before, settings(), weights) == []
+    assert changes(before, settings(), {}) == ["--init_from: resnet18 started from another file"]
     other = {"resnet18": replace(weights["resnet18"], sha256="0")}
-    assert changes(before, settings(), other, "f") == ["--init_from: resnet18 started from another file"]
+    assert changes(before, settings(), other) == ["--init_from: resnet18 started from another file"]
