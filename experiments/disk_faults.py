@@ -2,6 +2,7 @@
 
 import errno
 import logging as standard_logging
+import sys
 
 from absl import logging
 
@@ -29,4 +30,12 @@ def leave_out_repeated_errors() -> None:
     """Has orbax's threads log no traceback of an error that reaches the program, and is said there in one line."""
     asyncio = standard_logging.getLogger("asyncio")
     asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
+    # Its writers that are still under way then report to an event loop that has ended.
+    excepthook, unraisablehook = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, error, trace: None if _is_late(error) else excepthook(kind, error, trace)
+    sys.unraisablehook = lambda raised: None if _is_late(raised.exc_value) else unraisablehook(raised)
     logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
+
+
+def _is_late(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
