@@ -6,6 +6,8 @@ import sys
 
 from absl import logging
 
+from resjax.training.late_reports import is_late_report, leave_out_late_reports
+
 DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR),
     *(errno.ESTALE, errno.ENOENT, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
@@ -30,12 +32,7 @@ def leave_out_repeated_errors() -> None:
     """Has orbax's threads log no traceback of an error that reaches the program, and is said there in one line."""
     asyncio = standard_logging.getLogger("asyncio")
     asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
-    # Its writers that are still under way then report to an event loop that has ended.
-    excepthook, unraisablehook = sys.excepthook, sys.unraisablehook
-    sys.excepthook = lambda kind, error, trace: None if _is_late(error) else excepthook(kind, error, trace)
-    sys.unraisablehook = lambda raised: None if _is_late(raised.exc_value) else unraisablehook(raised)
+    leave_out_late_reports()
+    excepthook = sys.excepthook
+    sys.excepthook = lambda kind, error, trace: None if is_late_report(error) else excepthook(kind, error, trace)
     logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
-
-
-def _is_late(error: BaseException | None) -> bool:
-    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"

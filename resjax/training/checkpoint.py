@@ -4,11 +4,9 @@ Each holds a checksum of its arrays, since orbax's files have none of their own:
 aside under a name that says so, and the one before takes its place.
 """
 
-import gc
 import json
 import os
 import shutil
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
+from resjax.training.late_reports import leave_out_late_reports
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
@@ -145,14 +144,14 @@ class Checkpoints:
     def _restore(self, manager: ocp.CheckpointManager, epoch: int, like: PyTree) -> tuple[Any, Any] | None:
         """The arrays and the record of an epoch; None where they are damaged, which sets the checkpoint aside."""
         path = Path(manager.directory) / str(epoch)
-        with _unfinished_reads_ignored():
-            try:
-                return self._sound(manager, path, like)
-            except (MemoryError, jax.errors.JaxRuntimeError):
-                raise
-            except Exception:  # Orbax and tensorstore raise anything on damaged files.
-                pass
-            gc.collect()
+        # Readers of the parts beside a damaged one go on.
+        leave_out_late_reports()
+        try:
+            return self._sound(manager, path, like)
+        except (MemoryError, jax.errors.JaxRuntimeError):
+            raise
+        except Exception:  # Orbax and tensorstore raise anything on damaged files.
+            pass
         self._set_aside(manager, path)
         return None
 
@@ -196,16 +195,6 @@ def _clear_errors(folder: Path) -> Iterator[None]:
     except Exception as error:
         text = " ".join(str(error).split())
         raise CheckpointError(f"{folder}: a checkpoint cannot be written ({text[:300]})") from error
-
-
-@contextmanager
-def _unfinished_reads_ignored() -> Iterator[None]:
-    """Of what orbax had begun to read beside a damaged part, each would print a traceback when it is dropped."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
 
 
 def _checksum(tree: PyTree) -> int:
