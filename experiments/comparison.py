@@ -265,6 +265,10 @@ class Run:
                 for result in run_replicas(self.programs[name], self.ways[name], replicas, on_epoch):
                     left.remove(result["seed"])
                     yield result
+                if left:
+                    # What was under way is saved.
+                    self.settings.stopping.check()
+                    raise AssertionError(f"replicas of {name} ended early though nothing asked for it")
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or jax.process_count() > 1:
                     raise
@@ -302,7 +306,7 @@ class Run:
                     self._sides["val"],
                     self.weights[name].arrays if name in self.weights else None,
                     # Of several processes none may leave a step that the others are in.
-                    self.settings.stopping.check if jax.process_count() == 1 else lambda: None,
+                    (lambda: self.settings.stopping.asked) if jax.process_count() == 1 else lambda: False,
                 ),
                 label=f"{self.workdir}/{name}",
             )

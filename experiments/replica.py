@@ -7,7 +7,7 @@ from dataclasses import asdict
 import jax
 
 from experiments.replica_folder import ReplicaFolder
-from resjax.training.loop import Trainer
+from resjax.training.loop import Trainer, UnfinishedEpoch
 from resjax.training.mesh import make_mesh
 from resjax.training.processes import hear, share, tell
 from resjax.training.replicas import Together, Way
@@ -56,11 +56,18 @@ class ArmPrograms:
         return self._together[name, shape]
 
 
-def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: OnEpoch) -> dict:
-    """Trains a replica to its end, on from the last complete epoch in its folder, and returns its result record."""
+def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: OnEpoch) -> dict | None:
+    """Trains a replica to its end, on from where its folder stands, and returns its result record.
+
+    None where it was asked to stop inside an epoch, which is saved as far as it came.
+    """
     with replica:
         state = replica.begin()
-        for epoch in trainer.fit(state, first_epoch=len(replica.lines) + 1, best=replica.best):
+        first_epoch = len(replica.lines) + 1
+        for epoch in trainer.fit(state, first_epoch=first_epoch, best=replica.best, begun=replica.begun):
+            if isinstance(epoch, UnfinishedEpoch):
+                replica.within_epoch(epoch)
+                return None
             if way.note:
                 epoch.metrics["trained_as"] = way.describe(1)
             replica.after_epoch(epoch)
@@ -73,18 +80,22 @@ def run_replicas(
 ) -> Iterator[dict]:
     """Trains replicas of an arm to their ends and yields their result records.
 
-    Those that stand at the same epoch are trained together, whichever way they came there.
+    Those that stand at the same step are trained together, whichever way they came there. Where they are asked to stop
+    inside an epoch, they are saved as far as they came, and no more results follow.
     """
     if way.name == "sequential" and way.batch == 1:
         for replica in replicas:
-            yield run_replica(programs.trainer, replica, way, on_epoch)
+            result = run_replica(programs.trainer, replica, way, on_epoch)
+            if result is None:
+                return
+            yield result
         return
     with ExitStack() as stack:
         states = {replica: stack.enter_context(replica).begin() for replica in replicas}
-        by_epoch = {len(replica.lines): [] for replica in replicas}
+        by_stand = {replica.stands_at: [] for replica in replicas}
         for replica in replicas:
-            by_epoch[len(replica.lines)].append(replica)
-        for done, group in sorted(by_epoch.items()):
+            by_stand[replica.stands_at].append(replica)
+        for (done, _), group in sorted(by_stand.items()):
             together = programs.together(way, len(group))
             best = [replica.best for replica in group]
             tell(
@@ -97,15 +108,21 @@ def run_replicas(
                 }
             )
             started = share([states.pop(replica) for replica in group])
-            for results in together.fit(started, first_epoch=done + 1, best=best):
+            begun = [replica.begun for replica in group if replica.begun is not None]
+            for results in together.fit(started, first_epoch=done + 1, best=best, begun=begun):
+                told = []
                 for replica, epoch in zip(group, results, strict=True):
-                    if epoch is not None:
+                    if isinstance(epoch, UnfinishedEpoch):
+                        replica.within_epoch(epoch)
+                    elif epoch is not None:
                         epoch.metrics["trained_as"] = way.describe(len(group))
                         replica.after_epoch(epoch)
+                        told.append((replica.name, replica.seed, epoch.metrics))
+                if not told:
+                    return
                 # All are saved before the first is told of: that may end the run, and they stay at one epoch.
-                for replica, epoch in zip(group, results, strict=True):
-                    if epoch is not None:
-                        on_epoch(replica.name, replica.seed, epoch.metrics)
+                for each in told:
+                    on_epoch(*each)
             for replica in group:
                 yield replica.finish()
 

@@ -18,7 +18,7 @@ from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
 from resjax.report.storage import DamagedRecord, plain, read_npz, set_aside
 from resjax.training.checkpoint import Checkpoints, Stand
-from resjax.training.loop import EpochResult, Trainer, predict_logits
+from resjax.training.loop import Begun, EpochResult, StepSums, Trainer, UnfinishedEpoch, predict_logits
 from resjax.training.state import TrainState
 from resjax.types import Dataset
 
@@ -114,6 +114,8 @@ class ReplicaFolder:
         self._dataset, self._sides, self._test, self._leaks = dataset, sides, test, leaks
         self.lines: list[dict] = []
         """The epochs so far, as they stand in `metrics.jsonl`."""
+        self.begun: Begun | None = None
+        """What is over of the epoch after these, where training was stopped inside it."""
         self.diverged_step: int | None = None
         """The step whose loss was not finite, None while all were."""
 
@@ -127,6 +129,11 @@ class ReplicaFolder:
         self._checkpoints.close()
 
     @property
+    def stands_at(self) -> tuple[int, int]:
+        """The epochs that are over, and the steps of the next that are."""
+        return len(self.lines), 0 if self.begun is None else len(self.begun.sums.loss)
+
+    @property
     def best(self) -> float:
         """The best validation accuracy so far, -1 before there is one."""
         return max((line["val_accuracy"] for line in self.lines if line["is_best"]), default=-1.0)
@@ -134,16 +141,20 @@ class ReplicaFolder:
     def begin(self) -> TrainState:
         """The state after the last complete epoch in the folder, or before the first; `lines` has those epochs.
 
+        Where training was stopped inside an epoch, it is the state there, and `begun` has what is over of it.
+
         A kill may fall between any two writes, and a file may be damaged: what counts is the newest checkpoint that is
         sound, with the best one that belongs to it. The other files follow that.
         """
         initial = state = self._trainer.initial_state(self.seed)
-        self.lines, self._correct = [], []
+        self.lines, self._correct, self.begun = [], [], None
         for stand in self._checkpoints.stands(initial):
             if self._take_up(stand):
                 state = stand.state
                 break
         self._checkpoints.forget_after(len(self.lines))
+        if self.begun is None:
+            self._checkpoints.forget_unfinished()
         for name, read in READERS.items():
             _set_aside_if_damaged(self.folder / name, read)
         write_lines(self.folder / "metrics.jsonl", self.lines)
@@ -159,16 +170,21 @@ class ReplicaFolder:
         if stand.record is None:
             lines, correct = _history_in_files(self.folder, stand.epoch)
         else:
-            lines, correct = stand.record["lines"], _unpacked(stand.record["correct"])
-        best_epoch = max((line["epoch"] for line in lines if line["is_best"]), default=0)
-        if len(lines) < stand.epoch or not best_epoch:
+            lines = stand.record["lines"]
+            correct = _unpacked(stand.record["correct"]) if lines else []
+        begun = _begun(stand.record)
+        if begun is not None and jax.process_count() > 1:
+            # The other processes would have to know its sums: they begin the epoch again.
             return False
-        if self._checkpoints.best_variables(best_epoch, stand.state.variables) is None:
-            if best_epoch != stand.epoch:
+        best_epoch = max((line["epoch"] for line in lines if line["is_best"]), default=0)
+        if len(lines) < stand.epoch or (lines and not best_epoch):
+            return False
+        if lines and self._checkpoints.best_variables(best_epoch, stand.state.variables) is None:
+            if best_epoch != stand.epoch or begun is not None:
                 return False
             self._checkpoints.save_best(best_epoch, stand.state.variables)
             self._checkpoints.wait()
-        self.lines, self._correct = lines, correct
+        self.lines, self._correct, self.begun = lines, correct, begun
         return True
 
     @phase("writing")
@@ -183,8 +199,19 @@ class ReplicaFolder:
         if epoch.metrics["is_best"]:
             self._checkpoints.save_best(epoch.metrics["epoch"], epoch.state.variables)
         if epoch.diverged_step is None:
-            record = {"lines": plain(self.lines), "correct": _packed(self._correct)}
-            self._checkpoints.save_last(epoch.metrics["epoch"], epoch.state, record)
+            self._checkpoints.save_last(epoch.metrics["epoch"], epoch.state, self._record())
+
+    @phase("writing")
+    def within_epoch(self, unfinished: UnfinishedEpoch) -> None:
+        """Saves the state inside an epoch, with what the epoch has come to so far."""
+        sums, seconds = unfinished.begun
+        begun = {"loss": sums.loss.tolist(), "correct": sums.correct.tolist(), "seconds": seconds}
+        self._checkpoints.save_unfinished(len(self.lines), unfinished.state, self._record() | {"begun": begun})
+        self._checkpoints.wait()
+
+    def _record(self) -> dict:
+        """What a checkpoint holds beside the state."""
+        return {"lines": plain(self.lines), "correct": _packed(self._correct)}
 
     @phase("writing")
     def finish(self) -> dict:
@@ -251,9 +278,17 @@ def _history_in_files(folder: Path, epochs: int) -> tuple[list[dict], list[np.nd
     return lines, correct
 
 
+def _begun(record: dict[str, Any] | None) -> Begun | None:
+    """What is over of an epoch, from the record of a checkpoint inside it."""
+    if record is None or "begun" not in record:
+        return None
+    begun = record["begun"]
+    return Begun(StepSums(np.float32(begun["loss"]), np.int32(begun["correct"])), begun["seconds"])
+
+
 def _packed(correct: list[np.ndarray] | None) -> dict | None:
     """What is right after each epoch, for the record of a checkpoint: a bit an image."""
-    if correct is None:
+    if not correct:
         return None
     bits = np.packbits(np.stack(correct), axis=1)
     return {"images": correct[0].size, "bits": base64.b64encode(bits.tobytes()).decode(), "epochs": len(correct)}

@@ -24,7 +24,7 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """Whether the run has been asked to stop; asked between two steps, by `check`, and after an epoch.
+    """Whether the run has been asked to stop; it is looked at between two steps (`asked`) and after an epoch.
 
     Args:
       max_minutes: of the run, from the start of the process as far as this module knows it; None for no limit.
@@ -37,11 +37,16 @@ class Stopping:
         self._waits = False
         self._longest = 0.0
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came or the time is over."""
+        return self._signal is not None or (self._limit is not None and time.monotonic() > self._limit)
+
     def check(self) -> None:
-        """Raises `Stopped` where a signal came or the time is over."""
+        """Raises `Stopped` where it is asked to."""
         if self._signal is not None:
             raise Stopped(f"stopped by {SIGNALS[signal.Signals(self._signal)]}", 128 + self._signal)
-        if self._limit is not None and time.monotonic() > self._limit:
+        if self.asked:
             raise self._time_is_over()
 
     def after_epoch(self, seconds: float) -> None:

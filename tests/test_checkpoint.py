@@ -1,5 +1,7 @@
 """What is restored is what was saved, whatever training does to its buffers meanwhile."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,6 +136,38 @@ def test_epochs_that_will_be_trained_again_are_forgotten(checkpoints):
     checkpoints.save_best(4, state(5.0).variables)
     checkpoints.wait()
     assert np.array_equal(checkpoints.restore_best(state(0.0).variables).statistics["mean"], np.full(3, 5.0))
+
+
+def at_step(step: int, value: float) -> TrainState:
+    return replace(state(value), step=jnp.int32(step))
+
+
+def test_a_state_inside_an_epoch_is_gone_on_from_until_that_epoch_ends(checkpoints, tmp_path):
+    checkpoints.save_last(2, at_step(6, 2.0), "after two")
+    for step in (7, 8, 8):
+        checkpoints.save_unfinished(2, at_step(step, float(step)), f"at {step}")
+    checkpoints.wait()
+    found = [(each.epoch, int(each.state.step), each.record) for each in checkpoints.stands(state(0.0))]
+    assert found == [(2, 8, "at 8"), (2, 7, "at 7"), (2, 6, "after two")]
+    # Another process finds them too.
+    again = Checkpoints(tmp_path / "checkpoints")
+    assert next(again.stands(state(0.0))).record == "at 8"
+    again.close()
+    checkpoints.save_last(3, at_step(9, 3.0), "after three")
+    checkpoints.wait()
+    assert [each.record for each in checkpoints.stands(state(0.0))] == ["after three", "after two"]
+    checkpoints.keep_newest()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best", "last"]
+
+
+def test_a_damaged_state_inside_an_epoch_leaves_the_one_after_the_epoch_before(checkpoints, tmp_path):
+    checkpoints.save_last(1, at_step(3, 1.0), "after one")
+    checkpoints.save_unfinished(1, at_step(5, 5.0), "at 5")
+    checkpoints.wait()
+    for file in (tmp_path / "checkpoints" / "unfinished" / "5" / "arrays" / "d").iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert [each.record for each in checkpoints.stands(state(0.0))] == ["after one"]
+    assert (tmp_path / "checkpoints" / "unfinished-5.damaged").is_dir()
 
 
 def test_a_replica_that_has_ended_keeps_the_newest_of_each_kind(checkpoints, tmp_path):

@@ -11,7 +11,7 @@ from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.functional import Functional, frozen_mask, path_name
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import to_state_dict
-from resjax.training.loop import Trainer, predict_logits
+from resjax.training.loop import Trainer, UnfinishedEpoch, predict_logits
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
 
@@ -122,6 +122,24 @@ def test_going_on_from_a_state_gives_the_numbers_of_the_uninterrupted_run(traine
     assert {k: v for k, v in second.metrics.items() if k not in timings} == {
         k: v for k, v in whole[1].metrics.items() if k not in timings
     }
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_an_epoch_that_was_stopped_inside_goes_on_bit_for_bit(trainer, functional, sides, steps):
+    whole = list(trainer.fit(trainer.initial_state(3)))
+    answers = iter([False] * (trainer.steps_per_epoch + steps) + [True])
+    stopping = Trainer(functional, RECIPE, **sides, asked_to_stop=lambda: next(answers))
+    first, unfinished = stopping.fit(stopping.initial_state(3))
+    assert isinstance(unfinished, UnfinishedEpoch) and unfinished.epoch == 2
+    assert len(unfinished.begun.sums.loss) == steps
+    assert int(unfinished.state.step) == trainer.steps_per_epoch + steps
+    best = first.metrics["val_accuracy"]
+    (second,) = trainer.fit(unfinished.state, first_epoch=2, best=best, begun=unfinished.begun)
+    timings = dict.fromkeys(("seconds", "images_per_second"))
+    assert second.metrics | timings == whole[1].metrics | timings
+    assert second.metrics["seconds"] > unfinished.begun.seconds
+    for one, other in zip(weights(second.state), weights(whole[1].state), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_divergence_is_reported_with_its_step_and_ends_the_run(functional, sides):

@@ -13,6 +13,7 @@ from experiments.replica_folder import ReplicaFolder
 from resjax.data.augmentation import ColorJitter, Flip
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
+from resjax.report.storage import read_npz
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe
@@ -114,6 +115,37 @@ def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
         assert [line["epoch"] for line in lines] == [1, 2]
         for line, epoch in zip(lines, epochs, strict=True):
             np.testing.assert_allclose(line["val_loss"], epoch.metrics["val_loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("first", "then"), [("sequential", "sequential"), ("vmap", "vmap"), ("vmap", "sequential")])
+def test_replicas_that_are_stopped_inside_an_epoch_are_saved_there_and_go_on(
+    trainer, alone, tmp_path, monkeypatch, first, then
+):
+    programs, lines = ArmPrograms(trainer), []
+
+    def on_epoch(*each):
+        lines.append(each)
+
+    # Each stop falls one or two steps later than the one before, in the first epoch and in later ones.
+    for steps in (1, 2, 1):
+        answers = iter([False] * steps)
+        monkeypatch.setattr(trainer, "asked_to_stop", lambda answers=answers: next(answers, True))
+        assert list(run_replicas(programs, Way(first), folders(trainer, tmp_path), on_epoch)) == []
+    told = [(seed, line["epoch"]) for _, seed, line in lines]
+    assert told == [(SEEDS[0], 1)] if first == "sequential" else [(seed, 1) for seed in SEEDS]
+    monkeypatch.setattr(trainer, "asked_to_stop", lambda: False)
+    assert len(list(run_replicas(programs, Way(then), folders(trainer, tmp_path), on_epoch))) == len(SEEDS)
+    exact = first == then == "sequential"
+    for seed, (epochs, _) in zip(SEEDS, alone, strict=True):
+        folder = tmp_path / f"seed{seed}"
+        assert not (folder / "checkpoints" / "unfinished").exists()
+        found = read_lines(folder / "metrics.jsonl")
+        assert [line["epoch"] for line in found] == [1, 2]
+        for line, epoch in zip(found, epochs, strict=True):
+            for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+                np.testing.assert_allclose(line[key], epoch.metrics[key], rtol=0 if exact else 1e-5)
+        correct = read_npz(folder / "correctness.npz")["correct"]
+        assert np.array_equal(correct, np.stack([epoch.val_correct for epoch in epochs]))
 
 
 def test_one_that_diverges_leaves_the_others_alone(vmapped, alone):

@@ -1,4 +1,4 @@
-"""A replica's checkpoints, `best` and `last`, written by orbax in the background and committed atomically.
+"""A replica's checkpoints, written by orbax in the background and committed atomically.
 
 Each holds a checksum of its arrays, since orbax's files have none of their own: one that was damaged on the disk is set
 aside under a name that says so, and the one before takes its place.
@@ -9,7 +9,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from resjax.types import Variables
 
 KEPT = 2
 """Of each kind: the newest, and one to fall back to."""
+BEST, LAST, UNFINISHED = "best", "last", "unfinished"
 ARRAYS, RECORD = "arrays", "record"
 """The parts of a checkpoint. One of before there were checksums has a single part without a name."""
 
@@ -34,7 +35,7 @@ class CheckpointError(OSError):
 
 
 class Stand(NamedTuple):
-    """Where a replica stands after an epoch."""
+    """Where a replica stands after an epoch, or inside the one after it."""
 
     epoch: int
     state: TrainState
@@ -45,7 +46,8 @@ class Stand(NamedTuple):
 class Checkpoints:
     """The newest two of each kind stay; older ones go once their successors are complete.
 
-    `best` holds the variables alone; `last` holds the whole state, so that training goes on from it.
+    `best` holds the variables alone; `last` holds the whole state, so that training goes on from it; `unfinished`,
+    where there is one, the whole state inside an epoch.
     """
 
     def __init__(self, folder: Path):
@@ -56,15 +58,14 @@ class Checkpoints:
         # With several processes the first alone saves, arrays that all have whole: the others do not know the folder.
         processes = ocp.options.MultiprocessingOptions(active_processes={0} if jax.process_count() > 1 else None)
         # Orbax makes no folders for some of the processes alone.
-        options = ocp.CheckpointManagerOptions(
+        self._options = ocp.CheckpointManagerOptions(
             max_to_keep=KEPT, create=False, cleanup_tmp_directories=True, multiprocessing_options=processes
         )
-        kinds = [folder.absolute() / kind for kind in ("best", "last")]
-        for each in kinds:
-            each.mkdir(parents=True, exist_ok=True)
-        with _clear_errors(folder):
-            self._best, self._last = (ocp.CheckpointManager(each, options=options) for each in kinds)
         self._folder = folder
+        self._managers: dict[str, ocp.CheckpointManager] = {}
+        self._best, self._last = self._manager(BEST), self._manager(LAST)
+        if (folder / UNFINISHED).exists():
+            self._manager(UNFINISHED)
 
     def save_best(self, epoch: int, variables: Variables) -> None:
         """Saves in the background; raises CheckpointError where this or the save before cannot be written."""
@@ -74,20 +75,35 @@ class Checkpoints:
         """The same for the whole state, with a record of plain values that comes back with it."""
         self._save(self._last, epoch, state, record)
 
+    def save_unfinished(self, epoch: int, state: TrainState, record: Any) -> None:
+        """The same inside the epoch after `epoch`, each time at a later step."""
+        step = int(state.step)
+        if UNFINISHED in self._managers and step in self._managers[UNFINISHED].all_steps():
+            return
+        self._save(self._manager(UNFINISHED), step, state, {"epoch": epoch, "saved": record})
+
     @property
     def last_epoch(self) -> int:
         """The epoch of the newest `last`, 0 where there is none."""
         return self._last.latest_step() or 0
 
     def stands(self, like: TrainState) -> Iterator[Stand]:
-        """The epochs that training can go on from, the newest first; damaged ones are set aside on the way.
+        """Where training can go on from, the newest first; damaged checkpoints are set aside on the way.
 
         `like` has the structure and shapes (arrays or `jax.eval_shape`'s).
         """
-        for epoch in sorted(self._last.all_steps(), reverse=True):
-            restored = self._restore(self._last, epoch, like)
-            if restored is not None:
-                yield Stand(epoch, *restored)
+        for kind in (UNFINISHED, LAST):
+            manager = self._managers.get(kind)
+            for step in sorted(manager.all_steps(), reverse=True) if manager else ():
+                restored = self._restore(manager, step, like)
+                if restored is None:
+                    continue
+                state, record = restored
+                if kind == LAST:
+                    yield Stand(step, state, record)
+                elif record["epoch"] >= self.last_epoch:
+                    # The epoch that it stands in has not ended since.
+                    yield Stand(record["epoch"], state, record["saved"])
 
     def best_variables(self, epoch: int, like: Variables) -> Variables | None:
         """The variables that were best after this epoch; None where they are not there, or damaged and set aside."""
@@ -119,31 +135,45 @@ class Checkpoints:
         for manager in (self._best, self._last):
             for earlier in sorted(manager.all_steps())[:-1]:
                 manager.delete(earlier)
+        self.forget_unfinished()
+
+    def forget_unfinished(self) -> None:
+        """Removes what was saved inside an epoch: it has ended, or is trained again from its start."""
+        manager = self._managers.pop(UNFINISHED, None)
+        if manager is not None:
+            manager.close()
+            shutil.rmtree(self._folder / UNFINISHED, ignore_errors=True)
 
     def wait(self) -> None:
         """Returns when everything saved so far is on disk; raises CheckpointError where it cannot be written."""
         with _clear_errors(self._folder):
-            self._best.wait_until_finished()
-            self._last.wait_until_finished()
+            for manager in self._managers.values():
+                manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits, then ends the background threads; nothing can be saved afterwards."""
-        with _clear_errors(self._folder):
-            try:
-                self._best.close()
-            finally:
-                self._last.close()
+        with _clear_errors(self._folder), ExitStack() as stack:
+            for manager in self._managers.values():
+                stack.callback(manager.close)
 
-    def _save(self, manager: ocp.CheckpointManager, epoch: int, tree: PyTree, record: Any) -> None:
+    def _manager(self, kind: str) -> ocp.CheckpointManager:
+        if kind not in self._managers:
+            folder = self._folder.absolute() / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            with _clear_errors(self._folder):
+                self._managers[kind] = ocp.CheckpointManager(folder, options=self._options)
+        return self._managers[kind]
+
+    def _save(self, manager: ocp.CheckpointManager, step: int, tree: PyTree, record: Any) -> None:
         text = json.dumps(record)
         sealed = {"arrays_crc32": _checksum(tree), "record": text, "record_crc32": zlib.crc32(text.encode())}
         parts = {ARRAYS: ocp.args.StandardSave(tree), RECORD: ocp.args.JsonSave(sealed)}
         with _clear_errors(self._folder):
-            manager.save(epoch, args=ocp.args.Composite(**parts), force=True)
+            manager.save(step, args=ocp.args.Composite(**parts), force=True)
 
-    def _restore(self, manager: ocp.CheckpointManager, epoch: int, like: PyTree) -> tuple[Any, Any] | None:
-        """The arrays and the record of an epoch; None where they are damaged, which sets the checkpoint aside."""
-        path = Path(manager.directory) / str(epoch)
+    def _restore(self, manager: ocp.CheckpointManager, step: int, like: PyTree) -> tuple[Any, Any] | None:
+        """The arrays and the record of a step; None where they are damaged, which sets the checkpoint aside."""
+        path = Path(manager.directory) / str(step)
         # Readers of the parts beside a damaged one go on.
         leave_out_late_reports()
         try:

@@ -33,6 +33,26 @@ class StepSums(NamedTuple):
     correct: Int32[Array | np.ndarray, "*step"]
 
 
+NO_STEPS = StepSums(np.zeros(0, np.float32), np.zeros(0, np.int32))
+
+
+class Begun(NamedTuple):
+    """The part of an epoch that was over when training was stopped inside it."""
+
+    sums: StepSums
+    """Of its steps."""
+    seconds: float
+    """That they took."""
+
+
+class UnfinishedEpoch(NamedTuple):
+    """An epoch that ended early because training was asked to stop; it goes on from this state."""
+
+    epoch: int
+    state: TrainState
+    begun: Begun
+
+
 class EpochResult(NamedTuple):
     """An epoch's line for `metrics.jsonl`, and the state after it."""
 
@@ -88,8 +108,8 @@ def predict_logits(functional: Functional, variables: Variables, side: Side) -> 
 class Trainer:
     """One arm's compiled programs on its data; the arm's replicas share them.
 
-    With `weights` every replica starts from these (see `initial_state`). `check` is called before each step, and ends
-    the training where it raises.
+    With `weights` every replica starts from these (see `initial_state`). `asked_to_stop` is called before each step
+    that is not part of a longer compiled call: where it says so, the epoch ends there, unfinished.
     """
 
     def __init__(
@@ -99,10 +119,11 @@ class Trainer:
         train: Side,
         val: Side,
         weights: StateDict | None = None,
-        check: Callable[[], None] = lambda: None,
+        asked_to_stop: Callable[[], bool] = lambda: False,
     ):
         self.functional = functional = replace(functional, frozen=recipe.freeze)
-        self.recipe, self.train, self.val, self.weights, self.check = recipe, train, val, weights, check
+        self.recipe, self.train, self.val, self.weights = recipe, train, val, weights
+        self.asked_to_stop = asked_to_stop
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
@@ -118,8 +139,13 @@ class Trainer:
         """The state of replica `seed` before its first step."""
         return initial_state(self.functional, self.optimizer, seed, self.weights)
 
-    def run_epoch(self, state: TrainState, epoch: int, *, scan: bool | None = None) -> tuple[TrainState, StepSums]:
+    def run_epoch(
+        self, state: TrainState, epoch: int, *, scan: bool | None = None, begun: StepSums | None = None
+    ) -> tuple[TrainState, StepSums]:
         """One pass over all training images in the order of (seed, epoch); sums by step, on the host.
+
+        With `begun`, the steps that it holds the sums of are over, and `state` is the one after them. Fewer sums than
+        steps come back where training was asked to stop.
 
         With `scan` all full batches run in one compiled call, which needs the images on the device; by default so, but
         not on the CPU, where a convolution inside a loop is many times slower (jax#12868).
@@ -130,8 +156,9 @@ class Trainer:
         order, rest = epoch_order(
             purpose_key(state.key, "order", epoch), len(self.train.labels), self.recipe.batch_size
         )
-        sums = []
+        sums = [] if begun is None else [begun]
         batches = []
+        order = order[0 if begun is None else len(begun.loss) :]
         if resident is None:
             batches = [*np.asarray(order)]
         elif len(order):
@@ -140,22 +167,34 @@ class Trainer:
         if len(rest):
             batches.append(np.asarray(rest))
         for batch in self.train.batches(batches):
-            self.check()
+            if self.asked_to_stop():
+                break
             state, one = self._step(state, batch)
             sums.append(one)
-        parts = zip(*jax.device_get(sums), strict=True)
+        parts = zip(NO_STEPS, *jax.device_get(sums), strict=True)
         return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))
 
-    def fit(self, state: TrainState, *, first_epoch: int = 1, best: float = -1.0) -> Iterator[EpochResult]:
+    def fit(
+        self, state: TrainState, *, first_epoch: int = 1, best: float = -1.0, begun: Begun | None = None
+    ) -> Iterator[EpochResult | UnfinishedEpoch]:
         """Trains from `first_epoch` to the recipe's last, yielding after each; stops where the loss is not finite.
+
+        Where it is asked to stop inside an epoch, that comes last, unfinished. Given back (`begun`, its state, its
+        number as `first_epoch`), it comes to what it would have come to.
 
         `best` is the best validation accuracy so far; an epoch is best where it is higher, so the earliest wins ties.
         The state given, and each one yielded, is donated to the epoch that follows: copy what has to stay.
         """
         for epoch in range(first_epoch, self.recipe.epochs + 1):
             start = time.perf_counter()
-            state, sums = self.run_epoch(state, epoch)
+            if begun is not None:
+                start -= begun.seconds
+            state, sums = self.run_epoch(state, epoch, begun=begun.sums if begun else None)
+            begun = None
             trained = time.perf_counter()
+            if len(sums.loss) < self.steps_per_epoch:
+                yield UnfinishedEpoch(epoch, state, Begun(sums, trained - start))
+                return
             logits = predict_logits(self.functional, state.variables, self.val)
             result = self.epoch_result(epoch, state, sums, logits, best, time.perf_counter() - start, trained - start)
             best = max(best, result.metrics["val_accuracy"]) if result.metrics["is_best"] else best

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int32
 
 from resjax.data.augmentation import standardize, to_float
 from resjax.data.pipeline import epoch_order, padded_batches, take
-from resjax.training.loop import EVALUATION_BATCH, EpochResult, StepSums, Trainer
+from resjax.training.loop import EVALUATION_BATCH, NO_STEPS, Begun, EpochResult, StepSums, Trainer, UnfinishedEpoch
 from resjax.training.mesh import SpreadSide, by_replica, everywhere, make_mesh, of_batch, put
 from resjax.training.state import TrainState, purpose_key
 from resjax.types import BadInput, Batch, Variables
@@ -129,18 +129,24 @@ class Together:
         self._train, self._val = SpreadSide(trainer.train, mesh), SpreadSide(trainer.val, mesh)
 
     def run_epoch(
-        self, states: TrainState, orders: Sequence[tuple[np.ndarray, np.ndarray]], *, scan: bool | None = None
+        self,
+        states: TrainState,
+        orders: Sequence[tuple[np.ndarray, np.ndarray]],
+        *,
+        scan: bool | None = None,
+        begun: StepSums | None = None,
     ) -> tuple[TrainState, StepSums]:
         """One pass over all training images, for each replica in its own order; sums (step, replica), on the host.
 
-        `scan` as in `Trainer.run_epoch`.
+        `scan` and `begun` as in `Trainer.run_epoch`.
         """
         if scan is None:
             scan = jax.default_backend() != "cpu"
         full, rest = (np.stack(part, axis) for part, axis in zip(zip(*orders, strict=True), (1, 0), strict=True))
         resident = self._train.on_device if scan else None
-        sums = []
+        sums = [] if begun is None else [begun]
         batches = []
+        full = full[0 if begun is None else len(begun.loss) :]
         if resident is None:
             batches = [*full]
         elif len(full):
@@ -149,10 +155,12 @@ class Together:
         if rest.size:
             batches.append(rest)
         for batch in self._train.batches(batches):
-            self.trainer.check()
+            if self.trainer.asked_to_stop():
+                break
             states, one = self._step(states, batch)
             sums.append(one)
-        parts = zip(*jax.device_get(sums), strict=True)
+        none = StepSums(*(each.reshape(0, len(orders)) for each in NO_STEPS))
+        parts = zip(none, *jax.device_get(sums), strict=True)
         return states, StepSums(*(np.concatenate([np.atleast_2d(part) for part in field]) for field in parts))
 
     def predict_logits(self, variables: Variables) -> Float[np.ndarray, "replica image class"]:
@@ -165,15 +173,20 @@ class Together:
         return np.concatenate(jax.device_get(logits), 1).astype(np.float32)[:, :count]
 
     def fit(
-        self, states: Sequence[TrainState], *, first_epoch: int = 1, best: Sequence[float] = ()
-    ) -> Iterator[list[EpochResult | None]]:
-        """`Trainer.fit` for several replicas that stand at the same epoch; None for one that has diverged before.
+        self,
+        states: Sequence[TrainState],
+        *,
+        first_epoch: int = 1,
+        best: Sequence[float] = (),
+        begun: Sequence[Begun] = (),
+    ) -> Iterator[list[EpochResult | UnfinishedEpoch | None]]:
+        """`Trainer.fit` for several replicas that stand at the same step; None for one that has diverged before.
 
         An epoch's seconds are each replica's share of those that passed. No state given or yielded is donated.
         """
         trainer = self.trainer
         bests = [*best] or [-1.0] * len(states)
-        rows = [*states, *[states[0]] * (self.mesh.shape["replica"] - len(states))]
+        rows = _filled(states, self.mesh)
         keys = [state.key for state in rows]
         stacked = _stack(rows, self.mesh)
         alive = [True] * len(states)
@@ -185,15 +198,26 @@ class Together:
                 )
                 for key in keys
             ]
-            stacked, sums = self.run_epoch(stacked, orders)
+            over = [each.sums for each in _filled(begun, self.mesh)]
+            start -= sum(each.seconds for each in begun)
+            stacked, sums = self.run_epoch(
+                stacked, orders, begun=jax.tree.map(lambda *rows: np.stack(rows, 1), *over) if over else None
+            )
+            begun = ()
             trained = time.perf_counter()
+            if len(sums.loss) < trainer.steps_per_epoch:
+                seconds = (trained - start) / len(states)
+                yield [
+                    UnfinishedEpoch(epoch, state, Begun(_of_row(sums, row), seconds)) if alive[row] else None
+                    for row, state in enumerate(self._apart(stacked)[: len(states)])
+                ]
+                return
             logits = self.predict_logits(stacked.variables)
             after = self._apart(stacked)
             seconds = (time.perf_counter() - start) / len(states), (trained - start) / len(states)
             results = []
             for row, state in enumerate(after[: len(states)]):
-                own = StepSums(sums.loss[:, row], sums.correct[:, row])
-                result = trainer.epoch_result(epoch, state, own, logits[row], bests[row], *seconds)
+                result = trainer.epoch_result(epoch, state, _of_row(sums, row), logits[row], bests[row], *seconds)
                 results.append(result if alive[row] else None)
                 if result.metrics["is_best"]:
                     bests[row] = result.metrics["val_accuracy"]
@@ -221,6 +245,15 @@ def _over_replicas(way: str, mesh: Mesh) -> Callable[[Callable], Callable]:
         return jax.shard_map(on_own_row, mesh=mesh, in_specs=spec, out_specs=spec, axis_names={"replica"})
 
     return on_rows
+
+
+def _filled(rows: Sequence, mesh: Mesh) -> list:
+    """As many as the mesh has rows: the first again and again where there are fewer, none where there are none."""
+    return [*rows, *rows[:1] * (mesh.shape["replica"] - len(rows))] if rows else []
+
+
+def _of_row(sums: StepSums, row: int) -> StepSums:
+    return StepSums(sums.loss[:, row], sums.correct[:, row])
 
 
 def _stack(states: Sequence[TrainState], mesh: Mesh) -> TrainState:
