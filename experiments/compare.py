@@ -17,7 +17,7 @@ command with --coordinator_address.
 """
 
 import os
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from experiments.data_options import define_source_flags, define_split_flags
@@ -25,6 +25,7 @@ from experiments.options import Settings, define_training_flags, main_program, s
 from experiments.probe_options import ProbeSettings, define_probe_flags, probe_settings
 from experiments.process_flags import define_process_flags, start_asked_processes
 from experiments.progress import duration
+from experiments.stopping import Stopped
 from experiments.timing import phase, timed
 from experiments.workdir_lock import only_writer
 from resjax.data.split_record import read_split
@@ -89,7 +90,10 @@ def _compare(settings: Settings, probes: ProbeSettings | None) -> tuple[dict, st
 
 
 def help_compare(settings: Settings) -> None:
-    """What every process but the first does of a comparison: it computes its part, and writes nothing."""
+    """What every process but the first does of a comparison: it computes its part, and writes nothing.
+
+    Where it is asked to stop, it asks the first to, after the epoch.
+    """
     from experiments.comparison import Run
     from experiments.load_data import load_dataset
     from experiments.replica import follow
@@ -102,16 +106,22 @@ def help_compare(settings: Settings) -> None:
             name: settings_on(settings, name, split) if len(splits) > 1 else settings for name, split in splits.items()
         }
         runs = [Run(own[name], dataset, split) for name, split in splits.items()]
-        follow({programs.label: programs for run in runs for programs in run.programs.values()})
+        programs = {programs.label: programs for run in runs for programs in run.programs.values()}
+        # What stopped it has been said by the first process.
+        with suppress(Stopped), settings.stopping.waiting():
+            follow(programs, lambda: settings.stopping.signalled)
 
 
 def main() -> None:
     asked, probes = settings("compare"), probe_settings()
-    if start_asked_processes() == 0:
-        with asked.stopping.listening():
+    first = start_asked_processes() == 0
+    from resjax.training.processes import not_waiting_for_the_lost
+
+    with not_waiting_for_the_lost(), asked.stopping.listening():
+        if first:
             compare(asked, probes)
-    else:
-        help_compare(asked)
+        else:
+            help_compare(asked)
 
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from experiments.recipe_check import changes, data_changes, recipe_before
 from experiments.replica import ArmPrograms, OnEpoch, run_replicas, schedule
 from experiments.replica_folder import ReplicaFolder, finished_result, set_damaged_aside, ways_of
 from experiments.run_report import write_run_report
+from experiments.stopping import Stopped
 from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
 from experiments.timing import phase
 from experiments.twins import families_of_twins
@@ -38,6 +40,7 @@ from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divides
+from resjax.training.processes import another_was_asked_to_stop
 from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
 from resjax.types import BadInput, Dataset
@@ -242,6 +245,8 @@ class Run:
         def on_epoch(name: str, seed: int, metrics: dict) -> None:
             progress.epoch(name, seed, metrics)
             self.settings.stopping.after_epoch(metrics["seconds"])
+            if another_was_asked_to_stop():
+                raise Stopped("stopped, as another process was asked to", 128 + signal.SIGTERM)
 
         try:
             for name, seeds in schedule(pending, self.ways):

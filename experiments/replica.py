@@ -9,7 +9,7 @@ import jax
 from experiments.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer, UnfinishedEpoch
 from resjax.training.mesh import make_mesh
-from resjax.training.processes import hear, share, tell
+from resjax.training.processes import ask_to_stop, epoch_told, hear, share, tell
 from resjax.training.replicas import Together, Way
 
 OnEpoch = Callable[[str, int, dict], None]
@@ -110,28 +110,34 @@ def run_replicas(
             started = share([states.pop(replica) for replica in group])
             begun = [replica.begun for replica in group if replica.begun is not None]
             for results in together.fit(started, first_epoch=done + 1, best=best, begun=begun):
-                told = []
-                for replica, epoch in zip(group, results, strict=True):
-                    if isinstance(epoch, UnfinishedEpoch):
-                        replica.within_epoch(epoch)
-                    elif epoch is not None:
-                        epoch.metrics["trained_as"] = way.describe(len(group))
-                        replica.after_epoch(epoch)
-                        told.append((replica.name, replica.seed, epoch.metrics))
-                if not told:
-                    return
-                # All are saved before the first is told of: that may end the run, and they stay at one epoch.
-                for each in told:
-                    on_epoch(*each)
+                with epoch_told():
+                    ended = []
+                    for replica, epoch in zip(group, results, strict=True):
+                        if isinstance(epoch, UnfinishedEpoch):
+                            replica.within_epoch(epoch)
+                        elif epoch is not None:
+                            epoch.metrics["trained_as"] = way.describe(len(group))
+                            replica.after_epoch(epoch)
+                            ended.append((replica.name, replica.seed, epoch.metrics))
+                    if not ended:
+                        return
+                    # All are saved before the first is told of: that may end the run, and they stay at one epoch.
+                    for each in ended:
+                        on_epoch(*each)
             for replica in group:
                 yield replica.finish()
 
 
-def follow(programs: Mapping[str, ArmPrograms]) -> None:
+def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> None:
     """What every process but the first does: its part of what the first trains, until that ends."""
     while (told := hear()) is not None:
         arm, way = programs[told["programs"]], Way(**told["way"])
         states = share([arm.trainer.initial_state(seed) for seed in told["seeds"]])
         together = arm.together(way, len(states))
         for _ in together.fit(states, first_epoch=told["done"] + 1, best=told["best"]):
-            pass
+            if asked_to_stop():
+                ask_to_stop()
+            if (told := hear()) is None:
+                return
+            if not told["go_on"]:
+                break

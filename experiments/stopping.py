@@ -38,6 +38,11 @@ class Stopping:
         self._longest = 0.0
 
     @property
+    def signalled(self) -> bool:
+        """Whether a signal came."""
+        return self._signal is not None
+
+    @property
     def asked(self) -> bool:
         """Whether a signal came or the time is over."""
         return self._signal is not None or (self._limit is not None and time.monotonic() > self._limit)

@@ -1,9 +1,11 @@
 """Two processes that find each other come to what one comes to, write once, and do not wait for ever."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +34,14 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
+def start_pair(*flags: str, cwd: Path) -> list[subprocess.Popen]:
+    address = f"--coordinator_address=127.0.0.1:{free_port()}"
+    return [start(address, f"--process_id={number}", "--num_processes=2", *flags, cwd=cwd) for number in range(2)]
+
+
 def pair(*flags: str, cwd: Path) -> tuple[tuple[str, str], tuple[str, str]]:
     """What both processes of a run say, on stdout and stderr, once both have ended well."""
-    address = f"--coordinator_address=127.0.0.1:{free_port()}"
-    both = [start(address, f"--process_id={number}", "--num_processes=2", *flags, cwd=cwd) for number in range(2)]
+    both = start_pair(*flags, cwd=cwd)
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     return said[0], said[1]
@@ -74,6 +80,35 @@ def test_two_processes_come_to_what_one_comes_to(runs, workdir, way):
                 np.testing.assert_allclose(line[key], other[key], rtol=1e-5, atol=1e-5)
         with np.load(here / "predictions.npz") as mine, np.load(alone / "predictions.npz") as theirs:
             np.testing.assert_allclose(mine["logits"], theirs["logits"], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "sent", "statuses", "said"),
+    [
+        (0, signal.SIGTERM, [143, 0], "stopped by SIGTERM; the same command goes on"),
+        (1, signal.SIGTERM, [143, 0], "stopped, as another process was asked to; the same command goes on"),
+        (1, signal.SIGKILL, [1, -9], "error: another process has ended or cannot be reached"),
+    ],
+)
+def test_a_process_that_is_stopped_or_killed_ends_both_with_a_line_and_whole_epochs(
+    tmp_path, number, sent, statuses, said
+):
+    both = start_pair("--workdir=out", "--epochs=500", "--architectures=resnet8", cwd=tmp_path)
+    lines = [tmp_path / "out" / "runs" / "resnet8" / f"seed{seed}" / "metrics.jsonl" for seed in (0, 1)]
+    while not lines[0].exists() or len(read_lines(lines[0])) < 2:
+        assert [process.poll() for process in both] == [None, None]
+        time.sleep(0.05)
+    both[number].send_signal(sent)
+    errors = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == statuses, errors
+    last = errors[0].strip().splitlines()[-1]
+    assert last.startswith(said) and "Traceback" not in errors[0]
+    epochs = [[line["epoch"] for line in read_lines(path)] for path in lines]
+    assert all(each == [*range(1, len(each) + 1)] and len(each) >= 2 for each in epochs)
+    assert not (tmp_path / "out" / ".lock").exists()
+    if sent == signal.SIGTERM:
+        assert epochs[0] == epochs[1]
 
 
 @pytest.mark.parametrize("process", [0, 1])

@@ -10,8 +10,9 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import jax
 import numpy as np
@@ -20,6 +21,8 @@ from resjax.training.state import TrainState
 from resjax.types import BadInput
 
 HEARING_SECONDS = 60
+STOP = "resjax/stop"
+"""What another process than the first sets where it is asked to stop."""
 _messages = itertools.count()
 
 
@@ -115,7 +118,63 @@ def leading() -> Iterator[None]:
     try:
         yield
     finally:
-        tell(None)
+        with suppress(jax.errors.JaxRuntimeError):
+            tell(None)
+
+
+@contextmanager
+def epoch_told() -> Iterator[None]:
+    """What process 0 does after an epoch that all have trained; then they hear whether there is another.
+
+    Without it they would be inside the next one, and wait in it for a process that has left.
+    """
+    try:
+        yield
+    except BaseException:
+        tell({"go_on": False})
+        raise
+    tell({"go_on": True})
+
+
+def ask_to_stop() -> None:
+    """Has process 0 stop after the epoch, for another process that was asked to."""
+    with suppress(jax.errors.JaxRuntimeError):
+        _store().key_value_set(STOP, str(jax.process_index()), allow_overwrite=True)
+
+
+def another_was_asked_to_stop() -> bool:
+    if jax.process_count() == 1:
+        return False
+    try:
+        return bool(_store().key_value_try_get(STOP))
+    except jax.errors.JaxRuntimeError as error:
+        if "NOT_FOUND" not in str(error):
+            raise
+        return False
+
+
+@contextmanager
+def not_waiting_for_the_lost() -> Iterator[None]:
+    """Ends this process at once where another has ended before its time, or this one fails beside those that wait.
+
+    At the end of a program JAX waits for all processes, and these would wait for each other.
+    """
+    try:
+        yield
+    except BaseException as error:
+        lost = isinstance(error, jax.errors.JaxRuntimeError)
+        if jax.process_count() == 1 or (jax.process_index() == 0 and not lost):
+            raise
+        said = " ".join(str(error).split())
+        if lost:
+            said = (
+                f"another process has ended or cannot be reached ({said[:200]}); what was complete is kept, and the "
+                "same command on all of them goes on"
+            )
+        elif not isinstance(error, BadInput):
+            traceback.print_exc()
+        print(f"error: {said}", file=sys.stderr, flush=True)
+        os._exit(2 if isinstance(error, BadInput) else 1)
 
 
 def share(states: Sequence[TrainState]) -> list[TrainState]:
