@@ -173,6 +173,9 @@ def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on_where_there_i
     assert read_json(tmp_path / "out/runs/plain18/seed1/result.json")["status"] == "done"
 
 
+SHALLOW = "--architectures=plain8"
+
+
 def mount(*words: str) -> bool:
     return subprocess.run(["mount", *words], capture_output=True).returncode == 0
 
@@ -190,20 +193,20 @@ def drive(tmp_path):
 
 @pytest.mark.slow
 def test_a_full_drive_ends_in_one_line_and_the_same_command_goes_on_once_it_is_larger(drive, tmp_path):
-    full = program(drive / "out", cwd=tmp_path)
+    full = program(drive / "out", SHALLOW, cwd=tmp_path)
     said = [line for line in full.stderr.splitlines() if line.startswith("error: ")]
     assert full.returncode in (1, 2) and len(said) == 1 and "Traceback" not in full.stderr, full.stderr
     sound(drive)
     assert mount("-o", "remount,size=50m", str(drive))
-    again = program(drive / "out", cwd=tmp_path)
+    again = program(drive / "out", SHALLOW, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert read_json(drive / "out/runs/plain18/seed1/result.json")["status"] == "done"
+    assert read_json(drive / "out/runs/plain8/seed1/result.json")["status"] == "done"
 
 
 @pytest.mark.slow
 def test_a_drive_that_becomes_read_only_under_the_run_ends_it_in_one_line_and_loses_nothing(drive, tmp_path):
     assert mount("-o", "remount,size=50m", str(drive))
-    lines = drive / "out/runs/plain18/seed1/metrics.jsonl"
+    lines = drive / "out/runs/plain8/seed1/metrics.jsonl"
 
     def close() -> None:
         deadline = time.monotonic() + 120
@@ -213,14 +216,14 @@ def test_a_drive_that_becomes_read_only_under_the_run_ends_it_in_one_line_and_lo
 
     closing = threading.Thread(target=close)
     closing.start()
-    closed = program(drive / "out", "--epochs=30", cwd=tmp_path)
+    closed = program(drive / "out", SHALLOW, "--epochs=30", cwd=tmp_path)
     closing.join()
     said = [line for line in closed.stderr.splitlines() if line.startswith("error: ")]
     assert closed.returncode in (1, 2) and len(said) == 1 and "Traceback" not in closed.stderr, closed.stderr
     sound(drive)
     before = read_lines(lines)
     assert mount("-o", "remount,rw", str(drive))
-    again = program(drive / "out", "--epochs=30", cwd=tmp_path)
+    again = program(drive / "out", SHALLOW, "--epochs=30", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert read_lines(lines)[: len(before)] == before and len(read_lines(lines)) == 30
 
