@@ -90,27 +90,21 @@ def run(experiment: str, *flags: str) -> None:
 def stream(command: Iterable[str]) -> None:
     """Runs a command with its output here; raises as `run` does."""
     # A session of its own: Jupyter interrupts its whole group, and a second Ctrl-C would end the run at once.
-    process = subprocess.Popen(
-        list(command),
-        cwd=CHECKOUT,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    stopped = False
-    while True:
-        try:
-            for line in process.stdout:
-                print(line, end="", flush=True)
-            break
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            stopped = True
-    status = process.wait()
+    options = {"cwd": CHECKOUT, "env": os.environ | {"PYTHONUNBUFFERED": "1"}, "start_new_session": True}
+    with subprocess.Popen(
+        list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options
+    ) as process:
+        assert process.stdout is not None
+        stopped = False
+        while True:
+            try:
+                for line in process.stdout:
+                    print(line, end="", flush=True)
+                break
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
+                stopped = True
+    status = process.returncode
     if stopped:
         raise KeyboardInterrupt
     if status:

@@ -141,7 +141,7 @@ def test_what_is_installed_is_this_checkout_with_the_extra(monkeypatch):
 
 def test_a_command_that_fails_stops_the_cell_with_its_last_line_shown(capfd):
     with pytest.raises(RuntimeError, match="status 2"):
-        notebook.run("compare", "--dataset=folder:/no/such/folder")
+        notebook.run("report", "--workdir=/no/such/folder")
     assert capfd.readouterr().out.splitlines()[-1].startswith("error: ")
 
 
