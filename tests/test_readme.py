@@ -142,6 +142,18 @@ def test_its_results_are_those_of_the_committed_records(name):
         assert f"> {summary['comparisons'][0]['sentence']}\n" in TEXTS[place]
 
 
+def test_the_indonesian_page_has_the_numbers_of_the_committed_records():
+    results, page = ROOT / "experiments" / "results", TEXTS["experiments/README.id.md"]
+    (comparison,) = read_json(results / "quickstart" / "summary.json")["comparisons"]
+    for difference in comparison["differences"]:
+        assert f"{100 * difference:+.1f}".replace(".", ",") in page
+    for split in ("overlapping", "random", "grouped"):
+        arms = read_json(results / "leak_demo_indonesian_food" / split / "summary.json")["architectures"]
+        (row,) = [line for line in page.splitlines() if f"`--split={split}`" in line]
+        shown = [f"{100 * arms[name]['best_val_accuracy']['mean']:.0f} %" for name in ("plain18", "resnet18")]
+        assert row.endswith(f"| {' | '.join(shown)} |")
+
+
 @pytest.mark.parametrize("name", ["leak_demo", "leak_demo_indonesian_food"])
 def test_what_leaks_cost_is_what_the_committed_records_say(name):
     record = read_json(ROOT / "experiments" / "results" / name / "splits.json")
