@@ -82,10 +82,10 @@ def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monke
         (tmp_path / "packages" / "google" / "colab").mkdir(parents=True, exist_ok=True)
         (tmp_path / "packages" / "google" / "colab" / name).write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
-    cells = execute(tmp_path, **parameters)
+    cells = execute(tmp_path, **parameters, MY_IMAGES="not there")
     assert "Mounted at /content/drive" in said(cells["prepare"])
-    for name in ("quickstart", "own"):
-        assert "nothing to train, 4 finished before" in said(cells[name])
+    assert "nothing to train, 4 finished before" in said(cells["quickstart"])
+    assert said(cells["own"]).startswith("no images yet: ") and cells["own-report"].outputs == []
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,13 @@ PLACES = ("README.md", "experiments/README.md", "experiments/README.id.md", "res
 TEXTS = {place: (ROOT / place).read_text() for place in PLACES}
 README = TEXTS["README.md"]
 NOTES = (ROOT / "BUILD_NOTES.md").read_text()
+EXPERIMENT = "python -m experiments."
 INSTALLS = r"pip install -e (\.|'\.\[\w+\]')|pytest|python3 -m venv \.venv|\. \.venv/bin/activate"
 """Commands that are not given here: what they need comes from the network, or is this."""
-TINY = ["--architectures=plain8,resnet8", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"]
+TINY = [
+    *("--architectures=plain8,resnet8", "--width=2", "--image_size=16", "--stem=cifar"),
+    *("--batch_size=16", "--augment=flip"),
+]
 SMALL = {
     "compare": ["--epochs=1", *TINY],
     "audit": [],
@@ -72,8 +76,14 @@ def test_the_two_commands_stand_there_as_promised():
     assert "pip install --quiet -e '.[test]'" in (ROOT / ".ci" / "run").read_text()
 
 
+def experiments_of(place: str) -> list[str]:
+    """The commands of a page that run an experiment, in order; not those that a page before it has too."""
+    before = [each for other in PLACES[: PLACES.index(place)] for each in commands(TEXTS[other])]
+    return [each for each in commands(TEXTS[place]) if each.startswith(EXPERIMENT) and each not in before]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("place", [place for place in PLACES if "python -m experiments." in TEXTS[place]])
+@pytest.mark.parametrize("place", [place for place in PLACES if experiments_of(place)])
 def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(place, tmp_path):
     for label in ("cat", "dog"):
         (tmp_path / "my_images" / label).mkdir(parents=True)
@@ -81,15 +91,13 @@ def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(pla
             pixels = np.random.default_rng([index, *label.encode()]).integers(0, 255, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    given = [command for command in commands(TEXTS[place]) if command.startswith("python -m experiments.")]
-    assert given
-    for command in given:
+    for command in experiments_of(place):
         subprocess.run(small(command), cwd=tmp_path, env=environment, check=True)
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_other_command_installs_something(place):
-    others = [each for each in commands(TEXTS[place]) if not each.startswith("python -m experiments.")]
+    others = [each for each in commands(TEXTS[place]) if not each.startswith(EXPERIMENT)]
     assert [each for each in others if not re.fullmatch(INSTALLS, each)] == []
 
 
