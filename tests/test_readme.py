@@ -77,9 +77,10 @@ def test_the_two_commands_stand_there_as_promised():
 
 
 def experiments_of(place: str) -> list[str]:
-    """The commands of a page that run an experiment, in order; not those that a page before it has too."""
+    """The commands of a page that run an experiment, each once and in order, without those of the pages before it."""
     before = [each for other in PLACES[: PLACES.index(place)] for each in commands(TEXTS[other])]
-    return [each for each in commands(TEXTS[place]) if each.startswith(EXPERIMENT) and each not in before]
+    own = dict.fromkeys(commands(TEXTS[place]))
+    return [each for each in own if each.startswith(EXPERIMENT) and each not in before]
 
 
 @pytest.mark.slow
