@@ -77,6 +77,8 @@ def test_train_may_be_a_class_among_others(tmp_path):
         ((), "no images"),
         (("stray.png",), "1 file outside a class folder"),
         (("x/1.png",), "only class"),
+        (("data/x/1.png", "data/y/1.png"), "/data?); at least two"),
+        (("x/1.png", "x/more/2.png", "x/others/3.png"), "'x' is the only class with images; at least two"),
         (("train/x/1.png", "val/x/1.png"), "only class"),
         (("train/1.png", "val/1.png"), "2 file outside a class folder"),
         (("val/x/1.png", "test/y/1.png"), "test and val look like sides"),
@@ -87,6 +89,17 @@ def test_train_may_be_a_class_among_others(tmp_path):
 def test_a_folder_that_cannot_be_used_is_refused_in_one_line(names, named, tmp_path):
     write_images(tmp_path, *names)
     assert named in refusal(f"folder:{tmp_path}")
+
+
+def test_an_archive_has_to_be_unpacked(tmp_path):
+    (tmp_path / "images.zip").touch()
+    assert "has to be unpacked" in refusal(f"folder:{tmp_path}/images.zip")
+
+
+def test_what_a_mac_adds_to_an_archive_is_no_class(tmp_path):
+    write_images(tmp_path, "x/1.png", "y/1.png", "__MACOSX/x/._1.png")
+    catalogue = open_catalogue(f"folder:{tmp_path}", image_size=8)
+    assert catalogue.classes == ("x", "y") and reasons(catalogue) == {"hidden file": 1}
 
 
 @pytest.mark.parametrize("side", ["", "train/", "val/"])

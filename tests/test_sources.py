@@ -28,10 +28,20 @@ def test_synthetic_needs_nothing_and_takes_a_count():
         ("synthetic:3", "from 10"),
         ("csv:nowhere.csv", "nowhere.csv"),
         ("folder:nowhere", "nowhere"),
+        ("folder:", "folder:PATH is accepted"),
+        ("csv:", "csv:PATH is accepted"),
     ],
 )
 def test_an_unknown_or_absent_source_is_refused_in_one_line(spec, named):
     assert named in refusal(spec)
+
+
+def test_a_path_without_its_kind_is_refused_with_the_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path, "mine/x/1.png")
+    (tmp_path / "all.csv").touch()
+    assert "did you mean folder:mine?" in refusal("mine")
+    assert "did you mean csv:all.csv?" in refusal("all.csv")
 
 
 @pytest.mark.parametrize("spec", ["synthetic", "folder:{}", "tfds:mnist"])

@@ -9,6 +9,10 @@ from resjax.data.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.files import composed, find_files, is_hidden, text_of
 from resjax.types import BadInput, Exclusion
 
+OUTSIDE = "file outside a class folder"
+ARCHIVERS = {"__MACOSX"}
+"""Folders that macOS puts into the archives that it makes; what lies in them are hidden files."""
+
 
 def open_folder(spec: str, path: Path) -> Catalogue:
     """The images of a folder a class, at any depth below it; or of sides, each of which holds a folder a class.
@@ -20,6 +24,8 @@ def open_folder(spec: str, path: Path) -> Catalogue:
       BadInput: where the folder is not there or cannot be read, holds sides and classes side by side, has a class
         without images, or fewer than two.
     """
+    if path.is_file():
+        raise BadInput(f"dataset {spec!r}: a file and no folder; an archive has to be unpacked first")
     if not path.is_dir():
         raise BadInput(f"dataset {spec!r}: no such folder; a folder that holds a folder of images a class is accepted")
     found = find_files(path)
@@ -34,8 +40,18 @@ def open_folder(spec: str, path: Path) -> Catalogue:
         if folders:
             label_of[name] = folders[0]
         else:
-            exclusions.append(Exclusion(name, "file outside a class folder"))
+            exclusions.append(Exclusion(name, OUTSIDE))
     classes = sorted(set(label_of.values()))
+    if not classes and (outside := sum(exclusion.reason == OUTSIDE for exclusion in exclusions)):
+        raise BadInput(
+            f"dataset {spec!r}: no images in class folders ({outside} {OUTSIDE}); the images of each class in a folder "
+            "of its own are accepted"
+        )
+    if len(classes) == 1 and not side_of and _holds_classes(label_of):
+        raise BadInput(
+            f"dataset {spec!r}: {classes[0]!r} is the only class with images, and holds folders itself (did you mean "
+            f"{spec.rstrip('/')}/{classes[0]}?); at least two are needed"
+        )
     known = {*classes, *(name.split("/")[-1] for name in found.unusable)}
     for parent in [path / side for side in side_of] or [path]:
         if classes and (empty := sorted(_folders_in(parent) - known)):
@@ -83,6 +99,12 @@ def _side_folders(spec: str, names: Iterable[str]) -> dict[str, str]:
     return side_of
 
 
+def _holds_classes(names: Iterable[str]) -> bool:
+    """Whether all of the images lie one folder deeper, in two folders or more."""
+    inside = [name.split("/")[1:-1] for name in names]
+    return all(inside) and len({folders[0] for folders in inside}) > 1
+
+
 def _folders_in(path: Path) -> set[str]:
     folders = (entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return {composed(text_of(name)) for name in folders}
+    return {composed(text_of(name)) for name in folders} - ARCHIVERS

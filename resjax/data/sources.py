@@ -44,6 +44,8 @@ def open_catalogue(
             raise BadInput(f"{name} {str(given)!r}: goes with {goes_with} alone, not with {spec!r}; leave it out")
     if kind == "synthetic":
         return _open_synthetic(spec, value, image_size)
+    if kind in ("csv", "folder") and not value:
+        raise BadInput(f"dataset {spec!r}: the path is missing; {kind}:PATH is accepted")
     if kind == "csv":
         return open_csv(spec, Path(value).expanduser(), image_dir)
     if kind == "folder":
@@ -51,6 +53,8 @@ def open_catalogue(
     if kind == "tfds":
         return open_tfds(spec, value, data_dir, progress=progress)
     near = difflib.get_close_matches(kind, ["synthetic", "csv", "folder", "tfds"], n=1)
+    if spec and (path := Path(spec).expanduser()).exists():
+        near = [f"{'folder' if path.is_dir() else 'csv'}:{spec}"]
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise BadInput(f"dataset {spec!r}: {ACCEPTED} are accepted{hint}")
 

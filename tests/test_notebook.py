@@ -1,0 +1,169 @@
+"""The notebook runs from top to bottom and again, and does what its machine needs."""
+
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from experiments import notebook
+from resjax.report.records import read_json, validate_summary
+
+ROOT = Path(__file__).parents[1]
+PATH = ROOT / "experiments" / "colab.ipynb"
+COLAB = """
+def mount(where):
+    print(f"Mounted at {where}")
+"""
+
+
+def read() -> nbformat.NotebookNode:
+    return nbformat.read(PATH, as_version=nbformat.NO_CONVERT)
+
+
+def execute(folder: Path, **parameters: object) -> dict[str, nbformat.NotebookNode]:
+    """The notebook's cells by id, executed in `folder` with these parameters in the place where papermill puts them."""
+    book = read()
+    (place,) = (number for number, cell in enumerate(book.cells) if "parameters" in cell.metadata.get("tags", []))
+    given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    book.cells.insert(place + 1, nbformat.v4.new_code_cell(given))
+    NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    return {cell.id: cell for cell in book.cells}
+
+
+def said(cell: nbformat.NotebookNode) -> str:
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+def test_it_is_valid_and_without_outputs():
+    book = read()
+    nbformat.validate(book)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert len(code) > 5 and all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert set(book.metadata) == {"kernelspec", "language_info"}
+    source = "\n".join(cell.source for cell in code)
+    # A TPU belongs to one process, which is a command's; and nothing of the time before TPU VMs.
+    assert not re.search(r"import (jax|tensorflow)|setup_tpu|COLAB_TPU_ADDR|grpc://", source)
+
+
+@pytest.mark.slow
+# Jupyter's own libraries warn of each other.
+@pytest.mark.filterwarnings("default")
+def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monkeypatch):
+    for label in ("cat", "dog"):
+        (tmp_path / "drive" / "my_images" / label).mkdir(parents=True)
+        for index in range(12):
+            pixels = np.random.default_rng([index, *label.encode()]).integers(0, 255, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "drive" / "my_images" / label / f"{index}.png")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
+    parameters = {"QUICK": True, "CODE": str(ROOT), "KEEP": str(tmp_path / "drive")}
+
+    cells = execute(tmp_path, **parameters)
+    assert "Mounted" not in said(cells["prepare"])
+    assert re.search(r"JAX \S+ on \d+ x .+ \(cpu\)", said(cells["install"]))
+    for name, folder in {"quickstart": "quickstart", "own": "my_images"}.items():
+        assert "plain8 and resnet8, 2 seeds each" in said(cells[name]) and "4 replicas to train" in said(cells[name])
+        summary = read_json(tmp_path / "drive" / "quick" / folder / "summary.json")
+        validate_summary(summary)
+        (report,) = (each for each in cells[f"{name}-report"].outputs if each.output_type == "display_data")
+        assert summary["comparisons"][0]["sentence"] in report.data["text/html"]
+
+    # A new runtime, and in Colab this time: the same folder, the same commands.
+    for name, text in {"__init__.py": "", "drive.py": COLAB}.items():
+        (tmp_path / "packages" / "google" / "colab").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "packages" / "google" / "colab" / name).write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    cells = execute(tmp_path, **parameters, MY_IMAGES="not there")
+    assert "Mounted at /content/drive" in said(cells["prepare"])
+    assert "nothing to train, 4 finished before" in said(cells["quickstart"])
+    assert said(cells["own"]).startswith("no images yet: ") and cells["own-report"].outputs == []
+
+
+@pytest.mark.parametrize(
+    ("driver", "packages", "chips", "extra"),
+    [
+        (None, {}, [], None),
+        (None, {}, ["accel0"], "tpu"),
+        (None, {}, ["vfio/0"], "tpu"),
+        (None, {}, ["vfio/vfio"], None),
+        (None, {"libtpu": "0.0.42"}, [], "tpu"),
+        ("CUDA Version: 12.8 ", {}, [], "cuda12"),
+        ("CUDA Version: 13.0 ", {}, [], "cuda"),
+        ("CUDA Version: 13.0 ", {"jax-cuda12-plugin": "0.7.2"}, ["vfio/0"], "cuda12"),
+        ("NVIDIA-SMI has failed", {}, [], None),
+    ],
+)
+def test_the_extra_is_the_one_that_the_machine_needs(tmp_path, monkeypatch, driver, packages, chips, extra):
+    (tmp_path / "dev" / "vfio").mkdir(parents=True)
+    for chip in chips:
+        (tmp_path / "dev" / chip).touch()
+    if driver:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{driver}'\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if driver else str(tmp_path))
+    monkeypatch.setattr(notebook, "_version", packages.get)
+    assert notebook.accelerator(tmp_path / "dev") == extra
+
+
+@pytest.mark.parametrize(
+    ("extra", "packages", "needs"),
+    [
+        (None, {"jaxlib": "0.10.2"}, True),
+        (None, {"resjax": "0.1.0", "jaxlib": "0.10.2"}, False),
+        ("cuda12", {"resjax": "0.1.0", "jaxlib": "0.10.2"}, True),
+        ("cuda12", {"resjax": "0.1.0", "jaxlib": "0.10.2", "jax-cuda12-plugin": "0.7.2"}, True),
+        ("cuda12", {"resjax": "0.1.0", "jaxlib": "0.10.2", "jax-cuda12-plugin": "0.10.2"}, False),
+        ("tpu", {"resjax": "0.1.0", "jaxlib": "0.10.2", "libtpu": "0.0.42"}, False),
+    ],
+)
+def test_it_installs_what_is_missing_or_of_another_version_than_jax(monkeypatch, extra, packages, needs):
+    monkeypatch.setattr(notebook, "_version", packages.get)
+    assert notebook.needs_install(extra) is needs
+
+
+def test_what_is_installed_is_this_checkout_with_the_extra(monkeypatch):
+    commands: list[list[str]] = []
+    monkeypatch.setattr(notebook, "stream", commands.append)
+    monkeypatch.setattr(notebook, "accelerator", lambda: "tpu")
+    monkeypatch.setattr(notebook, "_version", {}.get)
+    notebook.install()
+    assert commands == [[sys.executable, "-m", "pip", "install", "-q", "-e", f"{ROOT}[tpu]"]]
+
+
+def test_a_command_that_fails_stops_the_cell_with_its_last_line_shown(capfd):
+    with pytest.raises(RuntimeError, match="status 2"):
+        notebook.run("report", "--workdir=/no/such/folder")
+    assert capfd.readouterr().out.splitlines()[-1].startswith("error: ")
+
+
+def test_the_stop_button_is_one_ctrl_c_for_the_command():
+    child = """
+    import signal, time
+    signal.signal(signal.SIGINT, lambda *_: print("heard", flush=True))
+    print("ready", flush=True)
+    time.sleep(1)
+    print("saved", flush=True)
+    """
+    child = textwrap.dedent(child)
+    code = f"import sys; from experiments.notebook import stream; stream([sys.executable, '-c', {child!r}])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert out.splitlines() == ["heard", "saved"] and errors.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_a_report_that_is_not_there_yet_is_said_to_be_missing(tmp_path, capsys):
+    notebook.show(tmp_path)
+    assert capsys.readouterr().out.startswith("no report yet")
