@@ -81,7 +81,7 @@ def _data(config: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     flags = {name: summary["config"].get(name) for name in RECIPE}
     if started := summary["architectures"][config["architecture"]].get("init_from"):
         flags["init_from"] = f"{Path(started['file']).name}, sha256 {started['sha256'][:16]}"
-    rows = [[name, text(str(value))] for name, value in flags.items() if value is not None]
+    rows = [[text(name), text(str(value))] for name, value in flags.items() if value is not None]
     return "\n".join([*lines, "", _table(["recipe", ""], rows)])
 
 

@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
@@ -29,14 +27,11 @@ class SaliencyPictures:
     lie that speak for the class, black where nothing does.
 
     Raises:
-      BadInput: where the network has no map that is large enough, or the folder cannot be made.
+      BadInput: where the folder cannot be made.
     """
 
     def __init__(self, arm: TrainedArm, folder: Path):
         self._arm, self._folder, self._written = arm, folder, 0
-        one = Batch(jnp.zeros((1, arm.image_size, arm.image_size, 3), jnp.uint8), jnp.zeros(1, jnp.int32))
-        # It refuses by shapes, which need no compilation.
-        jax.eval_shape(partial(grad_cam, arm.functional), arm.variables[arm.seeds[0]], one)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -88,6 +88,7 @@ _EXPORT = {
     "parameters": int,
     "dtype": str,
     "seeds": [int],
+    "chosen": str,
     "pooling": str,
     "classes": [str],
     "image_size": int,
