@@ -19,8 +19,9 @@ from experiments.saliency_pictures import SaliencyPictures, beside
 from experiments.trained_arm import trained_arm
 from resjax.data.decoding import decode_files
 from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json, read_lines, write_json
+from resjax.report.records import read_json, read_lines, write_json, write_npz
 from resjax.report.run_records import read_run_records
+from resjax.report.storage import read_npz
 from resjax.types import BadInput
 from tests.made_networks import CLASSES, IMAGES, SIZE, make_images, make_networks
 
@@ -157,6 +158,18 @@ def test_leaked_images_and_lost_predictions_do_not_calibrate(changed):
     arm = trained_arm(changed, "resnet8", "0")
     assert arm.temperature == 1 and arm.scores is None
     assert calibration_sentence(arm.calibration).startswith("probabilities are not calibrated: predictions.npz of the")
+
+
+def test_where_there_is_a_test_set_accuracy_and_calibration_are_measured_on_it(changed):
+    path = changed / "runs/resnet8/seed0/predictions.npz"
+    stored = read_npz(path)
+    stored["id"], stored["label"], stored["logits"] = (np.tile(stored[key].T, 2).T for key in ("id", "label", "logits"))
+    stored["side"] = np.repeat(["val", "test"], IMAGES)
+    write_npz(path, **stored)
+    arm = trained_arm(changed, "resnet8", "0")
+    assert arm.scores["side"] == "test" and arm.scores["images"] == IMAGES
+    assert arm.calibration["measured_on"] == "held out" and arm.calibration["measured_images"] == IMAGES
+    assert f"on {IMAGES} test images" in calibration_sentence(arm.calibration)
 
 
 def test_images_that_cannot_be_read_are_left_out_of_a_batch_and_keep_their_place(folder, tmp_path, monkeypatch):
