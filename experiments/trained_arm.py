@@ -170,9 +170,9 @@ def trained_arm(workdir: Path, asked_arm: str | None, asked_replicas: str) -> Tr
     records = read_run_records(workdir)
     name, how = _chosen_arm(records, asked_arm)
     seeds, which, notes = _chosen_seeds(records, name, asked_replicas)
-    functional = _functional(records, name)
+    functional, in_place = _functional(records, name)
     variables = {seed: _restored(records.folders[name][seed], functional) for seed in seeds}
-    return TrainedArm(workdir, records, functional, variables, f"{name}{how}, {which}", notes)
+    return TrainedArm(workdir, records, functional, variables, f"{name}{how}, {which}", notes + in_place)
 
 
 def _chosen_arm(records: RunRecords, asked: str | None) -> tuple[str, str]:
@@ -225,17 +225,18 @@ def _chosen_seeds(records: RunRecords, name: str, asked: str) -> tuple[tuple[int
     return (best,), f"seed {best} (of {listed} the best on validation)" if len(usable) > 1 else f"seed {best}", notes
 
 
-def _functional(records: RunRecords, name: str) -> Functional:
+def _functional(records: RunRecords, name: str) -> tuple[Functional, tuple[str, ...]]:
+    """The network, and a sentence where this device lacks what it was computed in."""
     summary = records.summary
     sizes = {size: summary["config"][size] for size in SIZES if summary["config"].get(size) is not None}
-    dtype, _ = usable_dtype(summary["config"].get("dtype", "float32"), jax.devices()[0])
+    dtype, note = usable_dtype(summary["config"].get("dtype", "float32"), jax.devices()[0])
     functional = Functional(architecture(name, **sizes), len(summary["dataset"]["classes"]), dtype)
     built, recorded = parameter_count(functional.shapes()), summary["architectures"][name]["parameters"]
     if built != recorded:
         raise BadInput(
             f"{name} has {built:,} parameters here and {recorded:,} in summary.json: another resjax trained it"
         )
-    return functional
+    return functional, (note,) if note else ()
 
 
 def _restored(folder: Path, functional: Functional) -> Variables:
