@@ -14,6 +14,7 @@ from PIL import Image
 
 from experiments.tables import markdown_table, splits_markdown
 from resjax.report.records import read_json, validate_splits, validate_summary
+from tests.made_networks import make_networks
 from tests.made_run import make_run
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ SMALL = {
     "compare": ["--epochs=1", "--seeds=2", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"],
     "audit": [],
     "report": [],
+    "predict": ["--nocompile_cache"],
     "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],
 }
 
@@ -56,6 +58,9 @@ def test_an_experiments_command_runs_as_written_but_small(command, tmp_path):
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
     if experiment == "report":
         make_run(tmp_path / "runs" / "mine", {"plain18": 0.5, "resnet18": 0.8})
+    if experiment == "predict":
+        (tmp_path / "runs").mkdir()
+        make_networks(tmp_path / "made", ("resnet8",)).rename(tmp_path / "runs" / "mine")
     words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in words]
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
     if experiment == "compare" and "folder:" not in command:
