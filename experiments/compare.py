@@ -141,15 +141,15 @@ def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
     return {split.method: split for split in splits}
 
 
-def require_writable(workdir: Path) -> None:
-    """Raises `BadInput` where `workdir` could not be made, without making it."""
+def require_writable(workdir: Path, flag: str = "--workdir") -> None:
+    """Raises `BadInput` where the folder that `flag` names could not be made, without making it."""
     if "\0" in str(workdir):
-        raise BadInput(f"--workdir={str(workdir)!r}: a folder's name without a zero byte is accepted")
+        raise BadInput(f"{flag}={str(workdir)!r}: a folder's name without a zero byte is accepted")
     there = workdir.absolute()
     while not there.exists():
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise BadInput(f"--workdir={workdir}: {there} is no folder that can be written; name another")
+        raise BadInput(f"{flag}={workdir}: {there} is no folder that can be written; name another")
 
 
 if __name__ == "__main__":

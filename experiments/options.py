@@ -1,5 +1,7 @@
 """The flags that experiments share, turned once into frozen settings; nothing below `main` sees a flag."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -111,7 +113,7 @@ def define_training_flags() -> None:
     flags.DEFINE_string(
         "gpu_flags", DEFAULT, f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none"
     )
-    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
+    define_compile_cache_flag()
     defaults = {field.name: field.default for field in fields(Recipe)}
     flags.DEFINE_integer("epochs", defaults["epochs"], "passes over the training images")
     flags.DEFINE_integer("batch_size", defaults["batch_size"], "images a step")
@@ -155,6 +157,10 @@ def define_training_flags() -> None:
         "minutes after which the run stops in good order, before a runtime is taken away; the same command goes on",
     )
     flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
+
+
+def define_compile_cache_flag() -> None:
+    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -250,9 +256,12 @@ def own_flags() -> dict[str, object]:
     return {flag.name: flag.value for flag in _own_flags()}
 
 
-def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> None:
+def main_program(main: Callable[..., None], *definitions: Callable[[], None], takes_words: bool = False) -> None:
     """Defines flags, parses the command line, runs `main`; bad input ends with one line on stderr and status 2,
     and so does a disk that is full or cannot be written, with status 1.
+
+    With `takes_words`, `main` gets the words of the command line that are no flags, wherever they stand between them;
+    otherwise such a word is bad input. After `--` everything is a word.
 
     `--help` prints every flag's meaning and default. Flags are defined here and not on import, so that experiments can
     be imported beside each other.
@@ -263,17 +272,24 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         print(help_text(sys.modules["__main__"].__doc__ or ""))
         return
     try:
-        _parse(sys.argv)
+        words = _parse(sys.argv, takes_words)
         leave_out_repeated_errors()
         keep_freed_memory()
         if "gpu_flags" in FLAGS:
             use_gpu_flags(FLAGS.gpu_flags)
         if "compile_cache" in FLAGS and FLAGS.compile_cache:
-            keep_compiled_programs(source_settings().cache_dir or default_cache_dir())
-        main()
+            keep_compiled_programs(Path(os.path.expanduser(FLAGS.cache_dir or default_cache_dir())))
+        if takes_words:
+            main(words)
+        else:
+            main()
     except (BadInput, RecordError, flags.Error) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # Who reads the output has had enough (`| head`). What is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         line = disk_fault(error)
         if line is None:
@@ -288,19 +304,22 @@ def main_program(main: Callable[[], None], *definitions: Callable[[], None]) -> 
         sys.exit(130)
 
 
-def _parse(arguments: list[str]) -> None:
-    """Sets the flags; raises `BadInput` for what absl answers with errors of Python, and for words that are no flags.
+def _parse(arguments: list[str], takes_words: bool) -> list[str]:
+    """Sets the flags and returns the words that are none.
 
-    A value for a switch that has none is one of these (--nocompile_cache=1), or a flagfile that is no text.
+    Raises `BadInput` for words where none are taken, and for what absl answers with errors of Python: a value for a
+    switch that has none (--nocompile_cache=1), or a flagfile that is no text.
     """
+    FLAGS.set_gnu_getopt(takes_words)
     try:
         rest = FLAGS(arguments)
     except flags.Error:
         raise
     except (ValueError, OSError, RecursionError) as error:
         raise BadInput(f"flags that cannot be read: {error}") from error
-    if len(rest) > 1:
+    if len(rest) > 1 and not takes_words:
         raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
+    return rest[1:]
 
 
 def help_text(introduction: str) -> str:

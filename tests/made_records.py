@@ -103,3 +103,68 @@ def probes_record(seeds: int = 3, plain: float = 2.0, residual: float = 0.5) -> 
     }
     explain(record)
     return record
+
+
+def prediction_record() -> dict:
+    """What predict says of an image, with a picture of what it looked at."""
+    return {
+        "image": "photo.jpg",
+        "class": "bakso",
+        "probability": 0.75,
+        "probabilities": {"bakso": 0.75, "rendang": 0.25},
+        "problem": "none of them is",
+        "architecture": "resnet18",
+        "seeds": [0, 1],
+        "temperature": 1.5,
+        "grad_cam": "pictures/00001_photo.png",
+    }
+
+
+def export_record() -> dict:
+    """`config.json` of an exported ensemble of two."""
+    calibrated = {"expected_calibration_error": 0.04, "expected_by_chance": 0.03, "loss": 0.9}
+    scores = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 20}
+    return {
+        "schema_version": 1,
+        "architecture": "resnet18",
+        "width": 4,
+        "stem": "imagenet",
+        "parameters": 1000,
+        "dtype": "float32",
+        "seeds": [0, 1],
+        "chosen": "resnet18, the ensemble of seeds 0, 1",
+        "pooling": "mean",
+        "classes": ["bakso", "rendang"],
+        "image_size": 32,
+        "resize": "bilinear",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.2, 0.2, 0.2],
+        "temperature": 1.5,
+        "calibration": {
+            "temperature": 1.5,
+            "problem": "to be told apart from null",
+            "images": 40,
+            "leaked_left_out": 0,
+            "measured_on": "cross-fitted",
+            "measured_images": 40,
+            "before": calibrated,
+            "after": calibrated,
+        },
+        "scores": {
+            "side": "val",
+            "images": 40,
+            "pictures": 30,
+            "accuracy": 0.5,
+            "accuracy_ci95": [0.3, 0.7],
+            "per_class": {"bakso": scores, "rendang": scores},
+        },
+        "dataset": {
+            "name": "synthetic",
+            "fingerprint": "0123456789abcdef",
+            "images": 200,
+            "splits": {"train": 160, "val": 40},
+            "split_label": "grouped",
+        },
+        "environment": {"jax": "0.10.2"},
+        "files": {"seed0.safetensors": {"bytes": 1000, "sha256": "00"}},
+    }

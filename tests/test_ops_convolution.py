@@ -1,6 +1,7 @@
 """Convolutions formulated anew are held against XLA's own, in value and in both gradients."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -172,3 +173,14 @@ def test_the_table_says_what_resnet34_uses_at_64_pixels():
     assert back == {16: "direct", 8: "direct", 4: "taps", 2: "taps"}
     kernel = {size: kernel_gradient_formulation((3, 3, width, width), 1, (size, size)) for size, width in stage.items()}
     assert kernel == {16: "rows", 8: "rows", 4: "patches", 2: "patches"}
+
+
+def test_a_batch_without_a_number_is_exported_as_xlas_convolution():
+    images, kernel = arrays(3, 14, 13, 16, 32, 3)
+
+    def convolve(images):
+        return conv_general_dilated(images, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=NHWC)
+
+    shape = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("batch"), *images.shape[1:]), images.dtype)
+    exported = jax.export.export(jax.jit(convolve))(shape)
+    require_close([exported.call(images)], [convolve(images)])

@@ -1,10 +1,17 @@
 """From words on the command line to settings."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from experiments.options import parse_looks, parse_seeds
 from experiments.progress import duration
 from resjax.types import BadInput
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -30,3 +37,16 @@ def test_auto_is_judged_at_looks_that_are_fixed_beforehand():
     assert parse_looks("6", 20) == ()
     with pytest.raises(BadInput, match="--max_seeds=5"):
         parse_looks("auto", 5)
+
+
+def test_who_stops_reading_the_output_gets_no_traceback():
+    code = """
+from experiments.options import main_program
+main_program(lambda: [print(1000 * "x", flush=True) for _ in range(1000)])
+"""
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert command.stdout.readline() == 1000 * b"x" + b"\n"
+    command.stdout.close()
+    said = command.stderr.read()
+    command.stderr.close()
+    assert command.wait() == 128 + signal.SIGPIPE and said == b""

@@ -35,6 +35,7 @@ SMALL = {
     "audit": [],
     "probe": ["--probes=gradients"],
     "report": [],
+    "predict": ["--nocompile_cache"],
     "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],
 }
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -126,21 +126,16 @@ def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, 
         lacking = [size for size, cache in caches.items() if cache.load(content) is None]
         if not lacking:
             return _Outcome(content)
-        try:
-            pixels = decode_sizes(catalogue.read(row) if data is None else data, lacking)
-        except UnidentifiedImageError:
-            return _Outcome(content, "no image format that is known")
-        except Exception as error:  # Pillow's decoders raise anything on damaged files.
-            return _Outcome(content, " ".join(str(error).split()) or type(error).__name__)
+        pixels = _pixels_or_problem(lambda: catalogue.read(row) if data is None else data, lacking)
+        if isinstance(pixels, str):
+            return _Outcome(content, pixels)
         for size, array in zip(lacking, pixels, strict=True):
             caches[size].add(content, array)
         return _Outcome(content, decoded=True)
 
     outcomes: list[_Outcome] = []
     images = len(catalogue.ids)
-    # Filters of warnings belong to the process, not to a thread: they are set here, around all workers.
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.filterwarnings("ignore", module="PIL")
+    with _without_warnings(), ThreadPoolExecutor(workers) as pool:
         bar = tqdm(total=images, desc="reading images", unit="image", disable=None if progress else True)
         try:
             for start in range(0, images, WINDOW):
@@ -178,6 +173,43 @@ def _require_every_class(catalogue: Catalogue, kept: list[int], unreadable: list
         f"class {catalogue.classes[label]!r}: none of its {len(of_class)} images can be read, such as {problem.id} "
         f"({problem.detail}); repair them or leave the class out"
     )
+
+
+def decode_files(
+    paths: Sequence[Path], image_size: int, *, workers: int | None = None
+) -> list[UInt8[np.ndarray, "height width 3"] | str]:
+    """Each file as `decode_image` gives it, or in its place what is wrong with it; nothing is cached.
+
+    Args:
+      workers: threads, each with one whole image in memory; by default one a processor.
+    """
+
+    def decoded(path: Path) -> UInt8[np.ndarray, "height width 3"] | str:
+        pixels = _pixels_or_problem(path.read_bytes, [image_size])
+        return pixels if isinstance(pixels, str) else pixels[0]
+
+    with _without_warnings(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        return list(pool.map(decoded, paths))
+
+
+def _pixels_or_problem(
+    read: Callable[[], bytes], sizes: Sequence[int]
+) -> list[UInt8[np.ndarray, "height width 3"]] | str:
+    try:
+        return decode_sizes(read(), sizes)
+    except UnidentifiedImageError:
+        return "no image format that is known"
+    except Exception as error:  # Pillow's decoders raise anything on damaged files.
+        reason = error.strerror if isinstance(error, OSError) else None
+        return reason or " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leaves Pillow's warnings out. Filters belong to the process, not to a thread: this goes around all workers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
 
 
 def decode_image(data: bytes, image_size: int) -> UInt8[np.ndarray, "height width 3"]:

@@ -78,14 +78,15 @@ def save_weights(path: str | os.PathLike, variables: Variables) -> None:
       BadInput: for another file name, or a folder that cannot be written.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise BadInput(f"{path}: a file named .safetensors is accepted")
     partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file(to_state_dict(variables), partial, metadata={"format": "pt"})
+        # Not its save_file, whose files nobody else may read (mode 600).
+        partial.write_bytes(save(to_state_dict(variables), metadata={"format": "pt"}))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{path}: cannot be written ({error}); a folder that can be written is accepted") from error

@@ -3,7 +3,8 @@
 On GPU and TPU it is XLA's own convolution. On a CPU, XLA's (jaxlib 0.10) uses one core where there are 64 outputs or
 fewer, leaves its fast path where the map is smaller than the kernel, and takes two to ten times as long as a matrix
 product for the gradient of the kernel. So there, 2-D convolutions in float32 without dilation and groups are computed
-by what was fastest for their shape: the three functions at the end are the table. Everything else is XLA's own.
+by what was fastest for their shape: the three functions at the end are the table. Everything else is XLA's own; so is
+a batch without a number, as `jax.export` has it.
 """
 
 from collections.abc import Sequence
@@ -102,7 +103,9 @@ def _is_served(images: Features, kernel: Kernel, described: Convolution) -> bool
     fits = images.shape[3] == kernel.shape[2] and images.size and kernel.size and min(sizes) > 0
     is_stem = kernel.shape[0] >= 7
     wide = kernel.shape[3] >= FEW_CHANNELS and (kernel.shape[2] >= FEW_CHANNELS or is_stem)
-    return bool(wide and same_type and fits and within and described.stride in (1, 2))
+    # A batch is worked on in chunks of a size that depends on its own.
+    numbered = all(isinstance(size, int) for size in images.shape)
+    return bool(numbered and wide and same_type and fits and within and described.stride in (1, 2))
 
 
 def _xla(images: Features, kernel: Kernel, described: Convolution) -> Features:

@@ -1,4 +1,4 @@
-"""The shapes of the records about data, pictures and probes, written as those in `records`."""
+"""The shapes of the records about data, pictures, probes and predictions, written as those in `records`."""
 
 from typing import Any
 
@@ -69,12 +69,74 @@ _PROBES = {
     ],
     "paragraph": str,
 }
-DATA_SHAPES = {"dataset": (_DATASET,), "split": (_SPLIT,), "gallery": (_GALLERY,), "probes": (_PROBES,)}
+_CALIBRATED = {"expected_calibration_error": float, "expected_by_chance": float, "loss": float}
+_SCALING = {
+    "temperature": float,
+    "problem": (str, None),
+    "images": int,
+    "leaked_left_out": int,
+    "measured_on": (frozenset({"cross-fitted", "held out"}), None),
+    "measured_images": int,
+    "before": (_CALIBRATED, None),
+    "after": (_CALIBRATED, None),
+}
+_EXPORT = {
+    "schema_version": int,
+    "architecture": str,
+    "width": int,
+    "stem": str,
+    "parameters": int,
+    "dtype": str,
+    "seeds": [int],
+    "chosen": str,
+    "pooling": str,
+    "classes": [str],
+    "image_size": int,
+    "resize": str,
+    "mean": [float],
+    "std": [float],
+    "temperature": float,
+    "calibration": _SCALING,
+    "scores": (
+        {
+            "side": frozenset({"val", "test"}),
+            "images": int,
+            "pictures": int,
+            "accuracy": float,
+            "accuracy_ci95": [float],
+            "per_class": {str: {"precision": float, "recall": float, "f1": float, "support": int}},
+        },
+        None,
+    ),
+    "dataset": {"name": str, "fingerprint": str, "images": int, "splits": {str: int}, "split_label": str},
+    "environment": {str: object},
+    "files": {str: {"bytes": int, "sha256": str}},
+}
+_PREDICTION = {
+    "image": str,
+    "class": (str, None),
+    "probability": (float, None),
+    "probabilities": ({str: float}, None),
+    "problem": (str, None),
+    "architecture": str,
+    "seeds": [int],
+    "temperature": float,
+    "grad_cam?": (str, None),
+}
+DATA_SHAPES = {
+    "dataset": (_DATASET,),
+    "split": (_SPLIT,),
+    "gallery": (_GALLERY,),
+    "probes": (_PROBES,),
+    "prediction": (_PREDICTION,),
+    "export": (_EXPORT,),
+}
 """The shape of each of these kinds of records."""
 
 
 def validate_data_record(kind: str, record: Any) -> None:
-    """Checks `dataset.json`, `split.json`, `gallery.json` or `probes.json`; `kind` is the name.
+    """Checks a record of one of these kinds: `dataset.json`, `split.json`, `gallery.json`, `probes.json`, a line of
+    predictions, the `config.json` of an exported network.
 
     Raises:
       ValueError: names the path of the key that is missing or has another shape.

@@ -22,6 +22,8 @@ KINDS = {
     "split": "split.json: the side of each image",
     "gallery": "gallery.json: thumbnails of the pictures that the report shows",
     "probes": "probes.json: what the probes measured, and which explanations that supports",
+    "prediction": "one line of what predict says in JSON: an image with its classes, or why it cannot be read",
+    "export": "config.json of an exported network: what it takes, what it answers, and how good it is",
 }
 """The kinds of records, with what they are."""
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
