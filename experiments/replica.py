@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from typing import TypeVar
 
 import jax
 
@@ -12,12 +13,16 @@ from resjax.training.mesh import make_mesh
 from resjax.training.processes import hear, share, tell
 from resjax.training.replicas import Together, Way
 
+K = TypeVar("K")
+S = TypeVar("S")
 OnEpoch = Callable[[str, int, dict], None]
 """Told an arm, a seed and the line of an epoch that has ended."""
 
 
-def schedule(pending: Mapping[str, Sequence[int]], ways: Mapping[str, Way]) -> list[tuple[str, tuple[int, ...]]]:
+def schedule(pending: Mapping[K, Sequence[S]], ways: Mapping[K, Way]) -> list[tuple[K, tuple[S, ...]]]:
     """Which seeds of which arm are trained at a time, in order: the lowest seeds of all arms first.
+
+    An arm may be anything that shares programs, and a seed anything with an order.
 
     One by one that is seed by seed, so that an early stop leaves pairs. `devices` takes as many rounds as it must, of
     sizes as equal as can be; `vmap` and `map` take all seeds of an arm at once.
@@ -73,11 +78,12 @@ def run_replicas(
 ) -> Iterator[dict]:
     """Trains replicas of an arm to their ends and yields their result records.
 
-    Those that stand at the same epoch are trained together, whichever way they came there.
+    Their trainers may differ in learning rate and weight decay from that of `programs`, and in nothing else. Those that
+    stand at the same epoch are trained together, whichever way they came there.
     """
     if way.name == "sequential" and way.batch == 1:
         for replica in replicas:
-            yield run_replica(programs.trainer, replica, way, on_epoch)
+            yield run_replica(replica.trainer, replica, way, on_epoch)
         return
     with ExitStack() as stack:
         states = {replica: stack.enter_context(replica).begin() for replica in replicas}
@@ -97,7 +103,9 @@ def run_replicas(
                 }
             )
             started = share([states.pop(replica) for replica in group])
-            for results in together.fit(started, first_epoch=done + 1, best=best):
+            for results in together.fit(
+                started, first_epoch=done + 1, best=best, trainers=[replica.trainer for replica in group]
+            ):
                 for replica, epoch in zip(group, results, strict=True):
                     if epoch is not None:
                         epoch.metrics["trained_as"] = way.describe(len(group))

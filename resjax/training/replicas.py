@@ -19,6 +19,7 @@ from resjax.data.augmentation import standardize, to_float
 from resjax.data.pipeline import epoch_order, padded_batches, take
 from resjax.training.loop import EVALUATION_BATCH, EpochResult, StepSums, Trainer
 from resjax.training.mesh import SpreadSide, by_replica, everywhere, make_mesh, of_batch, put
+from resjax.training.optimizer import Rates
 from resjax.training.state import TrainState, purpose_key
 from resjax.types import BadInput, Batch, Variables
 
@@ -109,12 +110,12 @@ class Together:
         self.trainer, self.mesh = trainer, mesh
         over = _over_replicas(way, mesh)
         shardings = by_replica(mesh), everywhere(mesh)
-        step = over(trainer.train_step)
+        step = over(trainer.program.train_step)
 
-        def scan_steps(states: TrainState, side: Batch, order: Int32[jax.Array, "step replica batch"]):
+        def scan_steps(states: TrainState, side: Batch, order: Int32[jax.Array, "step replica batch"], rates: Rates):
             def one(states, indices):
                 batch = take(side, indices)
-                return step(states, jax.lax.with_sharding_constraint(batch, of_batch(mesh, indices.shape)))
+                return step(states, jax.lax.with_sharding_constraint(batch, of_batch(mesh, indices.shape)), rates)
 
             return jax.lax.scan(one, states, order)
 
@@ -129,12 +130,19 @@ class Together:
         self._train, self._val = SpreadSide(trainer.train, mesh), SpreadSide(trainer.val, mesh)
 
     def run_epoch(
-        self, states: TrainState, orders: Sequence[tuple[np.ndarray, np.ndarray]], *, scan: bool | None = None
+        self,
+        states: TrainState,
+        orders: Sequence[tuple[np.ndarray, np.ndarray]],
+        *,
+        rates: Rates | None = None,
+        scan: bool | None = None,
     ) -> tuple[TrainState, StepSums]:
         """One pass over all training images, for each replica in its own order; sums (step, replica), on the host.
 
-        `scan` as in `Trainer.run_epoch`.
+        `scan` as in `Trainer.run_epoch`; `rates` has one of each a replica, by default the trainer's for all.
         """
+        if rates is None:
+            rates = self._rates([self.trainer] * len(orders))
         if scan is None:
             scan = jax.default_backend() != "cpu"
         full, rest = (np.stack(part, axis) for part, axis in zip(zip(*orders, strict=True), (1, 0), strict=True))
@@ -144,13 +152,13 @@ class Together:
         if resident is None:
             batches = [*full]
         elif len(full):
-            states, stacked = self._scan(states, resident, put(full, everywhere(self.mesh)))
+            states, stacked = self._scan(states, resident, put(full, everywhere(self.mesh)), rates)
             sums.append(stacked)
         if rest.size:
             batches.append(rest)
         for batch in self._train.batches(batches):
             self.trainer.check()
-            states, one = self._step(states, batch)
+            states, one = self._step(states, batch, rates)
             sums.append(one)
         parts = zip(*jax.device_get(sums), strict=True)
         return states, StepSums(*(np.concatenate([np.atleast_2d(part) for part in field]) for field in parts))
@@ -165,15 +173,24 @@ class Together:
         return np.concatenate(jax.device_get(logits), 1).astype(np.float32)[:, :count]
 
     def fit(
-        self, states: Sequence[TrainState], *, first_epoch: int = 1, best: Sequence[float] = ()
+        self,
+        states: Sequence[TrainState],
+        *,
+        first_epoch: int = 1,
+        best: Sequence[float] = (),
+        trainers: Sequence[Trainer] = (),
     ) -> Iterator[list[EpochResult | None]]:
         """`Trainer.fit` for several replicas that stand at the same epoch; None for one that has diverged before.
 
-        An epoch's seconds are each replica's share of those that passed. No state given or yielded is donated.
+        `trainers` are those of the replicas where they differ in their rates: all of the same program, on the same
+        images. An epoch's seconds are each replica's share of those that passed. No state given or yielded is donated.
         """
         trainer = self.trainer
+        trainers = [*trainers] or [trainer] * len(states)
         bests = [*best] or [-1.0] * len(states)
-        rows = [*states, *[states[0]] * (self.mesh.shape["replica"] - len(states))]
+        left_over = self.mesh.shape["replica"] - len(states)
+        rows = [*states, *[states[0]] * left_over]
+        rates = self._rates([*trainers, *trainers[:1] * left_over])
         keys = [state.key for state in rows]
         stacked = _stack(rows, self.mesh)
         alive = [True] * len(states)
@@ -185,7 +202,7 @@ class Together:
                 )
                 for key in keys
             ]
-            stacked, sums = self.run_epoch(stacked, orders)
+            stacked, sums = self.run_epoch(stacked, orders, rates=rates)
             trained = time.perf_counter()
             logits = self.predict_logits(stacked.variables)
             after = self._apart(stacked)
@@ -193,7 +210,7 @@ class Together:
             results = []
             for row, state in enumerate(after[: len(states)]):
                 own = StepSums(sums.loss[:, row], sums.correct[:, row])
-                result = trainer.epoch_result(epoch, state, own, logits[row], bests[row], *seconds)
+                result = trainers[row].epoch_result(epoch, state, own, logits[row], bests[row], *seconds)
                 results.append(result if alive[row] else None)
                 if result.metrics["is_best"]:
                     bests[row] = result.metrics["val_accuracy"]
@@ -201,6 +218,11 @@ class Together:
             yield results
             if not any(alive):
                 return
+
+    def _rates(self, trainers: Sequence[Trainer]) -> Rates:
+        """The rates of replicas along their axis, on the mesh as their states are."""
+        stacked = (np.stack(field) for field in zip(*(trainer.rates for trainer in trainers), strict=True))
+        return Rates(*(put(field, by_replica(self.mesh)) for field in stacked))
 
 
 def _over_replicas(way: str, mesh: Mesh) -> Callable[[Callable], Callable]:
