@@ -31,6 +31,8 @@ def sweep_figures(record: Record) -> Iterator[tuple[str, Figure]]:
         return
     conditions = record["conditions"]
     for number, condition in enumerate(conditions, start=1):
+        if not any(arm["chosen"] for arm in condition["arms"].values()):
+            continue
         suffix = f"_{number}" if len(conditions) > 1 else ""
         if len({arm["depth"] for arm in condition["arms"].values()}) > 1:
             yield f"depth{suffix}", _depth(record, condition)
@@ -164,8 +166,8 @@ def _sensitivity(record: Record, condition: Record) -> Figure:
         figure.colorbar(apart, ax=grids[:, 2], label="points", shrink=0.8)
     note = (
         f"{SIDES[record['reported_on']].capitalize()} accuracy at the best epoch, mean over finished seeds; one "
-        "scale for all. Framed: what is chosen on validation. Small: how many seeds, where not all. Right: at equal settings, over "
-        "seeds that both have finished."
+        "scale for all. Framed: what is chosen on validation. Small: how many seeds, where not all. "
+        "Right: at equal settings, over seeds that both have finished."
     )
     if len(pairs) > len(shown):
         note += f" {len(pairs) - len(shown)} more pairs are in sweep.json."

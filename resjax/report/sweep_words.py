@@ -68,8 +68,8 @@ def choice_caveat(record: Record) -> str:
     else:
         text = (
             "There is no test set: setting, best epoch and the accuracy that is reported are of the same images, so "
-            "accuracies are too high by about what “choice's optimism” says, and the difference by that of one arm less "
-            "that of the other. The p values do not know of it. --test_fraction keeps images for the comparison."
+            "accuracies are too high by about what “choice's optimism” says, and the difference by that of one arm "
+            "less that of the other. The p values do not know of it. --test_fraction keeps images for the comparison."
         )
     if edge:
         text += f" Best at an edge of what was tried, so that the best may lie beyond: {'; '.join(edge)}."
