@@ -148,7 +148,9 @@ def cache(tmp_path_factory) -> Path:
 def whole(tmp_path_factory, cache) -> tuple[SweepSettings, dict]:
     """A sweep in which the larger batch does not fit its images, and its record."""
     asked = asked_for(tmp_path_factory.mktemp("whole"), cache, batches=(16, 999))
-    return asked, sweep(asked)
+    record, failed = sweep(asked)
+    assert failed == 8
+    return asked, record
 
 
 def test_every_cell_is_a_replica_with_its_folder_and_failed_ones_are_listed(whole):
@@ -223,13 +225,13 @@ def test_it_goes_on_where_it_stopped_and_trains_again_only_what_is_missing(whole
     (held / "result.json").unlink()
     before = {path: path.stat().st_mtime_ns for path in root.rglob("result.json") if path != lost}
     with only_writer(held):
-        first = sweep(again)
+        first, _ = sweep(again)
     said = capsys.readouterr().out
     assert "10 to train with 4 programs" in said and "8 ended before" not in said and "6 ended before" in said
     assert "left to another process: --workdir=" in said and f"{held} is being written" in said
     assert first["counts"] == {"done": 7, "diverged": 0, "failed": 8, "pending": 1}
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    second = sweep(again)
+    second, _ = sweep(again)
     accuracies = [c["arms"]["plain"]["settings"]["batch16_lr0.01"]["test_accuracy"] for c in second["conditions"][:1]]
     assert accuracies == [record["conditions"][0]["arms"]["plain"]["settings"]["batch16_lr0.01"]["test_accuracy"]]
     assert second["counts"] == record["counts"]
@@ -293,7 +295,7 @@ def test_a_workdir_of_something_else_is_refused_and_a_grid_may_grow(whole, cache
     with pytest.raises(BadInput, match="holds a comparison"):
         sweep(asked_for(root, cache))
     (root / "summary.json").unlink()
-    record = sweep(asked_for(root, cache, rates=(1e-2, 1e-3), seeds=(0,)))
+    record, _ = sweep(asked_for(root, cache, rates=(1e-2, 1e-3), seeds=(0,)))
     assert record["counts"] == {"done": 4, "diverged": 0, "failed": 0, "pending": 0}
 
 
@@ -302,7 +304,7 @@ def test_cells_of_other_rates_trained_at_once_come_to_what_each_comes_to_alone(w
     asked, _ = whole
     monkeypatch.setattr("experiments.comparison.choose_way", lambda *_: Way("vmap"))
     root = tmp_path / "together"
-    record = sweep(asked_for(root, cache))
+    record, _ = sweep(asked_for(root, cache))
     assert record["counts"]["done"] == 8
     for cell in record["cells"]:
         folder = Path(cell["folder"])
@@ -325,11 +327,11 @@ def test_an_error_in_a_cell_is_written_down_with_its_reason_and_the_others_go_on
 
     with monkeypatch.context() as patch:
         patch.setattr(ReplicaFolder, "begin", failing)
-        record = sweep(asked_for(tmp_path, cache))
+        record, _ = sweep(asked_for(tmp_path, cache))
     assert record["counts"] == {"done": 6, "diverged": 0, "failed": 2, "pending": 0}
     reasons = {cell["point"]: cell["reason"] for cell in record["cells"] if cell["status"] == "failed"}
     assert reasons["batch16_lr0.001"] == "error: ZeroDivisionError: by zero"
     assert reasons["batch16_lr0.01"].startswith("out of memory: plain: the memory")
     # A setting that lacks a seed is not chosen before one that has them all, and the next start tries again.
-    record = sweep(asked_for(tmp_path, cache))
+    record, _ = sweep(asked_for(tmp_path, cache))
     assert record["counts"]["done"] == 8 and not [*tmp_path.rglob(FAILURE)]

@@ -23,6 +23,9 @@ from resjax.report.storage import DamagedRecord
 from resjax.training.replicas import Way
 from resjax.types import BadInput, Dataset
 
+MOST_TOGETHER = 64
+"""Cells in one program at most: each holds a lock, and a device that has no room for them is asked again for half."""
+
 
 class Share:
     """The cells that one process trains of a sweep, and what it needs for that."""
@@ -71,8 +74,9 @@ class Share:
         progress = Progress(len(ready), max(self.points[cell.point].settings.recipe.epochs for cell in ready))
         try:
             for key, cells in schedule(by_program, ways):
-                for _ in self._trained(key, list(cells), ways[key], progress):
-                    after_cell()
+                for first in range(0, len(cells), MOST_TOGETHER):
+                    for _ in self._trained(key, list(cells[first : first + MOST_TOGETHER]), ways[key], progress):
+                        after_cell()
         finally:
             progress.close()
 

@@ -91,12 +91,16 @@ class Program(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _step(program: Program, state: TrainState, batch: Batch, rates: Rates):
+def run_step(program: Program, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
+    """A compiled train step; the state is donated."""
     return program.train_step(state, batch, rates)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _scan(program: Program, state: TrainState, side: Batch, order: Int32[Array, "step batch"], rates: Rates):
+def run_steps(
+    program: Program, state: TrainState, side: Batch, order: Int32[Array, "step batch"], rates: Rates
+) -> tuple[TrainState, StepSums]:
+    """A compiled step for each row of `order`, on images that lie on the device; the state is donated."""
     return jax.lax.scan(lambda s, indices: program.train_step(s, take(side, indices), rates), state, order)
 
 
@@ -158,13 +162,13 @@ class Trainer:
         if resident is None:
             batches = [*np.asarray(order)]
         elif len(order):
-            state, stacked = _scan(self.program, state, resident, order, self.rates)
+            state, stacked = run_steps(self.program, state, resident, order, self.rates)
             sums.append(stacked)
         if len(rest):
             batches.append(np.asarray(rest))
         for batch in self.train.batches(batches):
             self.check()
-            state, one = _step(self.program, state, batch, self.rates)
+            state, one = run_step(self.program, state, batch, self.rates)
             sums.append(one)
         parts = zip(*jax.device_get(sums), strict=True)
         return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))
