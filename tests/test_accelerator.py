@@ -94,7 +94,7 @@ def test_an_epoch_in_one_call_moves_nothing_between_host_and_device_and_reuses_i
     assert not [word for word in ("callback", "infeed", "outfeed", "send(", "recv(") if word in program.as_text()]
     weights = jax.tree.leaves(state.variables)
     with jax.transfer_guard("disallow"):
-        after, sums = program(state, trainer.train.on_device, order)
+        after, sums = program(state, trainer.train.on_device, order, trainer.rates)
         jax.block_until_ready(sums)
     assert sums.loss.shape == (3,) and int(after.step) == 3
     assert all(leaf.is_deleted() for leaf in weights)

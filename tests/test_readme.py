@@ -31,6 +31,10 @@ COMMANDS = [
 EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m experiments.")]
 SMALL = {
     "compare": ["--epochs=1", "--seeds=2", "--width=2", "--image_size=16", "--stem=cifar", "--batch_size=16"],
+    "sweep": [
+        *("--epochs=1", "--seeds=1", "--width=2", "--image_size=16", "--dataset=synthetic:60"),
+        *("--grid=depth=8", "--grid=learning_rate=1e-3"),
+    ],
     "audit": [],
     "report": [],
     "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],

@@ -139,7 +139,8 @@ class Trainer:
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
         self.program = Program.of(functional, recipe, self.steps_per_epoch)
-        self.rates = Rates.of(recipe)
+        # On the device, so that no step takes them there.
+        self.rates = jax.device_put(Rates.of(recipe))
 
     def initial_state(self, seed: int) -> TrainState:
         """The state of replica `seed` before its first step."""

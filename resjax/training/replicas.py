@@ -221,7 +221,8 @@ class Together:
 
     def _rates(self, trainers: Sequence[Trainer]) -> Rates:
         """The rates of replicas along their axis, on the mesh as their states are."""
-        stacked = (np.stack(field) for field in zip(*(trainer.rates for trainer in trainers), strict=True))
+        rates = [Rates.of(trainer.recipe) for trainer in trainers]
+        stacked = (np.stack(field) for field in zip(*rates, strict=True))
         return Rates(*(put(field, by_replica(self.mesh)) for field in stacked))
 
 
