@@ -1,10 +1,12 @@
 """What a sweep's record says, and its page and pictures: from cells made by hand."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from experiments import report
 from experiments.sweeps.tables import sweep_text
 from resjax.report.records import read_json, validate_sweep
 from resjax.report.sweep_figures import sweep_figures
@@ -78,6 +80,13 @@ def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):
     assert "resnet20 is better than plain20" in page
     assert page.count("data:image/png;base64,") == 2
     assert not re.search(r"(src|href)=.?(http|//|file)", page) and "<script" not in page
+
+
+def test_the_report_can_be_made_again_from_the_record_alone(made, monkeypatch):
+    workdir, record = made
+    monkeypatch.setattr(report, "FLAGS", SimpleNamespace(workdir=str(workdir), output=None))
+    report.main()
+    assert (workdir / "report.html").read_text() == sweep_page(record)
 
 
 def test_the_pictures_show_the_numbers_on_one_scale_and_mark_the_choice(made):
