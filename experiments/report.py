@@ -19,7 +19,6 @@ from resjax.report.html import report_page
 from resjax.report.records import read_json, write_text
 from resjax.report.run_records import read_run_records
 from resjax.report.storage import RecordError
-from resjax.report.sweep_page import sweep_page
 
 FLAGS = flags.FLAGS
 
@@ -53,6 +52,8 @@ def main() -> None:
         for name in names:
             print(write_report([workdirs[0] / name]))
     elif len(workdirs) == 1 and (workdirs[0] / "sweep.json").exists():
+        from resjax.report.sweep_page import sweep_page  # Imports matplotlib, which --help does without.
+
         page = output or workdirs[0] / "report.html"
         write_text(page, sweep_page(read_json(workdirs[0] / "sweep.json")))
         print(page)

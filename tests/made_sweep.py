@@ -14,7 +14,7 @@ def make_sweep(
     *,
     depths: Sequence[int] = (8, 20),
     grid: Mapping[str, Sequence[object]] | None = None,
-    seeds: Sequence[int] = (0, 1, 2, 3, 4, 5),
+    seeds: Sequence[int] = tuple(range(8)),
     images: int = 60,
     diverged: Sequence[tuple[str, str, int]] = (),
     failed: Sequence[tuple[str, str, int]] = (),

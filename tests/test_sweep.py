@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from experiments import options
+from experiments import comparison, options
 from experiments.compare import compare
 from experiments.data_options import define_source_flags, define_split_flags
 from experiments.sweep import sweep
@@ -19,6 +19,7 @@ from experiments.sweeps.options import Point, SweepSettings, define_sweep_flags,
 from experiments.sweeps.record import twins_of
 from experiments.workdir_lock import only_writer
 from resjax.report.records import read_json, read_lines, validate_failure, validate_result, validate_sweep, write_json
+from resjax.report.run import read_run
 from resjax.report.storage import RecordError
 from resjax.training.replicas import Way
 from resjax.types import BadInput
@@ -139,6 +140,14 @@ def test_shards_share_out_every_cell_once_and_none_is_dearer_by_more_than_a_cell
     assert len(set(keys)) == 4 == 1 + sum(one != other for one, other in zip(keys, keys[1:], strict=False))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_the_pictures_of_each_comparison():
+    """They take longer than a tiny run; those of the sweep are drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "draw_figures", read_run)
+        yield
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -173,7 +182,7 @@ def test_every_cell_is_a_replica_with_its_folder_and_failed_ones_are_listed(whol
     assert {"sensitivity_1.png", "along_batch_size.svg"} <= {path.name for path in (root / "figures").iterdir()}
 
 
-def test_a_cell_comes_to_what_compare_comes_to_bit_for_bit(whole, cache, tmp_path):
+def test_a_cell_comes_to_what_compare_comes_to_bit_for_bit(whole, tmp_path, capsys):
     asked, _ = whole
     # The second rate of the program: what was compiled for the first served it.
     point = asked.points[1]
@@ -192,9 +201,9 @@ def test_a_cell_comes_to_what_compare_comes_to_bit_for_bit(whole, cache, tmp_pat
         one, other = (read_json(root / folder / "result.json") for root in (point.settings.workdir, alone.workdir))
         assert one["confusion_matrix"] == other["confusion_matrix"] and one["loss"] == other["loss"]
     # And its folder is the workdir of a comparison, which has nothing left to do.
-    assert compare(replace(point.settings, architectures=point.settings.architectures))["architectures"]["plain"][
-        "status"
-    ]
+    capsys.readouterr()
+    assert compare(point.settings)["architectures"]["plain"]["status"] == {"0": "done", "1": "done"}
+    assert "nothing to train" in capsys.readouterr().out
 
 
 def test_the_fair_comparison_takes_each_arms_best_on_validation_and_reports_test(whole):

@@ -33,7 +33,7 @@ def test_the_record_has_its_shape_and_counts_every_cell(made):
     workdir, record = made
     validate_sweep(record)
     assert read_json(workdir / "sweep.json") == record
-    assert record["counts"] == {"done": 92, "diverged": 2, "failed": 1, "pending": 1}
+    assert record["counts"] == {"done": 124, "diverged": 2, "failed": 1, "pending": 1}
     reasons = {(cell["architecture"], cell["status"]): cell["reason"] for cell in record["cells"]}
     assert reasons["plain20", "diverged"] == "loss not finite in epoch 1, step 3"
     assert reasons["resnet8", "failed"] == "out of memory: too small"
@@ -50,15 +50,15 @@ def test_each_arm_is_at_its_own_best_and_twins_are_compared_depth_by_depth(made)
         "learning_rate"
     ]
     assert (arms["plain20"]["depth"], arms["plain20"]["family"], arms["resnet8"]["family"]) == (20, "plain", "resnet")
-    assert 0 < arms["plain8"]["optimism_of_choice"] < 0.1
+    assert abs(arms["plain8"]["optimism_of_choice"]) < 0.1
     shallow, deep = condition["comparisons"]
     assert (shallow["baseline"], deep["candidate"]) == ("plain8", "resnet20")
     assert deep["verdict"] == "candidate better" and deep["metric"] == "best_val_accuracy"
-    assert deep["holm_p_value"] == pytest.approx(2 * deep["p_value"]) or deep["holm_p_value"] >= deep["p_value"]
+    assert deep["p_value"] < deep["holm_p_value"] <= 2 * deep["p_value"]
     expected = [
         arms["resnet20"]["settings"][WORST]["best_val_accuracy"]["values"][seed]
         - arms["plain20"]["settings"][BEST]["best_val_accuracy"]["values"][seed]
-        for seed in range(6)
+        for seed in range(8)
     ]
     assert deep["differences"] == pytest.approx(expected)
     # Images and seeds together, as in a comparison: the predictions of the chosen cells are there.
@@ -70,7 +70,7 @@ def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):
     _, record = made
     page, text = sweep_page(record), sweep_text(record)
     for words in (
-        "92 of 96 cells done, 2 diverged, 1 failed, 1 pending",
+        "124 of 128 cells done, 2 diverged, 1 failed, 1 pending",
         f"plain20 seeds 1, 4 at {WORST}: loss not finite in epoch 1, step 3",
         f"resnet8 seed 2 at {WORST}: out of memory: too small",
         "There is no test set",

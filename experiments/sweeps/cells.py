@@ -46,8 +46,8 @@ def program_key(points: Sequence[Point], cell: Cell) -> Hashable:
 def share_of(cells: Sequence[Cell], costs: Mapping[Cell, float], shard: int, shards: int) -> list[Cell]:
     """The cells of a shard, from 1: all laid end to end by cost, and cut into equal lengths.
 
-    A cell goes where its middle lies, so that no share is dearer than another by more than a cell, and those that share
-    a compiled program stay together as far as they can. It depends on the declaration and the data alone.
+    A cell goes where its middle lies, so that a share costs what it should to within half a cell at each end, and those
+    that share a compiled program stay together as far as they can. It depends on the declaration and the data alone.
     """
     total = sum(costs[cell] for cell in cells)
     ends = accumulate(costs[cell] for cell in cells)

@@ -228,8 +228,8 @@ def _label_map(
     """Axes, and in each cell its number, with how many seeds it is of where these are not all."""
     panel.grid(False)
     panel.set_facecolor("#D9D9D9")
-    panel.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
-    panel.set_yticks(range(len(decays)), [f"{decay:g}" for decay in decays])
+    panel.set_xticks(range(len(rates)), [_tick(rate) for rate in rates])
+    panel.set_yticks(range(len(decays)), [_tick(decay) for decay in decays])
     panel.set_xlabel("learning rate")
     panel.set_ylabel("decay")
     for point in condition["points"]:
@@ -247,6 +247,10 @@ def _label_map(
             fontsize=8,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.65, "pad": 1},
         )
+
+
+def _tick(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _frame(figure: Figure, record: Record, title: str, note: str) -> None:
