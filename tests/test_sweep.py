@@ -81,7 +81,7 @@ def test_each_point_is_what_a_comparison_would_be_told_by_its_flags(read):
         (["--grid=batch_size=8,16", "--batch_size=4"], r"--batch_size=4 with --grid=batch_size"),
         (["--grid=depth=20,x", "--architectures=plain"], "'x' is no number of layers"),
         (["--grid=depth=20", "--architectures=plain,resnet34"], "'resnet34' is complete"),
-        (["--grid=depth=21", "--architectures=plain"], "'plain21': did you mean plain20"),
+        (["--grid=depth=21", "--architectures=plain"], "architecture 'plain21': did you mean"),
         (["--shard=0/4"], r"--shard=0/4: K/N with K from 1 to N"),
         (["--shard=5/4"], r"--shard=5/4: K/N"),
         (["--shard=3"], r"--shard=3: K/N"),

@@ -10,7 +10,7 @@ from experiments.environment import estimate_seconds
 from experiments.out_of_memory import is_out_of_memory, out_of_memory_message
 from experiments.progress import Progress
 from experiments.replica import ArmPrograms, run_replicas, schedule
-from experiments.replica_folder import finished_result, set_damaged_aside
+from experiments.replica_folder import finished_result, read_or_set_aside, set_damaged_aside
 from experiments.sweeps.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from experiments.sweeps.options import SweepSettings
 from experiments.workdir_lock import one_at_a_time, only_writer
@@ -169,6 +169,9 @@ class Share:
             settings.workdir.mkdir(parents=True, exist_ok=True)
             with one_at_a_time(settings.workdir):
                 run.require_recipe_of_summary()
+                # Results are written whole, so one that is damaged is nobody's that is being written.
+                for result in settings.workdir.glob("runs/*/seed*/result.json"):
+                    read_or_set_aside(result)
                 run.write_preamble()
         except BadInput as error:
             self._write_failure(cell, "bad input", " ".join(str(error).split()))
