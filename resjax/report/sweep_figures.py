@@ -151,7 +151,9 @@ def _sensitivity(record: Record, condition: Record) -> Figure:
             chosen = condition["arms"][arm]["chosen"]
             if chosen:
                 x, y = _cell(record, chosen)
-                panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
+                panel.add_patch(
+                    Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="#D55E00", lw=2.5, clip_on=False)
+                )
             panel.set_title(arm)
         if points:
             panel, grid = grids[row][2], differences[row]
@@ -235,7 +237,7 @@ def _label_map(
     for point in condition["points"]:
         x, y = _cell(record, point)
         number, count = grid[y, x], seeds(point)
-        text = "–" if np.isnan(number) else f"{number:{form}}".replace("-", "−")
+        text = "–" if np.isnan(number) else f"{round(number, 1) + 0.0:{form}}".replace("-", "−")
         if count != str(len(record["seeds"])):
             text += f"\n{count} of {len(record['seeds'])}"
         panel.text(
