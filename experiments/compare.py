@@ -28,6 +28,7 @@ from experiments.progress import duration
 from experiments.stopping import Stopped
 from experiments.timing import phase, timed
 from experiments.workdir_lock import only_writer
+from resjax.data.fractions import take_train_fraction
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
 from resjax.report.records import write_json
@@ -126,6 +127,15 @@ def main() -> None:
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
     """The splits of the flags, by the names that their folders get where there are several."""
+    asked = settings.split
+    return {
+        name: take_train_fraction(dataset, split, asked.train_fraction, seed=asked.seed)
+        for name, split in whole_splits(settings, dataset).items()
+    }
+
+
+def whole_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
+    """The same with all their training images."""
     asked = settings.split
     if asked.file:
         split = read_split(asked.file, dataset)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import signal
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import jax
@@ -45,6 +45,8 @@ from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
 from resjax.types import BadInput, Dataset
 
+ledger_of = lru_cache(maxsize=512)(ledger)
+"""The ledger of a network at a size, looked at once however many runs have it."""
 PAIRS_BEFORE_A_PLAN = 3
 """Seeds that every arm has to have finished before it is said what more of them would show."""
 
@@ -52,9 +54,12 @@ PAIRS_BEFORE_A_PLAN = 3
 class Run:
     """A comparison with its data at hand: which replicas are pending, and the files of its workdir."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, split: Split):
+    def __init__(self, settings: Settings, dataset: Dataset, split: Split, sides: Mapping[str, Side] | None = None):
         self.settings, self.dataset, self.split = settings, dataset, split
         self.workdir = settings.workdir
+        if sides is not None:
+            # Of several runs on the same images these lie on the device once.
+            self.sides = sides
         self.looks = settings.looks or (len(settings.seeds),)
         self.seeds = settings.seeds[: self.looks[0]]
         self.correct: dict[Path, np.ndarray] = {}
@@ -71,7 +76,7 @@ class Run:
         require_matched(settings.recipe.freeze, self.functionals.values())
         self.weights = read_initial_weights(settings.init_from, self.functionals)
         size = settings.image_size
-        self.ledgers = {name: ledger(functional, size) for name, functional in self.functionals.items()}
+        self.ledgers = {name: ledger_of(functional, size) for name, functional in self.functionals.items()}
         batch = settings.recipe.batch_size
         self.ways = {
             name: choose_way(settings.replicas_as, settings.mesh, 3 * each.forward_flops * batch)
@@ -90,7 +95,7 @@ class Run:
 
     def replica(self, name: str, seed: int) -> ReplicaFolder:
         """The files of one replica, for whoever trains it."""
-        sides = self.split.sides, self._sides.get("test"), self.leaks
+        sides = self.split.sides, self.sides.get("test"), self.leaks
         return ReplicaFolder(self.programs[name].trainer, name, seed, self.folder(name, seed), self.dataset, *sides)
 
     def results(self) -> dict[str, dict[int, dict | None]]:
@@ -119,11 +124,18 @@ class Run:
         return "test" if len(self.split.sides["test"]) else "val"
 
     def require_same_recipe(self) -> None:
-        """Refuses a workdir whose replicas were trained on other data or with another recipe."""
+        """Refuses a workdir whose replicas were trained on other data or with another recipe.
+
+        Damaged records of its replicas are set aside before, so nobody else may be writing them.
+        """
         if (self.workdir / "splits.json").exists():
             raise BadInput(f"--workdir={self.workdir} holds a comparison on several splits: name a new one")
         for folder in sorted((self.workdir / "runs").glob("*/seed*")):
             set_damaged_aside(folder)
+        self.require_recipe_of_summary()
+
+    def require_recipe_of_summary(self) -> None:
+        """The same by the records of the workdir alone: replicas are not looked at."""
         before = recipe_before(self.workdir)
         if before is None:
             return
@@ -136,10 +148,7 @@ class Run:
             )
 
     def fingerprint(self) -> str:
-        """A hash of all that a replica sees of the data: contents, labels and sides, in order."""
-        sides = {side: indices.tolist() for side, indices in self.split.sides.items()}
-        seen = [self.dataset.classes, self.dataset.contents, self.dataset.labels.tolist(), sides]
-        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
+        return data_fingerprint(self.dataset, self.split)
 
     @phase("writing")
     def write_preamble(self) -> None:
@@ -292,7 +301,7 @@ class Run:
         return list(self.functionals)[-1]
 
     @cached_property
-    def _sides(self) -> dict[str, Side]:
+    def sides(self) -> Mapping[str, Side]:
         pipeline = self.settings.pipeline
         if pipeline == "auto" and jax.process_count() > 1:
             # Each process reads its own part of every batch.
@@ -307,8 +316,8 @@ class Run:
                 Trainer(
                     functional,
                     self.settings.recipe,
-                    self._sides["train"],
-                    self._sides["val"],
+                    self.sides["train"],
+                    self.sides["val"],
                     self.weights[name].arrays if name in self.weights else None,
                     # Of several processes none may leave a step that the others are in.
                     (lambda: self.settings.stopping.asked) if jax.process_count() == 1 else lambda: False,
@@ -372,6 +381,13 @@ class Run:
         }
         write_json(self.workdir / "summary.json", summary)
         return summary
+
+
+def data_fingerprint(dataset: Dataset, split: Split) -> str:
+    """A hash of all that a replica sees of the data: contents, labels and sides, in order."""
+    sides = {side: indices.tolist() for side, indices in split.sides.items()}
+    seen = [dataset.classes, dataset.contents, dataset.labels.tolist(), sides]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
 
 def write_flags(settings: Settings) -> None:

@@ -36,6 +36,8 @@ class SplitSettings:
     folds: int | None
     val_fraction: float | None
     test_fraction: float
+    train_fraction: float = 1.0
+    """The share of the training images that is trained on."""
 
 
 def define_source_flags() -> None:
@@ -78,6 +80,12 @@ def define_split_flags() -> None:
         "val_fraction", None, f"share of the images that the best epoch is chosen on; by default {VAL_FRACTION:g}"
     )
     flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one look at the end")
+    flags.DEFINE_float(
+        "train_fraction",
+        1.0,
+        "share of the training images that is trained on, class by class and copies together; drawn by --split_seed so "
+        "that a larger share holds all of a smaller one. An epoch is a pass over the share",
+    )
 
 
 def source_settings() -> SourceSettings:
@@ -113,6 +121,7 @@ def split_settings() -> SplitSettings:
     if FLAGS.val_fraction is not None:
         require_range("--val_fraction", FLAGS.val_fraction, 0, 1, above=True)
     require_range("--test_fraction", FLAGS.test_fraction, 0, 1)
+    require_range("--train_fraction", FLAGS.train_fraction, 0, 1, above=True)
     return SplitSettings(
         methods=methods,
         seed=FLAGS.split_seed,
@@ -120,6 +129,7 @@ def split_settings() -> SplitSettings:
         folds=FLAGS.folds,
         val_fraction=FLAGS.val_fraction,
         test_fraction=FLAGS.test_fraction,
+        train_fraction=FLAGS.train_fraction,
     )
 
 

@@ -33,6 +33,8 @@ WIDEST = 2**14
 DEEPEST = 2000
 """Layers: a network of 1202 compiles for many minutes, and one of a million for ever."""
 DTYPES = ("float32", "bfloat16")
+SWEEP_OPTIONS = "experiments.sweeps.options"
+"""The module of the flags that say what a sweep goes through; they are no part of what one comparison is told."""
 SIZES = ("width", "stem")
 """Flags that change a field of every architecture; where they are not given, each has its own."""
 
@@ -325,7 +327,8 @@ def _parse(arguments: list[str], takes_words: bool) -> list[str]:
 def help_text(introduction: str) -> str:
     """The introduction, then each flag with its meaning and default."""
     lines = [introduction.strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
-    for flag in [*_own_flags(), *FLAGS.get_flags_for_module(process_flags.__name__)]:
+    beside = [FLAGS.get_flags_for_module(module) for module in (SWEEP_OPTIONS, process_flags.__name__)]
+    for flag in [*beside[0], *_own_flags(), *beside[1]]:
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{flag.name}\n      {flag.help}{default}")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from typing import TypeVar
 
 import jax
 
@@ -12,12 +13,16 @@ from resjax.training.mesh import make_mesh
 from resjax.training.processes import ask_to_stop, epoch_told, hear, share, tell
 from resjax.training.replicas import Together, Way
 
+K = TypeVar("K")
+S = TypeVar("S")
 OnEpoch = Callable[[str, int, dict], None]
 """Told an arm, a seed and the line of an epoch that has ended."""
 
 
-def schedule(pending: Mapping[str, Sequence[int]], ways: Mapping[str, Way]) -> list[tuple[str, tuple[int, ...]]]:
+def schedule(pending: Mapping[K, Sequence[S]], ways: Mapping[K, Way]) -> list[tuple[K, tuple[S, ...]]]:
     """Which seeds of which arm are trained at a time, in order: the lowest seeds of all arms first.
+
+    An arm may be anything that shares programs, and a seed anything with an order.
 
     One by one that is seed by seed, so that an early stop leaves pairs. `devices` takes as many rounds as it must, of
     sizes as equal as can be; `vmap` and `map` take all seeds of an arm at once.
@@ -80,12 +85,13 @@ def run_replicas(
 ) -> Iterator[dict]:
     """Trains replicas of an arm to their ends and yields their result records.
 
-    Those that stand at the same step are trained together, whichever way they came there. Where they are asked to stop
-    inside an epoch, they are saved as far as they came, and no more results follow.
+    Their trainers may differ in learning rate and weight decay from that of `programs`, and in nothing else. Those that
+    stand at the same step are trained together, whichever way they came there. Where they are asked to stop inside an
+    epoch, they are saved as far as they came, and no more results follow.
     """
     if way.name == "sequential" and way.batch == 1:
         for replica in replicas:
-            result = run_replica(programs.trainer, replica, way, on_epoch)
+            result = run_replica(replica.trainer, replica, way, on_epoch)
             if result is None:
                 return
             yield result
@@ -109,7 +115,8 @@ def run_replicas(
             )
             started = share([states.pop(replica) for replica in group])
             begun = [replica.begun for replica in group if replica.begun is not None]
-            for results in together.fit(started, first_epoch=done + 1, best=best, begun=begun):
+            trainers = [replica.trainer for replica in group]
+            for results in together.fit(started, first_epoch=done + 1, best=best, begun=begun, trainers=trainers):
                 with epoch_told():
                     ended = []
                     for replica, epoch in zip(group, results, strict=True):

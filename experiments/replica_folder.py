@@ -110,7 +110,7 @@ class ReplicaFolder:
         test: Side | None,
         leaks: Mapping[str, np.ndarray],
     ):
-        self._trainer, self.name, self.seed, self.folder = trainer, name, seed, folder
+        self.trainer, self.name, self.seed, self.folder = trainer, name, seed, folder
         self._dataset, self._sides, self._test, self._leaks = dataset, sides, test, leaks
         self.lines: list[dict] = []
         """The epochs so far, as they stand in `metrics.jsonl`."""
@@ -146,7 +146,7 @@ class ReplicaFolder:
         A kill may fall between any two writes, and a file may be damaged: what counts is the newest checkpoint that is
         sound, with the best one that belongs to it. The other files follow that.
         """
-        initial = state = self._trainer.initial_state(self.seed)
+        initial = state = self.trainer.initial_state(self.seed)
         self.lines, self._correct, self.begun = [], [], None
         for stand in self._checkpoints.stands(initial):
             if self._take_up(stand):
@@ -250,8 +250,8 @@ class ReplicaFolder:
 
     def _scores_of_best(self, side: str) -> dict:
         """What the best epoch's network comes to on `side`; its predictions on all sides are written down."""
-        functional, variables = self._trainer.functional, self._checkpoints.restore_best(self._shapes)
-        logits = {"val": predict_logits(functional, variables, self._trainer.val)}
+        functional, variables = self.trainer.functional, self._checkpoints.restore_best(self._shapes)
+        logits = {"val": predict_logits(functional, variables, self.trainer.val)}
         if self._test is not None:
             logits["test"] = predict_logits(functional, variables, self._test)
         _write_predictions(self.folder / "predictions.npz", self._dataset, self._sides, logits)

@@ -5,7 +5,7 @@
 
 Several workdirs of the same data and recipe become one comparison of all their seeds and arms. Writes report.html into
 the workdir, for several into the first as merged_report.html, or into --output. A workdir of several splits gets a
-report for each split.
+report for each split, and one of a sweep the sweep's.
 """
 
 import sys
@@ -51,6 +51,12 @@ def main() -> None:
             raise RecordError(f"--output={output}: {workdirs[0]} has a report for each of {', '.join(names)}")
         for name in names:
             print(write_report([workdirs[0] / name]))
+    elif len(workdirs) == 1 and (workdirs[0] / "sweep.json").exists():
+        from resjax.report.sweep_page import sweep_page  # Imports matplotlib, which --help does without.
+
+        page = output or workdirs[0] / "report.html"
+        write_text(page, sweep_page(read_json(workdirs[0] / "sweep.json")))
+        print(page)
     else:
         print(write_report(workdirs, output))
 

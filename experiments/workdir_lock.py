@@ -99,7 +99,7 @@ def _take_away_if_stale(path: Path, workdir: Path) -> None:
             f"--workdir={workdir} is being written by {known}, which was alive {max(age, 0):.0f} s ago: wait for its "
             f"end, name another folder, or delete {path} if you know that it is gone"
         )
-    with _one_at_a_time(workdir):
+    with one_at_a_time(workdir):
         # Of two that found it stale, the other may have it by now.
         if _owner(path) != owner:
             return
@@ -109,7 +109,7 @@ def _take_away_if_stale(path: Path, workdir: Path) -> None:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Keeps other processes and threads out, where the drive can do that; the system ends it with the process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -16,7 +16,7 @@ from experiments.precision import usable_dtype
 from resjax.data.pipeline import ResidentSide, epoch_order
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.training.loop import Trainer, make_train_step
+from resjax.training.loop import Trainer, make_train_step, run_steps
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
 from resjax.types import BadInput, Batch
@@ -90,11 +90,11 @@ def test_convolutions_are_in_bfloat16_and_what_is_kept_is_in_float32(trainer):
 def test_an_epoch_in_one_call_moves_nothing_between_host_and_device_and_reuses_its_state(trainer):
     state = trainer.initial_state(0)
     order, _ = epoch_order(purpose_key(state.key, "order", 1), 12, 4)
-    program = trainer._scan.lower(state, trainer.train.on_device, order).compile()
+    program = run_steps.lower(trainer.program, state, trainer.train.on_device, order, trainer.rates).compile()
     assert not [word for word in ("callback", "infeed", "outfeed", "send(", "recv(") if word in program.as_text()]
     weights = jax.tree.leaves(state.variables)
     with jax.transfer_guard("disallow"):
-        after, sums = program(state, trainer.train.on_device, order)
+        after, sums = program(state, trainer.train.on_device, order, trainer.rates)
         jax.block_until_ready(sums)
     assert sums.loss.shape == (3,) and int(after.step) == 3
     assert all(leaf.is_deleted() for leaf in weights)

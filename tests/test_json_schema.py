@@ -10,20 +10,25 @@ from resjax.report.json_schema import KINDS, json_schema
 from resjax.report.records import (
     read_json,
     read_lines,
+    validate_failure,
     validate_metrics_line,
     validate_result,
     validate_splits,
     validate_summary,
+    validate_sweep,
     write_json,
 )
 from resjax.report.run_records import read_run_records
 from tests.made_records import export_record, prediction_record, probes_record, splits_record
 from tests.made_run import make_run
+from tests.made_sweep import make_sweep
 
 jsonschema = pytest.importorskip("jsonschema")
 CHECKS = {
     "summary": validate_summary,
     "splits": validate_splits,
+    "sweep": validate_sweep,
+    "failure": validate_failure,
     "result": validate_result,
     "metrics": validate_metrics_line,
 } | {kind: lambda record, kind=kind: validate_data_record(kind, record) for kind in DATA_SHAPES}
@@ -42,6 +47,11 @@ def records(tmp_path_factory) -> dict[str, list]:
     found["summary"] = [read_json(workdir / name) for name in ("summary.json", "explained.json")]
     found["result"] = [read_json(path) for path in workdir.rglob("result.json")]
     found["metrics"] = [line for path in workdir.rglob("metrics.jsonl") for line in read_lines(path)]
+    sweep = tmp_path_factory.mktemp("schema") / "sweep"
+    grid = {"learning_rate": (1e-3, 1e-2)}
+    lost = [("learning_rate0.01", "plain8", 1)]
+    found["sweep"] = [make_sweep(sweep, grid=grid, seeds=(0, 1), images=20, failed=lost) | {"merged": ["a", "b"]}]
+    found["failure"] = [read_json(path) for path in sweep.rglob("failure.json")]
     found["splits"] = [splits_record(), splits_record(folds=True), splits_record(tested=True)]
     return found
 

@@ -32,6 +32,10 @@ TINY = [
 ]
 SMALL = {
     "compare": ["--epochs=1", *TINY],
+    "sweep": [
+        *("--epochs=1", "--seeds=1", "--width=2", "--image_size=16", "--dataset=synthetic:60"),
+        *("--grid=depth=8", "--grid=learning_rate=1e-3"),
+    ],
     "audit": [],
     "probe": ["--probes=gradients"],
     "report": [],

@@ -22,6 +22,7 @@ def split_record(dataset: Dataset, split: Split) -> dict:
         "label": split.label,
         "seed": split.seed,
         "fold": split.fold and split.fold._asdict(),
+        "train_fraction": split.train_fraction,
         "fractions": {side: len(images) / len(dataset.ids) for side, images in split.sides.items()},
         "images": [
             {
@@ -62,6 +63,7 @@ def split_from_record(record: Mapping, dataset: Dataset) -> Split:
     """
     try:
         version, method, seed = record["schema_version"], record["method"], int(record["seed"])
+        train_fraction = float(record.get("train_fraction", 1.0))
         fold = Fold(**{key: int(value) for key, value in record["fold"].items()}) if record.get("fold") else None
         rows = [tuple(str(row[key]) for key in ("id", "label", "content", "side")) for row in record["images"]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -81,9 +83,11 @@ def split_from_record(record: Mapping, dataset: Dataset) -> Split:
     images = {side: {number[name] for name, *_, of in rows if of == side} for side in SIDES}
     sides_of = {name: sum(number[name] in images[side] for side in SIDES) for name in dataset.ids}
     if method != "overlapping":
-        _refuse("images of the data on no side", (name for name, count in sides_of.items() if not count))
+        if train_fraction == 1:
+            _refuse("images of the data on no side", (name for name, count in sides_of.items() if not count))
         _refuse("images on more than one side", (name for name, count in sides_of.items() if count > 1))
-    split = Split(method, seed, {side: np.array(sorted(images[side]), np.int32) for side in SIDES}, fold)
+    sides = {side: np.array(sorted(images[side]), np.int32) for side in SIDES}
+    split = Split(method, seed, sides, fold, train_fraction)
     if method == "grouped":
         leaks = find_leaks(split, dataset.groups)
         _refuse("images with a copy on another side", (dataset.ids[i] for side in leaks.values() for i in side))

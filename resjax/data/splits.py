@@ -39,13 +39,16 @@ class Split:
     seed: int
     sides: Mapping[str, Int32[np.ndarray, " side"]]
     fold: Fold | None = None
+    train_fraction: float = 1.0
+    """The share of its training images that was kept: see `resjax.data.fractions`."""
 
     @property
     def label(self) -> str:
-        """The method for a reader, with the fold and with the fault where it has one."""
+        """The method for a reader, with the fold, the share of train and the fault where it has one."""
         fold = f", fold {self.fold.number} of {self.fold.of}" if self.fold else ""
         fault = f" ({FAULTS[self.method]})" if self.method in FAULTS else ""
-        return self.method + fold + fault
+        share = f", {100 * self.train_fraction:g} % of the training images" if self.train_fraction < 1 else ""
+        return self.method + fold + share + fault
 
 
 def make_split(
@@ -198,7 +201,7 @@ def _divide(
     for image in pool:
         members[group_of[image]].append(image)
     groups_of_class = defaultdict(list)
-    for group in sorted(members, key=lambda group: _hash(seed, keys[group])):
+    for group in sorted(members, key=lambda group: hash_of(seed, keys[group])):
         counts = np.bincount(dataset.labels[members[group]])
         groups_of_class[int(np.argmax(counts))].append(members[group])
 
@@ -255,7 +258,7 @@ def _overlapping(dataset: Dataset, seed: int, shares: Mapping[str, float]) -> di
     keys = _file_keys(dataset)
     parts = {}
     for side, share in shares.items():
-        order = np.argsort([_hash(seed, side + key) for key in keys])
+        order = np.argsort([hash_of(seed, side + key) for key in keys])
         parts[side] = order[: max(1, round(share * len(keys)))].tolist()
     return parts
 
@@ -290,5 +293,6 @@ def _require_every_class_in_train(dataset: Dataset, train: Int32[np.ndarray, " s
             )
 
 
-def _hash(seed: int, text: str) -> str:
+def hash_of(seed: int, text: str) -> str:
+    """What puts things into an order that depends on the seed and on their names alone."""
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()

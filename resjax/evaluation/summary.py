@@ -70,9 +70,23 @@ def compare_arms(
       level: of the verdict, and of what is left out of the intervals.
       next_look: where seeds are still being added, how many there have to be for a verdict.
     """
+    return judged(differences_of_arms(arms, [*combinations(arms, 2)], correct, groups, level=level), next_look)
+
+
+def differences_of_arms(
+    arms: Mapping[str, Mapping[int, Record | None]],
+    pairs_of_arms: Sequence[tuple[str, str]],
+    correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
+    groups: Int[np.ndarray, " image"] | None = None,
+    *,
+    level: float = LEVEL,
+    comparisons_in_all: int | None = None,
+) -> list[dict[str, Any]]:
+    """The same for some pairs, (baseline, candidate), and without verdicts: `judged` takes those of several calls
+    together, of which there are `comparisons_in_all`, by default these."""
     comparisons = []
     done = {name: _done(results) for name, results in arms.items()}
-    pairs_of_arms = [*combinations(arms, 2)]
+    planned_for = len(pairs_of_arms) if comparisons_in_all is None else comparisons_in_all
     for baseline, candidate in pairs_of_arms:
         shared = [seed for seed in done[baseline] if seed in done[candidate]]
         pairs = {seed: (done[baseline][seed], done[candidate][seed]) for seed in shared}
@@ -90,8 +104,8 @@ def compare_arms(
             first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
             answers = Answers(first, second, groups)
         names = {"baseline": baseline, "candidate": candidate, "metric": metric}
-        comparisons.append(names | paired_statistics(shared, differences, answers, level, len(pairs_of_arms)))
-    return judged(comparisons, next_look)
+        comparisons.append(names | paired_statistics(shared, differences, answers, level, planned_for))
+    return comparisons
 
 
 def _done(results: Mapping[int, Record | None]) -> dict[int, Record]:

@@ -27,6 +27,7 @@ _SPLIT = {
     "label": str,
     "seed": (int, None),
     "fold": ({"number": int, "of": int}, None),
+    "train_fraction?": float,
     "fractions": {str: float},
     "images": [
         {"id": str, "label": str, "group": str, "side": frozenset({"train", "val", "test"}), "content": str},

@@ -16,6 +16,8 @@ from resjax.report.records import SCHEMA_VERSION, SHAPES, write_text
 KINDS = {
     "summary": "summary.json: a comparison on one split",
     "splits": "splits.json: a comparison on several splits",
+    "sweep": "sweep.json: a comparison at every point of a grid",
+    "failure": "failure.json: a cell of a sweep that did not end",
     "result": "result.json: a replica that ended",
     "metrics": "one line of metrics.jsonl: a replica after an epoch",
     "dataset": "dataset.json: what is known of the images",

@@ -1,18 +1,15 @@
 """The pictures of the probes, drawn from `probes.json` alone."""
 
-import base64
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from resjax.report.run import COLORS, MARKERS
-from resjax.report.style import STYLE, frame
+from resjax.report.style import embedded, frame
 
 EMBEDDED_DPI = 100
 TITLES = {
@@ -76,14 +73,7 @@ def probe_figures(record: Record, warning: str = "") -> Iterator[tuple[str, Figu
 
 def embedded_figures(record: Record) -> dict[str, str]:
     """The same pictures as data URIs, by the probe's name."""
-    found = {}
-    with matplotlib.style.context(["default", STYLE]):
-        for name, figure in probe_figures(record):
-            file = io.BytesIO()
-            figure.savefig(file, format="png", dpi=EMBEDDED_DPI, metadata={"Software": None})
-            encoded = base64.b64encode(file.getvalue()).decode()
-            found[name.removeprefix("probe_")] = f"data:image/png;base64,{encoded}"
-    return found
+    return {name.removeprefix("probe_"): uri for name, uri in embedded(probe_figures(record), EMBEDDED_DPI).items()}
 
 
 def _panels(count: int, width: float = 3.6, height: float = 3.4, rows: int = 1) -> tuple[Figure, Sequence[Axes]]:

@@ -279,7 +279,89 @@ _SPLITS = {
         None,
     ),
 }
-SHAPES = {"metrics": (_METRICS_LINE,), "result": (_DONE, _DIVERGED), "summary": (_SUMMARY,), "splits": (_SPLITS,)}
+_FAILURE = {
+    "schema_version": int,
+    "architecture": str,
+    "seed": int,
+    "kind": frozenset({"bad input", "out of memory", "error"}),
+    "reason": str,
+}
+_CELL_STATUS = frozenset({"done", "diverged", "failed", "pending"})
+_TUNED_ARM = {
+    "depth": (int, None),
+    "family": str,
+    "settings": {
+        str: {
+            "status": _STATUS,
+            "best_val_accuracy": _DESCRIBED,
+            "final_train_accuracy": _DESCRIBED,
+            "test_accuracy": (_DESCRIBED, None),
+        }
+    },
+    "chosen": (str, None),
+    "choices": {str: float},
+    "edges": [str],
+    "chosen_by_others": (_DESCRIBED, None),
+    "optimism_of_choice": _NUMBER,
+}
+_SWEEP = {
+    "schema_version": int,
+    "recipe_version": int,
+    "fingerprint": str,
+    "config": {str: object},
+    "environment": _SUMMARY["environment"],
+    "grid": {str: [object]},
+    "points": {str: {str: object}},
+    "architectures": [str],
+    "seeds": [int],
+    "dataset": {
+        "name": str,
+        "fingerprint": str,
+        "classes": [str],
+        "images": int,
+        "split": str,
+        "split_label": str,
+        "split_is_faulty": bool,
+        "splits": {"train": int, "val": int, "test": int},
+        "leaked": {"val": int, "test": int},
+    },
+    "reported_on": frozenset({"val", "test"}),
+    "tuned": [str],
+    "counts": {"done": int, "diverged": int, "failed": int, "pending": int},
+    "cells": [
+        {
+            "point": str,
+            "architecture": str,
+            "seed": int,
+            "status": _CELL_STATUS,
+            "reason": (str, None),
+            "folder": str,
+            "seconds": _NUMBER,
+        }
+    ],
+    "conditions": [
+        {
+            "label": str,
+            "condition": {str: object},
+            "points": [str],
+            "arms": {str: _TUNED_ARM},
+            "comparisons": [_COMPARISON | {"settings": {str: (str, None)}}],
+            "at_equal_settings": [
+                {"baseline": str, "candidate": str, "points": {str: {"seeds": int, "mean": _NUMBER}}}
+            ],
+            "depth": ([_DEPTH], None),
+        }
+    ],
+    "merged?": [str],
+}
+SHAPES = {
+    "metrics": (_METRICS_LINE,),
+    "result": (_DONE, _DIVERGED),
+    "summary": (_SUMMARY,),
+    "splits": (_SPLITS,),
+    "sweep": (_SWEEP,),
+    "failure": (_FAILURE,),
+}
 """The shapes of these kinds of records, of which one has to fit; the others are in `data_shapes`."""
 
 
@@ -325,6 +407,24 @@ def validate_splits(record: Any) -> None:
       ValueError: names the path of the key that is missing or has another shape.
     """
     check_shape(record, _SPLITS, "splits")
+
+
+def validate_sweep(record: Any) -> None:
+    """Checks `sweep.json`.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
+    check_shape(record, _SWEEP, "sweep")
+
+
+def validate_failure(record: Any) -> None:
+    """Checks `failure.json`: a cell of a sweep that did not end.
+
+    Raises:
+      ValueError: names the path of the key that is missing or has another shape.
+    """
+    check_shape(record, _FAILURE, "failure")
 
 
 def check_shape(value: Any, shape: Any, path: str) -> None:

@@ -1,5 +1,7 @@
 """How all pictures look: sizes and colours of marks, the frame of title and note, and the files they are saved to."""
 
+import base64
+import io
 import textwrap
 import warnings
 from collections.abc import Iterable
@@ -46,6 +48,18 @@ def save(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
                 paths.append(folder / f"{name}.{suffix}")
                 figure.savefig(paths[-1], dpi=DPI, metadata=metadata)
     return paths
+
+
+def embedded(figures: Iterable[tuple[str, Figure]], dpi: int = 110) -> dict[str, str]:
+    """Named figures as data URIs of PNGs, for a page that loads nothing."""
+    found = {}
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for name, figure in figures:
+            file = io.BytesIO()
+            figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+            found[name] = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return found
 
 
 def frame(figure: Figure, title: str, note: str, *, warning: str = "", left_out: str = "") -> None:

@@ -17,7 +17,7 @@ from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
 from resjax.models.torch_weights import StateDict
-from resjax.training.optimizer import learning_rate_schedule, make_optimizer
+from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
 from resjax.types import Batch, PixelImages, Variables
@@ -92,6 +92,38 @@ def make_train_step(
     return train_step
 
 
+class Program(NamedTuple):
+    """All that a compiled train step depends on: replicas with equal ones share it, whatever their `Rates`."""
+
+    functional: Functional
+    recipe: Recipe
+    """With 1 and 0 for the learning rate and the decay."""
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, functional: Functional, recipe: Recipe, steps_per_epoch: int) -> "Program":
+        return cls(functional, replace(recipe, learning_rate=1.0, weight_decay=0.0), steps_per_epoch)
+
+    def train_step(self, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
+        """`make_train_step`, by the recipe's optimizer with these rates."""
+        optimizer = make_optimizer(self.recipe, self.steps_per_epoch, rates)
+        return make_train_step(self.functional, optimizer, self.recipe.augmentations)(state, batch)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def run_step(program: Program, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
+    """A compiled train step; the state is donated."""
+    return program.train_step(state, batch, rates)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def run_steps(
+    program: Program, state: TrainState, side: Batch, order: Int32[Array, "step batch"], rates: Rates
+) -> tuple[TrainState, StepSums]:
+    """A compiled step for each row of `order`, on images that lie on the device; the state is donated."""
+    return jax.lax.scan(lambda s, indices: program.train_step(s, take(side, indices), rates), state, order)
+
+
 @partial(jax.jit, static_argnums=0)
 def _batch_logits(functional: Functional, variables: Variables, images: PixelImages):
     return functional.apply_eval(variables, standardize(to_float(images)))
@@ -106,7 +138,7 @@ def predict_logits(functional: Functional, variables: Variables, side: Side) -> 
 
 
 class Trainer:
-    """One arm's compiled programs on its data; the arm's replicas share them.
+    """One arm's training on its data. Trainers of equal `program` share what is compiled for it.
 
     With `weights` every replica starts from these (see `initial_state`). `asked_to_stop` is called before each step
     that is not part of a longer compiled call: where it says so, the epoch ends there, unfinished.
@@ -127,13 +159,9 @@ class Trainer:
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
-        self.train_step = step = make_train_step(functional, self.optimizer, recipe.augmentations)
-
-        def scan_steps(state: TrainState, side: Batch, order: Int32[Array, "step batch"]):
-            return jax.lax.scan(lambda s, indices: step(s, take(side, indices)), state, order)
-
-        self._step = jax.jit(step, donate_argnums=0)
-        self._scan = jax.jit(scan_steps, donate_argnums=0)
+        self.program = Program.of(functional, recipe, self.steps_per_epoch)
+        # On the device, so that no step takes them there.
+        self.rates = jax.device_put(Rates.of(recipe))
 
     def initial_state(self, seed: int) -> TrainState:
         """The state of replica `seed` before its first step."""
@@ -162,14 +190,14 @@ class Trainer:
         if resident is None:
             batches = [*np.asarray(order)]
         elif len(order):
-            state, stacked = self._scan(state, resident, order)
+            state, stacked = run_steps(self.program, state, resident, order, self.rates)
             sums.append(stacked)
         if len(rest):
             batches.append(np.asarray(rest))
         for batch in self.train.batches(batches):
             if self.asked_to_stop():
                 break
-            state, one = self._step(state, batch)
+            state, one = run_step(self.program, state, batch, self.rates)
             sums.append(one)
         parts = zip(NO_STEPS, *jax.device_get(sums), strict=True)
         return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))

@@ -1,7 +1,10 @@
 """A recipe's optimizer and learning-rate schedule, put together from optax."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float32, Int32
 
@@ -10,8 +13,19 @@ from resjax.training.recipe import Recipe
 from resjax.types import Parameters
 
 
-def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
-    """The learning rate as a function of the number of steps taken.
+class Rates(NamedTuple):
+    """The numbers of a recipe that a compiled program takes as inputs: recipes that differ in them alone share it."""
+
+    learning_rate: Float32[Array | np.ndarray, "*replica"]
+    weight_decay: Float32[Array | np.ndarray, "*replica"]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Rates":
+        return cls(np.float32(recipe.learning_rate), np.float32(recipe.weight_decay))
+
+
+def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = None) -> optax.Schedule:
+    """The learning rate as a function of the number of steps taken; with `rates` theirs and not the recipe's.
 
     Warm-up is linear from 0 and reaches the full rate after `warmup_epochs`. `step` divides by 10 after 1/2 and 3/4 of
     all steps, which are 32k and 48k of 64k (He et al. 2015, section 4.2).
@@ -28,7 +42,8 @@ def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int) -> optax.Schedu
             return rise * jnp.where(step < total // 2, 1.0, jnp.where(step < total * 3 // 4, 0.1, 0.01))
         return jnp.asarray(rise)
 
-    return lambda step: recipe.learning_rate * factor(jnp.asarray(step))
+    peak = recipe.learning_rate if rates is None else rates.learning_rate
+    return lambda step: peak * factor(jnp.asarray(step))
 
 
 def kernel_mask(parameters: Parameters) -> Parameters:
@@ -36,14 +51,15 @@ def kernel_mask(parameters: Parameters) -> Parameters:
     return jax.tree.map(lambda array: array.ndim > 1, parameters)
 
 
-def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The recipe's optimizer.
+def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = None) -> optax.GradientTransformation:
+    """The recipe's optimizer; with `rates`, which may be traced, theirs in place of the recipe's own. Its state has the
+    same form and holds none of them.
 
     `adam` with weight decay is torch.optim.Adam: g + decay * w goes through the moments (L2), where `adamw` subtracts
     learning rate * decay * w beside them (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum. What the
     recipe freezes does not change at all, and has no moments.
     """
-    optimizer = _unfrozen_optimizer(recipe, steps_per_epoch)
+    optimizer = _unfrozen_optimizer(recipe, steps_per_epoch, rates)
     if not recipe.freeze:
         return optimizer
 
@@ -53,9 +69,10 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransf
     return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, kinds)
 
 
-def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    rate = learning_rate_schedule(recipe, steps_per_epoch)
-    decay = optax.add_decayed_weights(recipe.weight_decay, mask=kernel_mask if recipe.decayed == "kernels" else None)
+def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None) -> optax.GradientTransformation:
+    rate = learning_rate_schedule(recipe, steps_per_epoch, rates)
+    strength = recipe.weight_decay if rates is None else rates.weight_decay
+    decay = optax.add_decayed_weights(strength, mask=kernel_mask if recipe.decayed == "kernels" else None)
     if recipe.optimizer == "adam":
         return optax.chain(decay, optax.scale_by_adam(), optax.scale_by_learning_rate(rate))
     if recipe.optimizer == "adamw":

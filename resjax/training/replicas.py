@@ -19,6 +19,7 @@ from resjax.data.augmentation import standardize, to_float
 from resjax.data.pipeline import epoch_order, padded_batches, take
 from resjax.training.loop import EVALUATION_BATCH, NO_STEPS, Begun, EpochResult, StepSums, Trainer, UnfinishedEpoch
 from resjax.training.mesh import SpreadSide, by_replica, everywhere, make_mesh, of_batch, put
+from resjax.training.optimizer import Rates
 from resjax.training.state import TrainState, purpose_key
 from resjax.types import BadInput, Batch, Variables
 
@@ -109,12 +110,12 @@ class Together:
         self.trainer, self.mesh = trainer, mesh
         over = _over_replicas(way, mesh)
         shardings = by_replica(mesh), everywhere(mesh)
-        step = over(trainer.train_step)
+        step = over(trainer.program.train_step)
 
-        def scan_steps(states: TrainState, side: Batch, order: Int32[jax.Array, "step replica batch"]):
+        def scan_steps(states: TrainState, side: Batch, order: Int32[jax.Array, "step replica batch"], rates: Rates):
             def one(states, indices):
                 batch = take(side, indices)
-                return step(states, jax.lax.with_sharding_constraint(batch, of_batch(mesh, indices.shape)))
+                return step(states, jax.lax.with_sharding_constraint(batch, of_batch(mesh, indices.shape)), rates)
 
             return jax.lax.scan(one, states, order)
 
@@ -133,13 +134,17 @@ class Together:
         states: TrainState,
         orders: Sequence[tuple[np.ndarray, np.ndarray]],
         *,
+        rates: Rates | None = None,
         scan: bool | None = None,
         begun: StepSums | None = None,
     ) -> tuple[TrainState, StepSums]:
         """One pass over all training images, for each replica in its own order; sums (step, replica), on the host.
 
-        `scan` and `begun` as in `Trainer.run_epoch`.
+        `scan` and `begun` as in `Trainer.run_epoch`; `rates` has one of each a replica, by default the trainer's for
+        all.
         """
+        if rates is None:
+            rates = self._rates([self.trainer] * len(orders))
         if scan is None:
             scan = jax.default_backend() != "cpu"
         full, rest = (np.stack(part, axis) for part, axis in zip(zip(*orders, strict=True), (1, 0), strict=True))
@@ -150,14 +155,14 @@ class Together:
         if resident is None:
             batches = [*full]
         elif len(full):
-            states, stacked = self._scan(states, resident, put(full, everywhere(self.mesh)))
+            states, stacked = self._scan(states, resident, put(full, everywhere(self.mesh)), rates)
             sums.append(stacked)
         if rest.size:
             batches.append(rest)
         for batch in self._train.batches(batches):
             if self.trainer.asked_to_stop():
                 break
-            states, one = self._step(states, batch)
+            states, one = self._step(states, batch, rates)
             sums.append(one)
         none = StepSums(*(each.reshape(0, len(orders)) for each in NO_STEPS))
         parts = zip(none, *jax.device_get(sums), strict=True)
@@ -179,14 +184,18 @@ class Together:
         first_epoch: int = 1,
         best: Sequence[float] = (),
         begun: Sequence[Begun] = (),
+        trainers: Sequence[Trainer] = (),
     ) -> Iterator[list[EpochResult | UnfinishedEpoch | None]]:
         """`Trainer.fit` for several replicas that stand at the same step; None for one that has diverged before.
 
-        An epoch's seconds are each replica's share of those that passed. No state given or yielded is donated.
+        `trainers` are those of the replicas where they differ in their rates: all of the same program, on the same
+        images. An epoch's seconds are each replica's share of those that passed. No state given or yielded is donated.
         """
         trainer = self.trainer
+        trainers = [*trainers] or [trainer] * len(states)
         bests = [*best] or [-1.0] * len(states)
         rows = _filled(states, self.mesh)
+        rates = self._rates(_filled(trainers, self.mesh))
         keys = [state.key for state in rows]
         stacked = _stack(rows, self.mesh)
         alive = [True] * len(states)
@@ -201,7 +210,10 @@ class Together:
             over = [each.sums for each in _filled(begun, self.mesh)]
             start -= sum(each.seconds for each in begun)
             stacked, sums = self.run_epoch(
-                stacked, orders, begun=jax.tree.map(lambda *rows: np.stack(rows, 1), *over) if over else None
+                stacked,
+                orders,
+                rates=rates,
+                begun=jax.tree.map(lambda *rows: np.stack(rows, 1), *over) if over else None,
             )
             begun = ()
             trained = time.perf_counter()
@@ -217,7 +229,7 @@ class Together:
             seconds = (time.perf_counter() - start) / len(states), (trained - start) / len(states)
             results = []
             for row, state in enumerate(after[: len(states)]):
-                result = trainer.epoch_result(epoch, state, _of_row(sums, row), logits[row], bests[row], *seconds)
+                result = trainers[row].epoch_result(epoch, state, _of_row(sums, row), logits[row], bests[row], *seconds)
                 results.append(result if alive[row] else None)
                 if result.metrics["is_best"]:
                     bests[row] = result.metrics["val_accuracy"]
@@ -225,6 +237,12 @@ class Together:
             yield results
             if not any(alive):
                 return
+
+    def _rates(self, trainers: Sequence[Trainer]) -> Rates:
+        """The rates of replicas along their axis, on the mesh as their states are."""
+        rates = [Rates.of(trainer.recipe) for trainer in trainers]
+        stacked = (np.stack(field) for field in zip(*rates, strict=True))
+        return Rates(*(put(field, by_replica(self.mesh)) for field in stacked))
 
 
 def _over_replicas(way: str, mesh: Mesh) -> Callable[[Callable], Callable]:

@@ -1,0 +1,89 @@
+"""A finished sweep made of records alone: no image is decoded and no network trained."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+from experiments.sweeps.record import fingerprint, sweep_record
+from resjax.report.records import write_json
+from tests.made_run import make_run
+
+
+def make_sweep(
+    workdir: Path,
+    *,
+    depths: Sequence[int] = (8, 20),
+    grid: Mapping[str, Sequence[object]] | None = None,
+    seeds: Sequence[int] = tuple(range(8)),
+    images: int = 60,
+    diverged: Sequence[tuple[str, str, int]] = (),
+    failed: Sequence[tuple[str, str, int]] = (),
+    pending: Sequence[tuple[str, str, int]] = (),
+    leaked: int = 0,
+) -> dict:
+    """Writes the cells of a sweep into `workdir` and returns its record, which is there too.
+
+    The plain networks are best at the first point and get worse with depth, the residual ones at the last and do not.
+    What ended otherwise is named by point, architecture and seed.
+    """
+    grid = {"learning_rate": (1e-3, 1e-2), "weight_decay": (0.0, 1e-4)} if grid is None else grid
+    points = {
+        "_".join(f"{name}{value}" for name, value in zip(grid, values, strict=True)): dict(
+            zip(grid, values, strict=True)
+        )
+        for values in product(*grid.values())
+    }
+    arms = [f"{family}{depth}" for depth in depths for family in ("plain", "resnet")]
+    for place, point in enumerate(points):
+        shares = {}
+        for arm in arms:
+            plain, deep = arm.startswith("plain"), arm.endswith(str(max(depths)))
+            shares[arm] = 0.7 - 0.08 * place - 0.25 * deep if plain else 0.6 + 0.08 * place
+        here = {
+            kind: [(arm, seed) for of, arm, seed in cells if of == point]
+            for kind, cells in {"diverged": diverged, "pending": (*pending, *failed)}.items()
+        }
+        make_run(workdir / "cells" / point, shares, seeds=seeds, images=images, leaked=leaked, **here)
+    for point, arm, seed in failed:
+        folder = workdir / "cells" / point / "runs" / arm / f"seed{seed}"
+        folder.mkdir(parents=True)
+        record = {
+            "schema_version": 1,
+            "architecture": arm,
+            "seed": seed,
+            "kind": "out of memory",
+            "reason": "too small",
+        }
+        write_json(folder / "failure.json", record)
+    declared = {
+        "recipe_version": 1,
+        "config": {"epochs": 6, "dataset": "made", "seeds": str(len(seeds)), "weight_decay": 5e-4},
+        "grid": {name: list(values) for name, values in grid.items()},
+        "points": points,
+        "architectures": arms,
+        "seeds": list(seeds),
+        "dataset": {
+            "name": "made",
+            "fingerprint": "0123456789abcdef",
+            "classes": ["bakso", "gado_gado", "soto_ayam"],
+            "images": 4 * images,
+            "split": "random" if leaked else "grouped",
+            "split_label": "random (faulty: shown on purpose)" if leaked else "grouped",
+            "split_is_faulty": leaked > 0,
+            "splits": {"train": 3 * images, "val": images, "test": 0},
+            "leaked": {"val": leaked, "test": 0},
+        },
+        "environment": {
+            "jax": "0.10.2",
+            "flax": "0.12.8",
+            "platform": "cpu",
+            "device_kind": "cpu",
+            "device_count": 1,
+            "git_revision": None,
+        },
+    }
+    declared["config"] = {name: value for name, value in declared["config"].items() if name not in grid}
+    declared["fingerprint"] = fingerprint(declared)
+    record = sweep_record(declared, [workdir])
+    write_json(workdir / "sweep.json", record)
+    return record
