@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
+from resjax.training.ahead import compiling
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divides
 from resjax.training.recipe import RECIPE_VERSION
@@ -243,18 +245,32 @@ class Run:
             progress.epoch(name, seed, metrics)
             self.settings.stopping.after_epoch(metrics["seconds"])
 
+        groups = schedule(pending, self.ways)
         try:
-            for name, seeds in schedule(pending, self.ways):
-                if name in self.problems:
-                    continue
-                for result in self._trained(name, seeds, progress, on_epoch):
-                    progress.replica(result)
-                    summary = self.write_summary()
-                    place = self.seeds.index(result["seed"]) + 1
-                    if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
-                        progress.say(*plan(summary))
+            with compiling() as executor:
+                self._compile_ahead(executor, dict.fromkeys(name for name, _ in groups))
+                for name, seeds in groups:
+                    if name in self.problems:
+                        continue
+                    for result in self._trained(name, seeds, progress, on_epoch):
+                        progress.replica(result)
+                        summary = self.write_summary()
+                        place = self.seeds.index(result["seed"]) + 1
+                        if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
+                            progress.say(*plan(summary))
         finally:
             progress.close()
+
+    def _compile_ahead(self, executor: ThreadPoolExecutor, names: Iterable[str]) -> None:
+        """Begins to compile these arms' programs, in this order, where replicas train alone on a processor.
+
+        On a GPU it would disturb XLA's choice between kernels, which it makes by timing them.
+        """
+        if jax.default_backend() != "cpu" or jax.process_count() > 1:
+            return
+        for name in names:
+            if self.ways[name].name == "sequential" and self.ways[name].batch == 1:
+                self.programs[name].trainer.compile_ahead(executor, (self.settings.image_size,) * 2)
 
     def _trained(self, name: str, seeds: Sequence[int], progress: Progress, on_epoch: OnEpoch) -> Iterator[dict]:
         """The results of these replicas of an arm, trained the arm's way, or the next slower where memory lacks."""

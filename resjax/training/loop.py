@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -17,10 +18,11 @@ from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
 from resjax.models.torch_weights import StateDict
+from resjax.training.ahead import Ahead
 from resjax.training.optimizer import learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
-from resjax.types import Batch, PixelImages, Variables
+from resjax.types import Batch, Parameters, PixelImages, Variables
 
 EVALUATION_BATCH = 128
 """Images at once, at most, where nothing is learned; the results do not depend on it."""
@@ -52,6 +54,12 @@ def make_train_step(
     The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`.
     """
 
+    # Under jit, so that the programs of the full and of the last batch trace it once.
+    @jax.jit
+    def update(gradients: Parameters, state: optax.OptState, parameters: Parameters):
+        updates, state = optimizer.update(gradients, state, parameters)
+        return optax.apply_updates(parameters, updates), state
+
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
         key = purpose_key(state.key, "augmentation", state.step)
         images = standardize(augment(augmentations, key, to_float(batch.images)))
@@ -65,24 +73,31 @@ def make_train_step(
             return losses.mean(), (statistics, StepSums(losses.sum(), correct))
 
         gradients, (statistics, sums) = jax.grad(mean_loss, has_aux=True)(state.variables.parameters)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.variables.parameters)
-        parameters = optax.apply_updates(state.variables.parameters, updates)
+        parameters, optimizer_state = update(gradients, state.optimizer, state.variables.parameters)
         return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
 
     return train_step
 
 
-@partial(jax.jit, static_argnums=0)
-def _batch_logits(functional: Functional, variables: Variables, images: PixelImages):
-    return functional.apply_eval(variables, standardize(to_float(images)))
+@lru_cache(maxsize=64)
+def _batch_logits(functional: Functional) -> Ahead:
+    def batch_logits(variables: Variables, images: PixelImages):
+        return functional.apply_eval(variables, standardize(to_float(images)))
+
+    return Ahead(jax.jit(batch_logits), lambda variables, images: images.shape)
 
 
 def predict_logits(functional: Functional, variables: Variables, side: Side) -> Float[np.ndarray, "image class"]:
     """The logits of all images of a side in evaluation mode, in order, on the host."""
     count = len(side.labels)
     batches = side.batches([*padded_batches(count, EVALUATION_BATCH)])
-    logits = [_batch_logits(functional, variables, batch.images) for batch in batches]
+    batch_logits = _batch_logits(functional)
+    logits = [batch_logits(variables, batch.images) for batch in batches]
     return np.concatenate(jax.device_get(logits)).astype(np.float32)[:count]
+
+
+def _pixels(images: int, size: tuple[int, int]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((images, *size, 3), jnp.uint8)
 
 
 class Trainer:
@@ -111,12 +126,28 @@ class Trainer:
         def scan_steps(state: TrainState, side: Batch, order: Int32[Array, "step batch"]):
             return jax.lax.scan(lambda s, indices: step(s, take(side, indices)), state, order)
 
-        self._step = jax.jit(step, donate_argnums=0)
+        self._step = Ahead(jax.jit(step, donate_argnums=0), lambda state, batch: batch.images.shape)
         self._scan = jax.jit(scan_steps, donate_argnums=0)
 
     def initial_state(self, seed: int) -> TrainState:
         """The state of replica `seed` before its first step."""
         return initial_state(self.functional, self.optimizer, seed, self.weights)
+
+    def compile_ahead(self, executor: ThreadPoolExecutor, size: tuple[int, int]) -> None:
+        """Has the programs of an epoch on a CPU compiled for images of (height, width), the one needed first first."""
+        shapes = self.functional.shapes()
+        state = TrainState(
+            jax.ShapeDtypeStruct((), jnp.int32),
+            shapes,
+            jax.eval_shape(self.optimizer.init, shapes.parameters),
+            jax.eval_shape(lambda: jax.random.key(0)),
+        )
+        full, rest = divmod(len(self.train.labels), self.recipe.batch_size)
+        for images in [self.recipe.batch_size] * bool(full) + [rest] * bool(rest):
+            batch = Batch(_pixels(images, size), jax.ShapeDtypeStruct((images,), jnp.int32))
+            self._step.compile(executor, state, batch)
+        images = padded_batches(len(self.val.labels), EVALUATION_BATCH).shape[1]
+        _batch_logits(self.functional).compile(executor, shapes, _pixels(images, size))
 
     def run_epoch(self, state: TrainState, epoch: int, *, scan: bool | None = None) -> tuple[TrainState, StepSums]:
         """One pass over all training images in the order of (seed, epoch); sums by step, on the host.
