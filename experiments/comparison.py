@@ -3,7 +3,8 @@
 import hashlib
 import json
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
+from resjax.training.ahead import compiling
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divides
 from resjax.training.processes import another_was_asked_to_stop
@@ -257,18 +259,32 @@ class Run:
             if another_was_asked_to_stop():
                 raise Stopped("stopped, as another process was asked to", 128 + signal.SIGTERM)
 
+        groups = schedule(pending, self.ways)
         try:
-            for name, seeds in schedule(pending, self.ways):
-                if name in self.problems:
-                    continue
-                for result in self._trained(name, seeds, progress, on_epoch):
-                    progress.replica(result)
-                    summary = self.write_summary()
-                    place = self.seeds.index(result["seed"]) + 1
-                    if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
-                        progress.say(*plan(summary))
+            with compiling() as executor:
+                self._compile_ahead(executor, dict.fromkeys(name for name, _ in groups))
+                for name, seeds in groups:
+                    if name in self.problems:
+                        continue
+                    for result in self._trained(name, seeds, progress, on_epoch):
+                        progress.replica(result)
+                        summary = self.write_summary()
+                        place = self.seeds.index(result["seed"]) + 1
+                        if name == self.last_arm and place == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
+                            progress.say(*plan(summary))
         finally:
             progress.close()
+
+    def _compile_ahead(self, executor: ThreadPoolExecutor, names: Iterable[str]) -> None:
+        """Begins to compile these arms' programs, in this order, where replicas train alone on a processor.
+
+        On a GPU it would disturb XLA's choice between kernels, which it makes by timing them.
+        """
+        if jax.default_backend() != "cpu" or jax.process_count() > 1:
+            return
+        for name in names:
+            if self.ways[name].name == "sequential" and self.ways[name].batch == 1:
+                self.programs[name].trainer.compile_ahead(executor, (self.settings.image_size,) * 2)
 
     def _trained(self, name: str, seeds: Sequence[int], progress: Progress, on_epoch: OnEpoch) -> Iterator[dict]:
         """The results of these replicas of an arm, trained the arm's way, or the next slower where memory lacks."""

@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-COMPILING = "/jax/core/compile/"
-"""The events of tracing, lowering and compiling; from a warm cache they are short."""
+COMPILING = "/jax/core/compile/", "/resjax/compile/"
+"""The events of tracing, lowering and compiling, and of waiting for a thread that does; from a warm cache they are
+short."""
 
 
 class Timeline:

@@ -129,6 +129,21 @@ def test_other_platforms_get_xlas_convolution_and_nothing_else():
         assert (text.count("stablehlo.dot_general") >= 1) == (others > 0)
 
 
+def test_layers_of_the_same_shape_are_lowered_once():
+    images, kernel = arrays(2, 8, 8, 16, 16, 3)
+
+    def operations(layers: int) -> int:
+        def loss(images, kernel):
+            for _ in range(layers):
+                images = conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=NHWC)
+            return images.sum()
+
+        text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(images, kernel).as_text()
+        return text.count("stablehlo.convolution") + text.count("stablehlo.dot_general")
+
+    assert operations(5) == operations(2) > 0
+
+
 def test_under_vmap_and_map_every_replica_gets_its_own():
     pairs = [arrays(4, 8, 8, 16, 8, 3, seed) for seed in range(3)]
     stacked = tuple(jnp.stack(arrays) for arrays in zip(*pairs, strict=True))

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from resjax.data.pipeline import ResidentSide
-from resjax.training.loop import Trainer, make_train_step, run_step
+from resjax.training.loop import Trainer, compiled_step, make_train_step
 from resjax.training.optimizer import kernel_mask, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.types import BadInput, Batch
@@ -144,16 +144,17 @@ def test_a_value_outside_its_range_is_named_with_what_is_accepted(field, value):
     "recipe",
     [
         Recipe(epochs=2, batch_size=4, learning_rate=3e-3, weight_decay=5e-4),
+        Recipe(epochs=2, batch_size=4, learning_rate=3e-3, weight_decay=0.0),
         Recipe(epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.1, schedule="step", decayed="kernels"),
     ],
-    ids=["adam", "sgd"],
+    ids=["adam", "no decay", "sgd"],
 )
 def test_rates_as_inputs_share_a_program_and_come_bit_for_bit_to_what_constants_come_to(recipe, tiny):
     rng = np.random.default_rng(0)
     batch = Batch(rng.integers(0, 255, (4, 8, 8, 3)).astype(np.uint8), rng.integers(0, 3, 4).astype(np.int32))
     side = ResidentSide(batch.images, batch.labels)
-    compiled = run_step._cache_size()
-    for changed in ({}, {"learning_rate": 1e-4}, {"weight_decay": 0.0}):
+    steps = set()
+    for changed in ({}, {"learning_rate": 1e-4}, {"weight_decay": 3e-3 if recipe.weight_decay else 0.0}):
         own = replace(recipe, **changed)
         trainer = Trainer(tiny, own, side, side)
         state = expected = trainer.initial_state(0)
@@ -162,7 +163,9 @@ def test_rates_as_inputs_share_a_program_and_come_bit_for_bit_to_what_constants_
             expected, _ = constants(expected, batch)
         state = jax.tree.map(jnp.copy, state)
         for _ in range(3):
-            state, _ = run_step(trainer.program, state, batch, trainer.rates)
+            state, _ = compiled_step(trainer.program)(state, batch, trainer.rates)
+        steps.add(compiled_step(trainer.program))
         jax.tree.map(np.testing.assert_array_equal, state.variables, expected.variables)
         jax.tree.map(np.testing.assert_array_equal, state.optimizer, expected.optimizer)
-    assert run_step._cache_size() == compiled + 1
+    (step,) = steps
+    assert step.function._cache_size() == 1

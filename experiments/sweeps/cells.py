@@ -1,7 +1,6 @@
 """The cells of a sweep (a point of the grid, an architecture, a seed): which share programs, and who takes which."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -37,10 +36,12 @@ def all_cells(points: Sequence[Point]) -> list[Cell]:
 
 
 def program_key(points: Sequence[Point], cell: Cell) -> Hashable:
-    """Equal for cells that differ in seed, learning rate and weight decay alone: they can be trained together."""
+    """Equal for cells that differ in seed, learning rate and weight decay alone: they can be trained together.
+
+    Those with no decay at all have a program of their own.
+    """
     settings = points[cell.point].settings
-    recipe = replace(settings.recipe, learning_rate=1.0, weight_decay=0.0)
-    return settings.architectures[cell.arm], recipe, settings.split.train_fraction
+    return settings.architectures[cell.arm], settings.recipe.without_rates(), settings.split.train_fraction
 
 
 def share_of(cells: Sequence[Cell], costs: Mapping[Cell, float], shard: int, shards: int) -> list[Cell]:

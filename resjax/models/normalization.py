@@ -50,7 +50,8 @@ class BatchNorm(nnx.BatchNorm):
         seen = {"mean": mean, "var": variance * (values / max(values - 1, 1))}
         for name, new in seen.items():
             statistic = getattr(self, name)
-            statistic[...] = self.momentum * statistic[...] + (1 - self.momentum) * jax.lax.stop_gradient(new)
+            # `statistic[...] =` would ask a tracer for its sharding, which takes longer the more was traced before.
+            statistic.set_value(self.momentum * statistic[...] + (1 - self.momentum) * jax.lax.stop_gradient(new))
         return normalized
 
 

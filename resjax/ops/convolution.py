@@ -115,6 +115,12 @@ def _xla(images: Features, kernel: Kernel, described: Convolution) -> Features:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolution(images: Features, kernel: Kernel, described: Convolution) -> Features:
+    return _by_platform(images, kernel, described)
+
+
+# Under jit, so that layers of the same shapes are traced and lowered once.
+@partial(jax.jit, static_argnums=2)
+def _by_platform(images: Features, kernel: Kernel, described: Convolution) -> Features:
     return lax.platform_dependent(
         images, kernel, cpu=partial(_forward, described=described), default=partial(_xla, described=described)
     )
@@ -124,6 +130,7 @@ def _remember(images: Features, kernel: Kernel, described: Convolution) -> tuple
     return _convolution(images, kernel, described), (images, kernel)
 
 
+@partial(jax.jit, static_argnums=0)
 def _gradients(
     described: Convolution, remembered: tuple[Features, Kernel], gradient: Features
 ) -> tuple[Features, Kernel]:

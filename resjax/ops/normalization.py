@@ -28,6 +28,8 @@ def batch_norm(features: Features, scale: PerChannel, bias: PerChannel, epsilon:
     return _remember(features, scale, bias, epsilon)[0]
 
 
+# Both rules under jit, so that layers of the same shape are traced and lowered once.
+@jax.jit
 def _remember(features: Features, scale: PerChannel, bias: PerChannel, epsilon: float) -> tuple[Results, tuple]:
     count = features.size // features.shape[-1]
     numbers = at_least_float32(features)
@@ -38,6 +40,7 @@ def _remember(features: Features, scale: PerChannel, bias: PerChannel, epsilon: 
     return (normalized.astype(features.dtype), mean, variance), (features, mean, inverse, scale)
 
 
+@jax.jit
 def _gradient(remembered: tuple, gradients: Results) -> tuple[Features, PerChannel, PerChannel, None]:
     features, mean, inverse, scale = remembered
     gradient, of_mean, of_variance = gradients

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -17,10 +18,11 @@ from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
 from resjax.models.torch_weights import StateDict
+from resjax.training.ahead import Ahead
 from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
-from resjax.types import Batch, PixelImages, Variables
+from resjax.types import Batch, Parameters, PixelImages, Variables
 
 EVALUATION_BATCH = 128
 """Images at once, at most, where nothing is learned; the results do not depend on it."""
@@ -72,6 +74,12 @@ def make_train_step(
     The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`.
     """
 
+    # Under jit, so that the programs of the full and of the last batch trace it once.
+    @jax.jit
+    def update(gradients: Parameters, state: optax.OptState, parameters: Parameters):
+        updates, state = optimizer.update(gradients, state, parameters)
+        return optax.apply_updates(parameters, updates), state
+
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
         key = purpose_key(state.key, "augmentation", state.step)
         images = standardize(augment(augmentations, key, to_float(batch.images)))
@@ -85,8 +93,7 @@ def make_train_step(
             return losses.mean(), (statistics, StepSums(losses.sum(), correct))
 
         gradients, (statistics, sums) = jax.grad(mean_loss, has_aux=True)(state.variables.parameters)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.variables.parameters)
-        parameters = optax.apply_updates(state.variables.parameters, updates)
+        parameters, optimizer_state = update(gradients, state.optimizer, state.variables.parameters)
         return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
 
     return train_step
@@ -97,12 +104,12 @@ class Program(NamedTuple):
 
     functional: Functional
     recipe: Recipe
-    """With 1 and 0 for the learning rate and the decay."""
+    """`Recipe.without_rates`."""
     steps_per_epoch: int
 
     @classmethod
     def of(cls, functional: Functional, recipe: Recipe, steps_per_epoch: int) -> "Program":
-        return cls(functional, replace(recipe, learning_rate=1.0, weight_decay=0.0), steps_per_epoch)
+        return cls(functional, recipe.without_rates(), steps_per_epoch)
 
     def train_step(self, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
         """`make_train_step`, by the recipe's optimizer with these rates."""
@@ -110,10 +117,10 @@ class Program(NamedTuple):
         return make_train_step(self.functional, optimizer, self.recipe.augmentations)(state, batch)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
-def run_step(program: Program, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
-    """A compiled train step; the state is donated."""
-    return program.train_step(state, batch, rates)
+@lru_cache(maxsize=64)
+def compiled_step(program: Program) -> Ahead:
+    """`program.train_step`, compiled once for all who train by it; the state is donated."""
+    return Ahead(jax.jit(program.train_step, donate_argnums=0), lambda state, batch, rates: batch.images.shape)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -124,17 +131,25 @@ def run_steps(
     return jax.lax.scan(lambda s, indices: program.train_step(s, take(side, indices), rates), state, order)
 
 
-@partial(jax.jit, static_argnums=0)
-def _batch_logits(functional: Functional, variables: Variables, images: PixelImages):
-    return functional.apply_eval(variables, standardize(to_float(images)))
+@lru_cache(maxsize=64)
+def _batch_logits(functional: Functional) -> Ahead:
+    def batch_logits(variables: Variables, images: PixelImages):
+        return functional.apply_eval(variables, standardize(to_float(images)))
+
+    return Ahead(jax.jit(batch_logits), lambda variables, images: images.shape)
 
 
 def predict_logits(functional: Functional, variables: Variables, side: Side) -> Float[np.ndarray, "image class"]:
     """The logits of all images of a side in evaluation mode, in order, on the host."""
     count = len(side.labels)
     batches = side.batches([*padded_batches(count, EVALUATION_BATCH)])
-    logits = [_batch_logits(functional, variables, batch.images) for batch in batches]
+    batch_logits = _batch_logits(functional)
+    logits = [batch_logits(variables, batch.images) for batch in batches]
     return np.concatenate(jax.device_get(logits)).astype(np.float32)[:count]
+
+
+def _pixels(images: int, size: tuple[int, int]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((images, *size, 3), jnp.uint8)
 
 
 class Trainer:
@@ -167,6 +182,22 @@ class Trainer:
         """The state of replica `seed` before its first step."""
         return initial_state(self.functional, self.optimizer, seed, self.weights)
 
+    def compile_ahead(self, executor: ThreadPoolExecutor, size: tuple[int, int]) -> None:
+        """Has the programs of an epoch on a CPU compiled for images of (height, width), the one needed first first."""
+        shapes = self.functional.shapes()
+        state = TrainState(
+            jax.ShapeDtypeStruct((), jnp.int32),
+            shapes,
+            jax.eval_shape(self.optimizer.init, shapes.parameters),
+            jax.eval_shape(lambda: jax.random.key(0)),
+        )
+        full, rest = divmod(len(self.train.labels), self.recipe.batch_size)
+        for images in [self.recipe.batch_size] * bool(full) + [rest] * bool(rest):
+            batch = Batch(_pixels(images, size), jax.ShapeDtypeStruct((images,), jnp.int32))
+            compiled_step(self.program).compile(executor, state, batch, self.rates)
+        images = padded_batches(len(self.val.labels), EVALUATION_BATCH).shape[1]
+        _batch_logits(self.functional).compile(executor, shapes, _pixels(images, size))
+
     def run_epoch(
         self, state: TrainState, epoch: int, *, scan: bool | None = None, begun: StepSums | None = None
     ) -> tuple[TrainState, StepSums]:
@@ -197,7 +228,7 @@ class Trainer:
         for batch in self.train.batches(batches):
             if self.asked_to_stop():
                 break
-            state, one = run_step(self.program, state, batch, self.rates)
+            state, one = compiled_step(self.program)(state, batch, self.rates)
             sums.append(one)
         parts = zip(NO_STEPS, *jax.device_get(sums), strict=True)
         return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))

@@ -71,7 +71,7 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
 
 def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None) -> optax.GradientTransformation:
     rate = learning_rate_schedule(recipe, steps_per_epoch, rates)
-    strength = recipe.weight_decay if rates is None else rates.weight_decay
+    strength = rates.weight_decay if rates is not None and recipe.weight_decay else recipe.weight_decay
     decay = optax.add_decayed_weights(strength, mask=kernel_mask if recipe.decayed == "kernels" else None)
     if recipe.optimizer == "adam":
         return optax.chain(decay, optax.scale_by_adam(), optax.scale_by_learning_rate(rate))

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from resjax.types import BadInput
@@ -61,6 +61,13 @@ class Recipe:
     augmentations: "tuple[Augmentation, ...]" = ()
     freeze: tuple[str, ...] = ()
     """Patterns of parameters that are not trained: see `resjax.functional.frozen_mask`."""
+
+    def without_rates(self) -> "Recipe":
+        """The same for all recipes that one compiled program serves: with a learning rate and a decay of 1.
+
+        No decay stays none: a program leaves the addition out, which changes how XLA rounds what is left.
+        """
+        return replace(self, learning_rate=1.0, weight_decay=1.0 if self.weight_decay else 0.0)
 
     def __post_init__(self) -> None:
         require_range("--epochs", self.epochs, 1)
