@@ -17,7 +17,7 @@ from resjax.report.records import (
     write_json,
 )
 from resjax.report.run_records import read_run_records
-from tests.made_records import probes_record, splits_record
+from tests.made_records import probes_record, reproduction_record, splits_record
 from tests.made_run import make_run
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -35,6 +35,7 @@ def records(tmp_path_factory) -> dict[str, list]:
     arms = {"plain18": 0.5, "resnet18": 0.8}
     workdir = make_run(tmp_path_factory.mktemp("schema") / "run", arms, leaked=9, diverged=[("plain18", 1)])
     write_json(workdir / "probes.json", probes_record())
+    write_json(workdir / "reproduction.json", reproduction_record())
     found = {kind: [read_json(workdir / f"{kind}.json")] for kind in DATA_SHAPES}
     write_json(workdir / "explained.json", explained(read_run_records(workdir)).summary)
     found["summary"] = [read_json(workdir / name) for name in ("summary.json", "explained.json")]

@@ -1,8 +1,8 @@
-"""The shapes of the records about data, pictures and probes, written as those in `records`."""
+"""The shapes of the records about data, pictures, probes and reproductions, written as those in `records`."""
 
 from typing import Any
 
-from resjax.report.records import check_shape
+from resjax.report.records import DEPTH, DESCRIBED, STATUS, check_shape
 
 _LISTED = {"id": str, "reason": str, "detail": str}
 _DATASET = {
@@ -69,12 +69,42 @@ _PROBES = {
     ],
     "paragraph": str,
 }
-DATA_SHAPES = {"dataset": (_DATASET,), "split": (_SPLIT,), "gallery": (_GALLERY,), "probes": (_PROBES,)}
+_REPRODUCTION = {
+    "schema_version": int,
+    "target": str,
+    "title": str,
+    "quantity": frozenset({"error", "accuracy"}),
+    "quick": bool,
+    "command": str,
+    "environment": {"processor": str, "jax": str, "flax": str, "device_kind": str, "device_count": int},
+    "replica_seconds": float,
+    "config": {str: object},
+    "dataset": str,
+    "reports": [str],
+    "notes": [str],
+    "departures": [str],
+    "measures": {str: str},
+    "published": [
+        {
+            **{"arm": str, "value": float, "who": str, "where": str, "measures": str},
+            **{"high": (float, None), "hedge": str},
+        }
+    ],
+    "own": [{"split": str, "arm": str, "seeds": [int], "status": STATUS, "measures": {str: DESCRIBED}}],
+    "pairs": [{"baseline": str, "candidate": str, "own": [{"split": str, "measures": {str: DESCRIBED}}]}],
+    "depth": ([DEPTH], None),
+    "recalls": ([{"of": str, "arm": str, "classes": {str: float}}], None),
+    "sentences": [str],
+}
+DATA_SHAPES = {
+    **{"dataset": (_DATASET,), "split": (_SPLIT,), "gallery": (_GALLERY,), "probes": (_PROBES,)},
+    "reproduction": (_REPRODUCTION,),
+}
 """The shape of each of these kinds of records."""
 
 
 def validate_data_record(kind: str, record: Any) -> None:
-    """Checks `dataset.json`, `split.json`, `gallery.json` or `probes.json`; `kind` is the name.
+    """Checks `dataset.json`, `split.json`, `gallery.json`, `probes.json` or `reproduction.json`; `kind` is the name.
 
     Raises:
       ValueError: names the path of the key that is missing or has another shape.

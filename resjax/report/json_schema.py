@@ -21,6 +21,7 @@ KINDS = {
     "dataset": "dataset.json: what is known of the images",
     "split": "split.json: the side of each image",
     "gallery": "gallery.json: thumbnails of the pictures that the report shows",
+    "reproduction": "reproduction.json: published numbers and our own side by side",
     "probes": "probes.json: what the probes measured, and which explanations that supports",
 }
 """The kinds of records, with what they are."""
