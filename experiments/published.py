@@ -30,8 +30,8 @@ CIFAR10 = (
     *_row(
         {"resnet20": 8.75, "resnet32": 7.51, "resnet44": 7.17, "resnet56": 6.97, "resnet110": 6.43},
         "He et al. 2015",
-        f"{HE_2015}, table 6",
-        "test error; depth 110 the best of five runs, whose mean is 6.61",
+        f"{HE_2015}, table 6 (depth 110: the best of five runs, whose mean is 6.61)",
+        "test error",
     ),
     *_row(
         {"plain20": 9.5, "plain32": 10.0, "plain44": 12.0, "plain56": 13.5},

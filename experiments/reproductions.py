@@ -147,7 +147,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
                 **{"epochs": 10, "batch_size": 24, "optimizer": "adam", "learning_rate": 5e-4, "weight_decay": 5e-4},
                 **{"decayed": "all", "schedule": "constant", "augment": "flip,rotate:15,color:0.2,0.2,0.2,0.1"},
             },
-            quick={"image_size": 64, "width": 8, "epochs": 6},
+            quick={"image_size": 32, "width": 8, "epochs": 4},
             published=FIRST_EXERCISE,
             quantity="accuracy",
             measures={

@@ -1,10 +1,14 @@
 """What a reproduction's record says in tables and sentences, and that its page holds all of it."""
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from experiments.reproduction_report import reproduction_text
+from resjax.report.records import write_json
 from resjax.report.reproduction import depth_sentence, markdown, sentences, tables
 from resjax.report.reproduction_page import reproduction_page
 from resjax.report.run import data_note
@@ -91,6 +95,14 @@ def test_the_terminal_and_a_text_have_the_same_cells(record):
             assert all(cell in said for cell in row)
         assert all(f"| {cell} |" in markdown(table) for cell in table.rows[0][1:])
     assert "NOTE: made: no images at all" in said and "in 1 ways" in said
+
+
+def test_the_page_is_made_again_from_the_record_alone(record, tmp_path):
+    write_json(tmp_path / "reproduction.json", record)
+    command = [sys.executable, "-m", "experiments.report", f"--workdir={tmp_path}"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]).stdout
+    assert said == f"{tmp_path / 'reproduction.html'}\n"
+    assert (tmp_path / "reproduction.html").read_text() == reproduction_page(record)
 
 
 @pytest.mark.parametrize("name", ["tfds:cifar10_jpeg", "tfds:cifar10_jpeg@train[:20%]", "tfds:cifar10_jpeg:1.0.0"])
