@@ -17,6 +17,7 @@ command with --coordinator_address.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from experiments.progress import duration
 from experiments.stopping import Stopped
 from experiments.timing import phase, timed
 from experiments.workdir_lock import only_writer
+from resjax.data.catalogue import Catalogue
 from resjax.data.fractions import take_train_fraction
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
@@ -35,10 +37,13 @@ from resjax.report.records import write_json
 from resjax.types import BadInput, Dataset
 
 
-def compare(settings: Settings, probes: ProbeSettings | None = None) -> dict:
+def compare(
+    settings: Settings, probes: ProbeSettings | None = None, check: Callable[[Catalogue], None] | None = None
+) -> dict:
     """Runs what is pending of a comparison and returns its record, which is also in the workdir.
 
-    That is the summary, or with several splits the record of `splits.json`.
+    That is the summary, or with several splits the record of `splits.json`. `check` may refuse the images by raising
+    `BadInput`, before they are decoded.
 
     Raises:
       BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's; and at
@@ -50,7 +55,7 @@ def compare(settings: Settings, probes: ProbeSettings | None = None) -> dict:
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
             with timed() as timeline:
-                record, written = _compare(settings, probes)
+                record, written = _compare(settings, probes, check)
             timing = timeline.record()
             write_json(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
@@ -65,7 +70,9 @@ def _arms(part: dict) -> list[dict]:
     return [arm for arm in part["architectures"].values() if "problem" in arm]
 
 
-def _compare(settings: Settings, probes: ProbeSettings | None) -> tuple[dict, str]:
+def _compare(
+    settings: Settings, probes: ProbeSettings | None, check: Callable[[Catalogue], None] | None
+) -> tuple[dict, str]:
     """The record, and the names of the files that hold it."""
     # They import jax, which --help does without.
     from experiments.comparison import Run
@@ -73,7 +80,7 @@ def _compare(settings: Settings, probes: ProbeSettings | None) -> tuple[dict, st
     from experiments.several_splits import compare_splits
 
     with phase("reading"):
-        _, dataset = load_dataset(settings.source, settings.image_size)
+        _, dataset = load_dataset(settings.source, settings.image_size, check)
         splits = load_splits(settings, dataset)
     if len(splits) > 1:
         if probes:

@@ -1,6 +1,7 @@
 """The images that the source flags name, decoded, with the groups of copies among them."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,13 @@ from resjax.data.sources import Catalogue, open_catalogue
 from resjax.types import Dataset
 
 
-def load_dataset(source: SourceSettings, image_size: int) -> tuple[Catalogue, Dataset]:
+def load_dataset(
+    source: SourceSettings, image_size: int, check: Callable[[Catalogue], None] | None = None
+) -> tuple[Catalogue, Dataset]:
     """The catalogue and its decoded images, and a line for the reader about what was left out and why.
 
     Near-copies make one group where the settings ask for it and the source may have them; otherwise files with the same
-    bytes do.
+    bytes do. `check` sees the catalogue before anything is decoded, and may raise.
 
     Raises:
       BadInput: where the data cannot be used.
@@ -24,6 +27,8 @@ def load_dataset(source: SourceSettings, image_size: int) -> tuple[Catalogue, Da
     catalogue = open_catalogue(
         source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
     )
+    if check:
+        check(catalogue)
     dataset = decode(
         catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
     )

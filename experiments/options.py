@@ -22,7 +22,16 @@ from resjax.evaluation.paired_tests import fewest_seeds
 from resjax.evaluation.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, Architecture, architecture
 from resjax.report.storage import RecordError
-from resjax.training.recipe import DECAYED, OPTIMIZERS, SCHEDULES, WAYS, Recipe, require_choice, require_range
+from resjax.training.recipe import (
+    DECAYED,
+    OPTIMIZERS,
+    SCHEDULES,
+    WARMUP_SHAPES,
+    WAYS,
+    Recipe,
+    require_choice,
+    require_range,
+)
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
@@ -129,13 +138,24 @@ def define_training_flags() -> None:
     flags.DEFINE_string("decayed", defaults["decayed"], f"which parameters decay, one of {', '.join(DECAYED)}")
     flags.DEFINE_float("momentum", defaults["momentum"], "momentum of sgd")
     flags.DEFINE_string(
-        "schedule", defaults["schedule"], f"one of {', '.join(SCHEDULES)}; step divides by 10 at 1/2 and 3/4 of the run"
+        "schedule", defaults["schedule"], f"one of {', '.join(SCHEDULES)}; step divides by 10 at each of --milestones"
     )
-    flags.DEFINE_float("warmup_epochs", defaults["warmup_epochs"], "epochs of linear warm-up")
+    flags.DEFINE_string(
+        "milestones",
+        ",".join(map(str, defaults["milestones"])),
+        "for step: the shares of the run after which it divides",
+    )
+    flags.DEFINE_float("warmup_epochs", defaults["warmup_epochs"], "epochs of warm-up")
+    flags.DEFINE_string(
+        "warmup_shape",
+        defaults["warmup_shape"],
+        f"one of {', '.join(WARMUP_SHAPES)}: from zero to the full rate, or a tenth of it until then",
+    )
     flags.DEFINE_string(
         "augment",
         "flip,rotate:15,color:0.2,0.2,0.2,0.1",
-        "of flip, rotate:DEGREES, color:B,C,S,H, crop:PIXELS; or none",
+        "of flip, rotate:DEGREES, color:B,C,S,H, lighting:SPREAD, crop:PIXELS, scale:SIZE,LEAST,MOST (scaled to a side "
+        "from LEAST to MOST pixels, SIZE of which are cut out and trained on); or none",
     )
     flags.DEFINE_string(
         "replicas_as",
@@ -180,6 +200,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return numbers
 
 
+def parse_milestones(text: str) -> tuple[float, ...]:
+    """`0.5,0.75` as numbers; whether they are in order is the recipe's business."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise BadInput(f"--milestones={text}: rising shares of the run such as 0.5,0.75 are accepted") from None
+
+
 def parse_looks(seeds: str, most_seeds: int) -> tuple[int, ...]:
     """After how many seeds a comparison with `auto` is judged; empty for seeds that are given."""
     if seeds != "auto":
@@ -196,7 +224,7 @@ def settings(experiment: str) -> Settings:
     """
     # They import jax, which --help does without.
     from experiments.initial_weights import parse_init_from
-    from resjax.data.augmentation import Crop, parse_augmentation
+    from resjax.data.augmentation import Crop, Scale, parse_augmentation
     from resjax.training.mesh import parse_mesh
 
     require_range("--image_size", FLAGS.image_size, 8, 4096)
@@ -210,9 +238,10 @@ def settings(experiment: str) -> Settings:
     names = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise BadInput(f"--architectures={FLAGS.architectures!r}: one or more different names are accepted")
-    parsed = ("augmentations", "freeze")
+    parsed = ("augmentations", "freeze", "milestones")
     recipe = Recipe(
         augmentations=parse_augmentation(FLAGS.augment),
+        milestones=parse_milestones(FLAGS.milestones),
         freeze=tuple(pattern.strip() for pattern in (FLAGS.freeze or "").split(",") if pattern.strip()),
         **{name: FLAGS[name].value for name in (field.name for field in fields(Recipe)) if name not in parsed},
     )
@@ -227,6 +256,8 @@ def settings(experiment: str) -> Settings:
             )
     for crop in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Crop)):
         require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
+    for scale in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Scale)):
+        require_range("--augment=scale", scale.size, max(arm.stride for arm in architectures))
     looks = parse_looks(FLAGS.seeds, FLAGS.max_seeds)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(

@@ -16,8 +16,8 @@ from resjax.types import BadInput
 
 def changes(before: dict, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
     """A phrase for each difference between the summary of `before` and the run that is asked for now."""
-    # Summaries of before there was --freeze do not have it.
-    config = {"freeze": None} | before["config"]
+    # Summaries of before there were these flags do not have them.
+    config = {"freeze": None, "milestones": "0.5,0.75", "warmup_shape": "linear"} | before["config"]
     changed = [
         f"--{flag} was {config[flag]}, now {value}"
         for flag, value in settings.flags.items()

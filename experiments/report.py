@@ -5,7 +5,7 @@
 
 Several workdirs of the same data and recipe become one comparison of all their seeds and arms. Writes report.html into
 the workdir, for several into the first as merged_report.html, or into --output. A workdir of several splits gets a
-report for each split, and one of a sweep the sweep's.
+report for each split, one of a sweep the sweep's, and one of a reproduction its own page, from reproduction.json.
 """
 
 import sys
@@ -17,6 +17,7 @@ from experiments.explain import explained
 from experiments.merging import merged
 from resjax.report.html import report_page
 from resjax.report.records import read_json, write_text
+from resjax.report.reproduction_page import reproduction_page
 from resjax.report.run_records import read_run_records
 from resjax.report.storage import RecordError
 
@@ -32,11 +33,16 @@ def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
     records = [read_run_records(workdir) for workdir in workdirs]
     together = records[0] if len(records) == 1 else merged(workdirs, records)
     path = output or workdirs[0] / ("report.html" if len(records) == 1 else "merged_report.html")
+    write_page(path, report_page(explained(together)))
+    return path
+
+
+def write_page(path: Path, page: str) -> None:
+    """Writes a page; raises `RecordError` where it cannot be written."""
     try:
-        write_text(path, report_page(explained(together)))
+        write_text(path, page)
     except OSError as error:
         raise RecordError(f"--output={path}: {error.strerror}; a file that can be written is accepted") from error
-    return path
 
 
 def main() -> None:
@@ -44,8 +50,12 @@ def main() -> None:
     output = Path(FLAGS.output) if FLAGS.output else None
     if not workdirs:
         raise RecordError("--workdir: one or more folders of comparisons are accepted, with commas between")
-    several = workdirs[0] / "splits.json"
-    if len(workdirs) == 1 and several.exists():
+    several, reproduced = workdirs[0] / "splits.json", workdirs[0] / "reproduction.json"
+    if len(workdirs) == 1 and reproduced.exists():
+        path = output or workdirs[0] / "reproduction.html"
+        write_page(path, reproduction_page(read_json(reproduced)))
+        print(path)
+    elif len(workdirs) == 1 and several.exists():
         names = list(read_json(several)["splits"])
         if output:
             raise RecordError(f"--output={output}: {workdirs[0]} has a report for each of {', '.join(names)}")

@@ -16,7 +16,7 @@ from resjax.types import BadInput, Dataset
 
 SHOWN = (
     *("seeds", "status", "best_val_accuracy", "final_val_accuracy", "final_train_accuracy"),
-    *("test_accuracy", "leaked_accuracy", "clean_accuracy", "problem"),
+    *("test_accuracy", "final_test_accuracy", "leaked_accuracy", "clean_accuracy", "problem"),
 )
 """What `splits.json` repeats of each arm's part of a summary."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from resjax.report.run import leak_warning, split_of
+from resjax.report.run import data_note, leak_warning, split_of
 
 COLUMNS = {
     "best_val_accuracy": "val, best epoch",
@@ -10,6 +10,7 @@ COLUMNS = {
     "last_three_val_accuracy": "val, last three",
     "final_train_accuracy": "train, last epoch",
     "test_accuracy": "test, best epoch",
+    "final_test_accuracy": "test, last epoch",
     "leaked_accuracy": "leaked images",
     "clean_accuracy": "clean images",
 }
@@ -30,8 +31,7 @@ def comparison_text(summary: dict) -> str:
     lines += sentences(summary)
     for family in summary.get("depth") or []:
         lines += depth_lines(family)
-    if warning := leak_warning(split_of(summary["dataset"])):
-        lines.append(warning)
+    lines += filter(None, (data_note(summary["dataset"]["name"]), leak_warning(split_of(summary["dataset"]))))
     return "\n".join(lines)
 
 
@@ -61,7 +61,7 @@ def splits_text(record: dict) -> str:
         lines[-1] += "".join(f"{cell:>20}" for cell in row[2:])
     for name, part in _parts(record).items():
         lines += [f"{name}: {line}" for line in differences(part)]
-    lines += [warning for split in record["splits"].values() if (warning := leak_warning(split))]
+    lines += filter(None, (data_note(record["dataset"]["name"]), *map(leak_warning, record["splits"].values())))
     return "\n".join(lines)
 
 

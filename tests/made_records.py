@@ -168,3 +168,63 @@ def export_record() -> dict:
         "environment": {"jax": "0.10.2"},
         "files": {"seed0.safetensors": {"bytes": 1000, "sha256": "00"}},
     }
+
+
+def reproduction_record(splits: tuple[str, ...] = ("",), depths: tuple[int, ...] = (20, 56)) -> dict:
+    """`reproduction.json` of plain and residual twins, on one split or several."""
+    arms = [f"{kind}{depth}" for depth in depths for kind in ("plain", "resnet")]
+    loss = {"plain": 1.5, "resnet": 1.25}
+    own = [
+        {"split": split, "arm": arm, "seeds": [0, 1, 2], "status": dict.fromkeys("012", "done")}
+        | {"measures": {"final_val_accuracy": described(0.6, 3), "train_loss": described(loss[arm[:-2]], 3)}}
+        for split in splits
+        for arm in arms
+    ]
+    published = {"who": "Somebody", "where": "table 1", "measures": "test error", "high": None, "hedge": ""}
+    several = {
+        "who": "Others",
+        "where": "their READMEs",
+        "measures": "lowest to highest",
+        "high": 12.5,
+        "hedge": "about",
+    }
+    changes = {"final_val_accuracy": described(0.01, 3), "train_loss": described(-0.25, 3)}
+    twins = [{"depth": depth, "baseline": f"plain{depth}", "candidate": f"resnet{depth}"} for depth in depths]
+    measures = {
+        name: {"by_depth": [described(-0.01 * depth, 3) for depth in depths], "slope": described(-0.1, 3)}
+        for name in ("train_accuracy", "train_loss", "val_accuracy", "gap")
+    }
+    for measure in measures.values():
+        measure["slope"]["p_value"] = 0.25
+    return {
+        "schema_version": 1,
+        "target": "cifar10",
+        "title": "Twins & <others>",
+        "quantity": "error",
+        "quick": True,
+        "command": "python -m experiments.reproduce --target=cifar10 --quick",
+        "environment": {
+            **{"processor": "a processor", "cpu_count": 2, "jax": "0.10.2", "flax": "0.12.8"},
+            **{"device_kind": "cpu", "device_count": 1},
+        },
+        "replica_seconds": 600.0,
+        "config": {"epochs": 3},
+        "dataset": "made",
+        "reports": ["comparison/report.html"],
+        "notes": ["made: no images at all"],
+        "departures": ["--epochs=3: the recipe has 182"],
+        "measures": {"final_val_accuracy": "validation, last epoch", "train_loss": "training loss, last epoch (nats)"},
+        "published": [
+            *({"arm": arm, "value": 10.0 - place, **published} for place, arm in enumerate(arms)),
+            {"arm": arms[0], "value": 9.0, **several},
+        ],
+        "own": own,
+        "pairs": [
+            {"baseline": pair["baseline"], "candidate": pair["candidate"]}
+            | {"own": [{"split": split, "measures": changes} for split in splits]}
+            for pair in twins
+        ],
+        "depth": [{"twins": twins, "seeds": [0, 1, 2], "measures": measures}] if len(splits) == 1 else None,
+        "recalls": [{"of": "published", "arm": arms[0], "classes": {"cat": 0.5, "dog": 1.0}}],
+        "sentences": ["Inconclusive: made."],
+    }

@@ -9,27 +9,33 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from resjax.data.augmentation import (
+    IMAGENET_COLOR_AXES,
+    IMAGENET_COLOR_SPREADS,
     IMAGENET_MEAN,
     IMAGENET_STD,
     ColorJitter,
     Crop,
     Flip,
+    Lighting,
     Rotate,
+    Scale,
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
     adjust_saturation,
     augment,
+    light,
     pad_and_crop,
     parse_augmentation,
     rotate,
+    scale_and_cut,
     standardize,
     to_float,
 )
 from resjax.types import BadInput
 
 KEY = jax.random.key(0)
-EVERYTHING = parse_augmentation("flip,rotate:15,color:0.2,0.2,0.2,0.1,crop:4")
+EVERYTHING = parse_augmentation("flip,rotate:15,color:0.2,0.2,0.2,0.1,lighting:0.1,crop:4,scale:9,12,15")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +104,40 @@ def test_a_crop_is_a_window_of_the_padded_image(images):
     cut = pad_and_crop(images, jnp.array([[0, 6], [2, 3]]), 3)
     np.testing.assert_array_equal(cut[0], padded[0, 0:21, 6:24])
     np.testing.assert_array_equal(cut[1], padded[1, 2:23, 3:21])
+
+
+@pytest.mark.parametrize("side", [9, 12, 18, 31])
+def test_a_scaled_cut_is_pillows_resize_and_crop_within_its_rounding(side, pixels, images):
+    offset = (side - 9) // 2
+    cut = scale_and_cut(images, jnp.full(2, float(side)), jnp.full((2, 2), float(offset)), 9)
+    box = (offset, offset, offset + 9, offset + 9)
+    expected = through_pillow(lambda image: image.resize((side, side), Image.Resampling.BILINEAR).crop(box), pixels)
+    np.testing.assert_allclose(cut, expected, atol=1.5 / 255)
+
+
+def test_sides_and_places_of_scaled_cuts_are_uniform_and_reach_every_number():
+    # The images' rows and columns number themselves, so that a cut tells where it is from.
+    ramp = jnp.broadcast_to(jnp.linspace(0.5, 63.5, 64)[None, :, None, None], (4000, 64, 64, 3)) / 64
+    cut = np.asarray(Scale(8, 16, 18)(KEY, ramp))
+    assert cut.shape == (4000, 8, 8, 3)
+    # Between neighbouring pixels of a cut there is 1 / side of the picture; at the border less.
+    sides = np.round(1 / (cut[:, 4, 0, 0] - cut[:, 3, 0, 0])).astype(int)
+    counts = np.bincount(sides)[16:]
+    assert len(counts) == 3 and np.allclose(counts / 4000, 1 / 3, atol=0.03)
+    tops = np.round(cut[:, 3, 0, 0] * sides - 3.5).astype(int)
+    assert {*tops[sides == 16]} == set(range(9)) and {*tops[sides == 18]} == set(range(11))
+
+
+def test_lighting_moves_a_whole_image_along_the_principal_axes(images):
+    axes = np.array(IMAGENET_COLOR_AXES)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-3)
+    grey = jnp.full((20000, 1, 1, 3), 0.5)
+    moved = np.asarray(Lighting(0.1)(KEY, grey))[:, 0, 0] - 0.5
+    expected = 0.1**2 * axes @ np.diag(np.square(IMAGENET_COLOR_SPREADS)) @ axes.T
+    np.testing.assert_allclose(np.cov(moved.T), expected, atol=0.03 * expected.max())
+    shift = np.asarray(light(images, jnp.array([[1.0, 0, 0], [0, 0, 0]])) - images)
+    np.testing.assert_allclose(shift[0], np.broadcast_to(0.2175 * axes[:, 0], shift[0].shape), atol=1e-6)
+    assert not shift[1].any()
 
 
 def test_flips_half_of_the_images(images):
@@ -184,10 +224,11 @@ def test_scan_and_vmap_give_what_a_loop_gives_under_strict_promotion(images):
         looped = jnp.stack([run(key) for key in keys])
         _, scanned = jax.lax.scan(lambda carry, key: (carry, augment(EVERYTHING, key, images)), None, keys)
         mapped = jax.vmap(run)(keys)
-    assert looped.dtype == jnp.float32 and looped.shape == (3, *images.shape)
+    assert looped.dtype == jnp.float32 and looped.shape == (3, 2, 9, 9, 3)
     np.testing.assert_allclose(scanned, looped, atol=1e-5)
     np.testing.assert_allclose(mapped, looped, atol=1e-5)
-    assert looped.min() >= 0 and looped.max() <= 1
+    # Lighting alone leaves [0, 1], by little.
+    assert -0.2 < looped.min() and looped.max() < 1.2
 
 
 def test_standardized_images_have_imagenets_mean_at_zero():
@@ -203,7 +244,9 @@ def test_pixels_become_floats_from_zero_to_one():
 
 
 def test_text_is_parsed_in_its_order():
-    assert EVERYTHING == (Flip(), Rotate(15), ColorJitter(0.2, 0.2, 0.2, 0.1), Crop(4))
+    assert EVERYTHING == (
+        *(Flip(), Rotate(15), ColorJitter(0.2, 0.2, 0.2, 0.1), Lighting(0.1), Crop(4), Scale(9, 12, 15)),
+    )
     assert parse_augmentation("crop:2, flip") == (Crop(2), Flip())
     assert parse_augmentation("none") == ()
 
@@ -228,6 +271,10 @@ def test_text_is_parsed_in_its_order():
         ("color:0,0,0,0.6", "hue 0.6"),
         ("crop:0", "crop:0"),
         ("crop:2.5", "crop:2.5"),
+        ("lighting:0", "lighting:0"),
+        ("scale:224,256", "scale takes 3 number(s), 2 given"),
+        ("scale:224,200,256", "scale:224,200,256"),
+        ("scale:8,9.5,10", "scale:8,9.5,10"),
     ],
 )
 def test_bad_text_is_named_on_one_line_with_what_is_accepted(text, named):

@@ -19,7 +19,7 @@ from resjax.report.records import (
     write_json,
 )
 from resjax.report.run_records import read_run_records
-from tests.made_records import export_record, prediction_record, probes_record, splits_record
+from tests.made_records import export_record, prediction_record, probes_record, reproduction_record, splits_record
 from tests.made_run import make_run
 from tests.made_sweep import make_sweep
 
@@ -42,6 +42,7 @@ def records(tmp_path_factory) -> dict[str, list]:
     write_json(workdir / "probes.json", probes_record())
     write_json(workdir / "prediction.json", prediction_record())
     write_json(workdir / "export.json", export_record())
+    write_json(workdir / "reproduction.json", reproduction_record())
     found = {kind: [read_json(workdir / f"{kind}.json")] for kind in DATA_SHAPES}
     write_json(workdir / "explained.json", explained(read_run_records(workdir)).summary)
     found["summary"] = [read_json(workdir / name) for name in ("summary.json", "explained.json")]

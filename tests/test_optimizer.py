@@ -113,6 +113,21 @@ def test_step_schedule_divides_by_ten_at_a_half_and_three_quarters():
     assert np.allclose(values[:32], 0.1) and np.allclose(values[32:48], 0.01) and np.allclose(values[48:], 0.001)
 
 
+def test_step_schedule_divides_at_each_of_its_milestones():
+    # ImageNet's recipe: after 30, 60 and 90 of 120 epochs.
+    values = rates(Recipe(epochs=12, learning_rate=0.1, schedule="step", milestones=(0.25, 0.5, 0.75)), 2)
+    assert np.allclose(values, np.repeat([0.1, 0.01, 0.001, 0.0001], 6))
+    assert np.allclose(rates(Recipe(epochs=2, learning_rate=0.1, schedule="step", milestones=()), 3), 0.1)
+
+
+def test_a_warm_up_is_linear_or_a_tenth_of_the_rate():
+    # He et al. 2015, 4.2: depth 110 begins at 0.01, and goes on at 0.1 after about 400 steps.
+    recipe = Recipe(epochs=4, learning_rate=0.1, schedule="step", warmup_epochs=0.5, warmup_shape="tenth")
+    assert np.allclose(rates(recipe, 4), np.repeat([0.01, 0.1, 0.01, 0.001], [2, 6, 4, 4]))
+    recipe = Recipe(epochs=2, learning_rate=0.1, warmup_epochs=1)
+    assert np.allclose(rates(recipe, 4), [0, 0.025, 0.05, 0.075, *[0.1] * 4])
+
+
 def test_cosine_schedule_follows_its_formula_after_the_warm_up():
     recipe = Recipe(epochs=5, learning_rate=0.2, schedule="cosine", warmup_epochs=1)
     values = rates(recipe, 10)
@@ -131,6 +146,9 @@ def test_cosine_schedule_follows_its_formula_after_the_warm_up():
         ("optimizer", "adma"),
         ("schedule", "linear"),
         ("warmup_epochs", 11.0),
+        ("warmup_shape", "half"),
+        ("milestones", (0.75, 0.5)),
+        ("milestones", (0.5, 1.0)),
         ("decayed", "some"),
         ("momentum", 2.0),
     ],

@@ -16,7 +16,9 @@ from PIL import Image
 import resjax
 from experiments.tables import markdown_table, splits_markdown
 from resjax import ops
+from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json, validate_splits, validate_summary
+from resjax.report.reproduction import markdown, sentences, tables
 
 ROOT = Path(__file__).parents[1]
 PLACES = ("README.md", "experiments/README.md", "experiments/README.id.md", "resjax/README.md")
@@ -175,3 +177,21 @@ def test_what_leaks_cost_is_what_the_committed_records_say(name):
     for split in record["splits"]:
         validate_summary(read_json(ROOT / "experiments" / "results" / name / split / "summary.json"))
     assert splits_markdown(record) in NOTES
+
+
+@pytest.mark.parametrize("name", ["reproduce_cifar10_quick", "reproduce_first_exercise_quick"])
+def test_what_came_out_again_is_what_the_committed_records_say(name):
+    folder = ROOT / "experiments" / "results" / name
+    record = read_json(folder / "reproduction.json")
+    validate_data_record("reproduction", record)
+    as_text = [markdown(table) for table in tables(record)]
+    assert all(table in NOTES for table in as_text) and any(
+        table in TEXTS["experiments/README.md"] for table in as_text
+    )
+    assert all(sentence in NOTES for sentence in sentences(record))
+    for report in record["reports"]:
+        validate_summary(read_json(folder / report.replace("report.html", "summary.json")))
+    for own in record["own"]:
+        for seed, loss in zip(own["seeds"], own["measures"]["train_loss"]["values"], strict=True):
+            result = folder / "comparison" / own["split"] / "runs" / own["arm"] / f"seed{seed}" / "result.json"
+            assert read_json(result)["last"]["train_loss"] == loss

@@ -21,7 +21,14 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of ITU-R BT.601, as Pillow and torchvision weigh the channels."""
-SYNTAX = "flip, rotate:DEGREES, color:BRIGHTNESS,CONTRAST,SATURATION,HUE, crop:PIXELS, joined by commas, or none"
+# Principal axes of ImageNet's RGB values in [0, 1], a row a channel and a column an axis, and how far colours spread
+# along each (https://github.com/facebookarchive/fb.resnet.torch/blob/master/datasets/imagenet.lua).
+IMAGENET_COLOR_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+IMAGENET_COLOR_SPREADS = (0.2175, 0.0188, 0.0045)
+SYNTAX = (
+    "flip, rotate:DEGREES, color:BRIGHTNESS,CONTRAST,SATURATION,HUE, lighting:SPREAD, crop:PIXELS, "
+    "scale:SIZE,LEAST,MOST, joined by commas, or none"
+)
 
 
 def to_float(images: UInt8[Array, "batch height width 3"]) -> RGBImages:
@@ -105,6 +112,30 @@ def pad_and_crop(images: RGBImages, offsets: Int[Array, "batch 2"], padding: int
         return jax.lax.dynamic_slice(image, (offset[0], offset[1], 0), images.shape[1:])
 
     return jax.vmap(cut)(padded, offsets)
+
+
+def scale_and_cut(images: RGBImages, sides: PerImage, offsets: Float32[Array, "batch 2"], size: int) -> RGBImages:
+    """Scaled to `sides` x `sides` pixels, of which `size` x `size` are cut out at `offsets` (rows, columns).
+
+    Bilinear with antialiasing, as PIL.Image.resize(resample=BILINEAR) and crop where sides and offsets are whole
+    numbers.
+    """
+    height, width = images.shape[1:3]
+
+    def cut(image, side, offset):
+        scales = side / jnp.array([height, width], jnp.float32)
+        return jax.image.scale_and_translate(image, (size, size, 3), (0, 1), scales, -offset, "linear")
+
+    return jax.vmap(cut)(images, sides, offsets)
+
+
+def light(images: RGBImages, amounts: Float32[Array, "batch 3"]) -> RGBImages:
+    """Each image's colour moved along the principal axes of ImageNet's colours, by these multiples of their spreads.
+
+    Nothing is clipped, as in the torch code of the paper's authors.
+    """
+    axes = jnp.array(IMAGENET_COLOR_AXES, jnp.float32) * jnp.array([IMAGENET_COLOR_SPREADS], jnp.float32)
+    return images + (amounts @ axes.T)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -201,8 +232,59 @@ class Crop:
         return pad_and_crop(images, offsets, self.padding)
 
 
-Augmentation = Flip | Rotate | ColorJitter | Crop
-AUGMENTATIONS: dict[str, type[Augmentation]] = {"flip": Flip, "rotate": Rotate, "color": ColorJitter, "crop": Crop}
+@dataclass(frozen=True)
+class Scale:
+    """Scaled to a side uniform in [least, most], of which a square is cut out at a random place: smaller images.
+
+    He et al. 2015, section 3.4: a shorter side of 256 to 480 pixels, and 224 x 224 of it. In evaluation the network
+    sees the whole image.
+
+    Raises:
+      BadInput: unless these are whole numbers and 1 <= size <= least <= most.
+    """
+
+    size: int
+    least: int
+    most: int
+
+    def __post_init__(self) -> None:
+        numbers = (self.size, self.least, self.most)
+        if not all(isinstance(number, int) for number in numbers) or not 1 <= self.size <= self.least <= self.most:
+            given = ",".join(f"{number:g}" for number in numbers)
+            raise BadInput(f"scale:{given}: whole numbers of pixels, SIZE <= LEAST <= MOST, are accepted")
+
+    def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
+        side_key, offset_key = jax.random.split(key)
+        # Rounded up from just below: each whole number has the same share.
+        sides = jnp.round(_uniform(side_key, self.least - 0.499, self.most + 0.499, images))
+        room = (sides - self.size)[:, None]
+        drawn = jax.random.uniform(offset_key, (len(images), 2), jnp.float32)
+        return scale_and_cut(images, sides, jnp.minimum(jnp.floor(drawn * (room + 1)), room), self.size)
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Colours moved along the principal axes of ImageNet's, normally distributed (Krizhevsky et al. 2012, section 4.1).
+
+    Raises:
+      BadInput: unless the standard deviation, in spreads of each axis, is above 0.
+    """
+
+    spread: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.spread < math.inf:
+            raise BadInput(f"lighting:{self.spread:g}: a number above 0 is accepted")
+
+    def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
+        return light(images, self.spread * jax.random.normal(key, (len(images), 3), jnp.float32))
+
+
+Augmentation = Flip | Rotate | ColorJitter | Crop | Scale | Lighting
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    **{"flip": Flip, "rotate": Rotate, "color": ColorJitter},
+    **{"lighting": Lighting, "crop": Crop, "scale": Scale},
+}
 
 
 def augment(augmentations: Sequence[Augmentation], key: PRNGKey, images: RGBImages) -> RGBImages:

@@ -20,12 +20,16 @@ METRICS = {
     "best_optimism": lambda result: result.get("best_optimism"),
     "final_train_accuracy": lambda result: result["last"]["train_accuracy"],
     "test_accuracy": lambda result: result["accuracy"] if result["evaluated_on"] == "test" else None,
+    "final_test_accuracy": lambda result: result.get("final_test_accuracy"),
     "leaked_accuracy": lambda result: result["leaked"]["accuracy"] if "leaked" in result else None,
     "clean_accuracy": lambda result: result["clean"]["accuracy"] if "clean" in result else None,
 }
 """Accuracies (fractions) of one replica's result, and by how much the best epoch's is too high for having been chosen;
 None where the run has no such set, or is older than the metric."""
-OPTIONAL = ("last_three_val_accuracy", "best_optimism", "test_accuracy", "leaked_accuracy", "clean_accuracy")
+OPTIONAL = (
+    *("last_three_val_accuracy", "best_optimism", "test_accuracy", "final_test_accuracy"),
+    *("leaked_accuracy", "clean_accuracy"),
+)
 """Metrics that an arm does not have where none of its replicas has them."""
 
 

@@ -1,8 +1,8 @@
-"""The shapes of the records about data, pictures, probes and predictions, written as those in `records`."""
+"""The shapes of records about data, pictures, probes, predictions and reproductions, written as those in `records`."""
 
 from typing import Any
 
-from resjax.report.records import check_shape
+from resjax.report.records import DEPTH, DESCRIBED, STATUS, check_shape
 
 _LISTED = {"id": str, "reason": str, "detail": str}
 _DATASET = {
@@ -124,6 +124,33 @@ _PREDICTION = {
     "temperature": float,
     "grad_cam?": (str, None),
 }
+_REPRODUCTION = {
+    "schema_version": int,
+    "target": str,
+    "title": str,
+    "quantity": frozenset({"error", "accuracy"}),
+    "quick": bool,
+    "command": str,
+    "environment": {"processor": str, "jax": str, "flax": str, "device_kind": str, "device_count": int},
+    "replica_seconds": float,
+    "config": {str: object},
+    "dataset": str,
+    "reports": [str],
+    "notes": [str],
+    "departures": [str],
+    "measures": {str: str},
+    "published": [
+        {
+            **{"arm": str, "value": float, "who": str, "where": str, "measures": str},
+            **{"high": (float, None), "hedge": str},
+        }
+    ],
+    "own": [{"split": str, "arm": str, "seeds": [int], "status": STATUS, "measures": {str: DESCRIBED}}],
+    "pairs": [{"baseline": str, "candidate": str, "own": [{"split": str, "measures": {str: DESCRIBED}}]}],
+    "depth": ([DEPTH], None),
+    "recalls": ([{"of": str, "arm": str, "classes": {str: float}}], None),
+    "sentences": [str],
+}
 DATA_SHAPES = {
     "dataset": (_DATASET,),
     "split": (_SPLIT,),
@@ -131,13 +158,14 @@ DATA_SHAPES = {
     "probes": (_PROBES,),
     "prediction": (_PREDICTION,),
     "export": (_EXPORT,),
+    "reproduction": (_REPRODUCTION,),
 }
 """The shape of each of these kinds of records."""
 
 
 def validate_data_record(kind: str, record: Any) -> None:
     """Checks a record of one of these kinds: `dataset.json`, `split.json`, `gallery.json`, `probes.json`, a line of
-    predictions, the `config.json` of an exported network.
+    predictions, the `config.json` of an exported network, `reproduction.json`.
 
     Raises:
       ValueError: names the path of the key that is missing or has another shape.

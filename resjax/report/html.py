@@ -11,7 +11,7 @@ from resjax.report.charts import Chart, difference_chart, history_chart, reliabi
 from resjax.report.gallery import galleries
 from resjax.report.limits import limits
 from resjax.report.pages import render
-from resjax.report.run import SIDES, leak_warning, split_of
+from resjax.report.run import SIDES, data_note, leak_warning, split_of
 from resjax.report.run_records import RunRecords
 from resjax.report.verdict import no_verdict, verdict_of
 
@@ -21,6 +21,7 @@ ARMS_APART = 6
 """Arms that have a colour and a mark of their own."""
 ACCURACIES = {
     "test_accuracy": "test, best epoch",
+    "final_test_accuracy": "test, last epoch",
     "best_val_accuracy": "validation, best epoch",
     "final_val_accuracy": "validation, last epoch",
     "last_three_val_accuracy": "validation, mean of the last three",
@@ -62,7 +63,9 @@ def report_page(records: RunRecords) -> str:
         summary=summary,
         dataset=summary["dataset"],
         arms={name: place % ARMS_APART for place, name in enumerate(arms)},
-        warning=leak_warning(split_of(summary["dataset"])),
+        warnings=[
+            *filter(None, (data_note(summary["dataset"]["name"]), leak_warning(split_of(summary["dataset"])))),
+        ],
         unfinished=_unfinished(summary),
         nothing=no_verdict(summary) if not compared else "",
         verdicts=[

@@ -23,6 +23,7 @@ KINDS = {
     "dataset": "dataset.json: what is known of the images",
     "split": "split.json: the side of each image",
     "gallery": "gallery.json: thumbnails of the pictures that the report shows",
+    "reproduction": "reproduction.json: published numbers and our own side by side",
     "probes": "probes.json: what the probes measured, and which explanations that supports",
     "prediction": "one line of what predict says in JSON: an image with its classes, or why it cannot be read",
     "export": "config.json of an exported network: what it takes, what it answers, and how good it is",

@@ -114,6 +114,7 @@ _REPLICA = {
     "leaked?": _PART,
     "clean?": _PART,
     "last_three_val_accuracy?": _NUMBER,
+    "final_test_accuracy?": _NUMBER,
     "best_optimism?": _NUMBER,
     "trained_as?": [str],
 }
@@ -137,8 +138,8 @@ _DIVERGED = _REPLICA | {
     "per_class": ({str: _SCORES}, None),
     "diverged_at": {"epoch": int, "step": int},
 }
-_DESCRIBED = {"values": [float], "mean": _NUMBER, "sd": _NUMBER, "ci95": ([float], None)}
-_STATUS = {str: frozenset({"done", "diverged", "pending"})}
+DESCRIBED = {"values": [float], "mean": _NUMBER, "sd": _NUMBER, "ci95": ([float], None)}
+STATUS = {str: frozenset({"done", "diverged", "pending"})}
 _COMPARISON = {
     "baseline": str,
     "candidate": str,
@@ -190,23 +191,24 @@ _ARM = {
     "trained_as?": [str],
     "problem?": str,
     "seeds": [int],
-    "status": _STATUS,
-    "best_val_accuracy": _DESCRIBED,
-    "final_val_accuracy": _DESCRIBED,
-    "final_train_accuracy": _DESCRIBED,
-    "last_three_val_accuracy?": (_DESCRIBED, None),
-    "best_optimism?": (_DESCRIBED, None),
-    "test_accuracy?": (_DESCRIBED, None),
-    "leaked_accuracy?": (_DESCRIBED, None),
-    "clean_accuracy?": (_DESCRIBED, None),
+    "status": STATUS,
+    "best_val_accuracy": DESCRIBED,
+    "final_val_accuracy": DESCRIBED,
+    "final_train_accuracy": DESCRIBED,
+    "last_three_val_accuracy?": (DESCRIBED, None),
+    "best_optimism?": (DESCRIBED, None),
+    "test_accuracy?": (DESCRIBED, None),
+    "final_test_accuracy?": (DESCRIBED, None),
+    "leaked_accuracy?": (DESCRIBED, None),
+    "clean_accuracy?": (DESCRIBED, None),
     "best_updates": {str: int},
     "confusion_matrix": [[int]],
     "per_class": {str: _SCORES},
 }
-_DEPTH = {
+DEPTH = {
     "twins": [{"depth": int, "baseline": str, "candidate": str}],
     "seeds": [int],
-    "measures": {str: {"by_depth": [_DESCRIBED], "slope": _DESCRIBED | {"p_value": _NUMBER}}},
+    "measures": {str: {"by_depth": [DESCRIBED], "slope": DESCRIBED | {"p_value": _NUMBER}}},
 }
 _SUMMARY = {
     "schema_version": int,
@@ -239,7 +241,7 @@ _SUMMARY = {
     "diagnosis?": [{"kind": str, "arm": (str, None), "sentence": str, "evidence": {str: object}, "rule": str}],
     "class_differences?": [{"baseline": str, "candidate": str, "classes": {str: _CLASS_DIFFERENCE}}],
     "calibration?": {str: (_CALIBRATION, None)},
-    "depth?": ([_DEPTH], None),
+    "depth?": ([DEPTH], None),
 }
 _SPLITS = {
     "schema_version": int,
@@ -258,13 +260,14 @@ _SPLITS = {
                 str: {
                     "problem?": str,
                     "seeds": [int],
-                    "status": _STATUS,
-                    "best_val_accuracy": _DESCRIBED,
-                    "final_val_accuracy": _DESCRIBED,
-                    "final_train_accuracy": _DESCRIBED,
-                    "test_accuracy?": (_DESCRIBED, None),
-                    "leaked_accuracy?": (_DESCRIBED, None),
-                    "clean_accuracy?": (_DESCRIBED, None),
+                    "status": STATUS,
+                    "best_val_accuracy": DESCRIBED,
+                    "final_val_accuracy": DESCRIBED,
+                    "final_train_accuracy": DESCRIBED,
+                    "test_accuracy?": (DESCRIBED, None),
+                    "final_test_accuracy?": (DESCRIBED, None),
+                    "leaked_accuracy?": (DESCRIBED, None),
+                    "clean_accuracy?": (DESCRIBED, None),
                 }
             },
             "comparisons": [_COMPARISON],
@@ -273,7 +276,7 @@ _SPLITS = {
     "cross_validated": (
         {
             "images": int,
-            "architectures": {str: {"seeds": [int], "best_val_accuracy": _DESCRIBED, "final_val_accuracy": _DESCRIBED}},
+            "architectures": {str: {"seeds": [int], "best_val_accuracy": DESCRIBED, "final_val_accuracy": DESCRIBED}},
             "comparisons": [_COMPARISON],
         },
         None,
@@ -292,16 +295,16 @@ _TUNED_ARM = {
     "family": str,
     "settings": {
         str: {
-            "status": _STATUS,
-            "best_val_accuracy": _DESCRIBED,
-            "final_train_accuracy": _DESCRIBED,
-            "test_accuracy": (_DESCRIBED, None),
+            "status": STATUS,
+            "best_val_accuracy": DESCRIBED,
+            "final_train_accuracy": DESCRIBED,
+            "test_accuracy": (DESCRIBED, None),
         }
     },
     "chosen": (str, None),
     "choices": {str: float},
     "edges": [str],
-    "chosen_by_others": (_DESCRIBED, None),
+    "chosen_by_others": (DESCRIBED, None),
     "optimism_of_choice": _NUMBER,
 }
 _SWEEP = {
@@ -349,7 +352,7 @@ _SWEEP = {
             "at_equal_settings": [
                 {"baseline": str, "candidate": str, "points": {str: {"seeds": int, "mean": _NUMBER}}}
             ],
-            "depth": ([_DEPTH], None),
+            "depth": ([DEPTH], None),
         }
     ],
     "merged?": [str],

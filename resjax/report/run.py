@@ -16,6 +16,18 @@ SIDES = {"train": "training", "val": "validation", "test": "test"}
 LONGEST_CLASS_NAME = 24
 
 
+LOSSY_COPIES = {"tfds:cifar10_jpeg": "CIFAR-10"}
+"""Data sets that look like another one, and are lossy copies of its images."""
+
+
+def data_note(name: str) -> str:
+    """What a reader of numbers on this data has to know; empty for most."""
+    for copies, original in LOSSY_COPIES.items():
+        if name == copies or name.startswith((f"{copies}:", f"{copies}@", f"{copies}/")):
+            return f"{name}: lossy JPEG copies of {original}; an error rate on them is no error rate on {original}"
+    return ""
+
+
 def leak_warning(split: Mapping[str, Any]) -> str:
     """What a reader of a run on a leaking or faulty split has to know; empty for one that keeps copies together.
 
@@ -116,7 +128,7 @@ def read_run(workdir: Path) -> Run:
         arms=drawn,
         classes=tuple(_shortened(name) for name in dataset["classes"]),
         side=" and ".join(SIDES[side] for side in sorted(sides)),
-        warning=leak_warning(split_of(dataset)),
+        warning="\n".join(filter(None, (data_note(dataset["name"]), leak_warning(split_of(dataset))))),
         images=f"Images: {_shortened(dataset['name'], 60)}, {splits}, {len(dataset['classes'])} classes.",
         left_out="; ".join(arm.left_out for arm in arms if arm.left_out),
     )

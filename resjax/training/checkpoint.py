@@ -123,6 +123,17 @@ class Checkpoints:
             raise CheckpointError(f"{self._folder}: the best checkpoint was damaged while in use")
         return variables
 
+    def restore_last(self, like: TrainState) -> TrainState:
+        """The newest last state, with the structure and shapes of `like`.
+
+        Raises:
+          CheckpointError: where it is damaged.
+        """
+        restored = self._restore(self._last, self.last_epoch, like)
+        if restored is None:
+            raise CheckpointError(f"{self._folder}: the last checkpoint was damaged while in use")
+        return restored[0]
+
     def forget_after(self, epoch: int) -> None:
         """Removes the checkpoints of later epochs: training goes on from this one, and will come to them again."""
         for manager in (self._best, self._last):

@@ -27,19 +27,24 @@ class Rates(NamedTuple):
 def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = None) -> optax.Schedule:
     """The learning rate as a function of the number of steps taken; with `rates` theirs and not the recipe's.
 
-    Warm-up is linear from 0 and reaches the full rate after `warmup_epochs`. `step` divides by 10 after 1/2 and 3/4 of
-    all steps, which are 32k and 48k of 64k (He et al. 2015, section 4.2).
+    Warm-up is linear from 0 and reaches the full rate after `warmup_epochs`, or it is a tenth of that rate all along.
+    `step` divides by 10 at each of the milestones: those of the default are 32k and 48k of 64k steps (He et al. 2015,
+    section 4.2).
     """
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
 
     def factor(step: Int32[Array, ""]) -> Float32[Array, ""]:
-        rise = jnp.minimum(step / max(warmup, 1), 1.0) if warmup else 1.0
+        rise = 1.0
+        if warmup:
+            rise = jnp.where(step < warmup, 0.1 if recipe.warmup_shape == "tenth" else step / warmup, 1.0)
         if recipe.schedule == "cosine":
             progress = jnp.clip((step - warmup) / max(total - warmup, 1), 0.0, 1.0)
             return rise * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
         if recipe.schedule == "step":
-            return rise * jnp.where(step < total // 2, 1.0, jnp.where(step < total * 3 // 4, 0.1, 0.01))
+            milestones = jnp.asarray([int(total * share) for share in recipe.milestones], jnp.int32)
+            tenths = jnp.asarray([10.0**-power for power in range(len(recipe.milestones) + 1)], jnp.float32)
+            return rise * tenths[(step >= milestones).sum()]
         return jnp.asarray(rise)
 
     peak = recipe.learning_rate if rates is None else rates.learning_rate

@@ -14,6 +14,7 @@ RECIPE_VERSION = 1
 """Goes up with anything that changes what becomes of a replica: none goes on under another version."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
+WARMUP_SHAPES = ("linear", "tenth")
 DECAYED = ("all", "kernels")
 WAYS = ("sequential", "map", "vmap", "devices")
 """How the replicas of an arm are trained: one after another; by one program that goes from one to the next each step;
@@ -55,9 +56,13 @@ class Recipe:
     momentum: float = 0.9
     """For `sgd` alone."""
     schedule: str = "constant"
-    """`constant`; `cosine` to zero; `step`: divided by 10 after a half and after three quarters of the steps."""
+    """`constant`; `cosine` to zero; `step`: divided by 10 at each of the milestones."""
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    """For `step` alone: after these shares of the steps, rising."""
     warmup_epochs: float = 0.0
-    """Epochs of linear warm-up from zero, part of `epochs`."""
+    """Epochs of warm-up, part of `epochs`."""
+    warmup_shape: str = "linear"
+    """`linear`: from zero to the full rate. `tenth`: a tenth of it, as He et al. 2015 began with 110 layers."""
     augmentations: "tuple[Augmentation, ...]" = ()
     freeze: tuple[str, ...] = ()
     """Patterns of parameters that are not trained: see `resjax.functional.frozen_mask`."""
@@ -76,6 +81,10 @@ class Recipe:
         require_range("--weight_decay", self.weight_decay, 0)
         require_range("--momentum", self.momentum, 0, 1)
         require_range("--warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        if any(not 0 < each < 1 for each in self.milestones) or sorted(set(self.milestones)) != [*self.milestones]:
+            given = ",".join(f"{each:g}" for each in self.milestones)
+            raise BadInput(f"--milestones={given}: rising shares of the run between 0 and 1 are accepted")
         require_choice("--optimizer", self.optimizer, OPTIMIZERS)
         require_choice("--schedule", self.schedule, SCHEDULES)
+        require_choice("--warmup_shape", self.warmup_shape, WARMUP_SHAPES)
         require_choice("--decayed", self.decayed, DECAYED)

@@ -1,0 +1,316 @@
+"""Published recipes: what they become, what they refuse, and what a tiny one of each leaves behind."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from experiments import comparison
+from experiments.data_options import define_source_flags, define_split_flags
+from experiments.options import Settings, define_training_flags
+from experiments.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION
+from experiments.reproduce import asked_settings, define_flags, departures, reproduce, require_data, settings_of_parts
+from experiments.reproductions import CIFAR_STEPS, REPRODUCTIONS
+from experiments.side_by_side import pairs_of_arms
+from resjax.data.catalogue import Catalogue
+from resjax.evaluation.metrics import per_class_scores
+from resjax.models.architecture import Architecture, architecture
+from resjax.report.data_shapes import validate_data_record
+from resjax.report.records import read_json
+from resjax.report.reproduction import tables
+from resjax.report.run import read_run
+from resjax.training.optimizer import learning_rate_schedule
+from resjax.types import BadInput
+from tests.tfds_sets import prepare
+
+FLAGFILES = Path(__file__).parents[1] / "experiments" / "flags"
+DEFINITIONS = (define_flags, define_source_flags, define_split_flags, define_training_flags)
+Asked = Callable[..., tuple[str, Settings, bool]]
+
+
+@pytest.fixture
+def asked(monkeypatch) -> Iterator[Asked]:
+    """From words on the command line to the target, the settings, and whether it is the small version."""
+    values = flags.FLAGS
+    for define in DEFINITIONS:
+        define()
+
+    def parse(*words: str) -> tuple[str, Settings, bool]:
+        monkeypatch.setattr(sys, "argv", ["reproduce", *words])
+        values.unparse_flags()
+        for flag in values._flags().values():
+            flag.value, flag.present = flag.default, 0
+        values(sys.argv)
+        return asked_settings([*words])
+
+    yield parse
+    values.mark_as_parsed()
+    for flag in [flag for definition in values.flags_by_module_dict().values() for flag in definition]:
+        module = values.find_module_defining_flag(flag.name, "")
+        if flag.name in values and (module.startswith(("experiments", "tests")) or "pytest" in module):
+            delattr(values, flag.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_the_pictures_of_each_run():
+    """They take longer than a tiny run; that its records can be read for them is enough here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "draw_figures", read_run)
+        yield
+
+
+def png(seed: int, size: int) -> bytes:
+    """A drawing of noise on the ground colour of its seed."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 200, 3) + rng.integers(0, 55, (size, size, 3))
+    file = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def tfds_set(data_dir: Path, name: str, classes: int, of_class: dict[str, int], size: int) -> Path:
+    """A stand-in as TFDS prepares it, with so many images of each class in each split."""
+    import tensorflow_datasets as tfds
+
+    examples = {
+        split: [
+            {"image": io.BytesIO(png(number * 7 + len(split), size)), "label": number % classes}
+            for number in range(count * classes)
+        ]
+        for split, count in of_class.items()
+    }
+    described = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=classes)}
+    prepare(data_dir, name, examples, described, supervised_keys=("image", "label"))
+    return data_dir
+
+
+def catalogue(classes: int, size: int) -> Catalogue:
+    names = tuple(f"class{number}" for number in range(classes))
+    labels = np.arange(classes, dtype=np.int32)
+    return Catalogue("made", names, names, labels, lambda image: png(image, size))
+
+
+@pytest.mark.parametrize("target", REPRODUCTIONS)
+def test_a_flagfile_gives_the_published_recipe_to_the_letter(target, asked):
+    found, settings, quick = asked(f"--flagfile={FLAGFILES}/reproduce_{target}.flags")
+    reproduction = REPRODUCTIONS[target]
+    assert found == target and not quick and settings.workdir == Path(f"runs/reproduce_{target}")
+    assert {name: settings.flags[name] for name in reproduction.recipe} == dict(reproduction.recipe)
+    assert departures(reproduction, settings.flags) == [*reproduction.departures]
+    assert {each.arm for each in reproduction.published} <= {arm.name for arm in settings.architectures}
+
+
+def test_cifars_rate_is_that_of_the_paper_with_a_warm_up_for_110_layers_alone(asked):
+    _, settings, _ = asked("--target=cifar10")
+    shallow, deep = settings_of_parts(REPRODUCTIONS["cifar10"], settings)
+    assert [arm.depth for arm in shallow.architectures] == [20, 20, 32, 32, 44, 44, 56, 56]
+    assert [arm.name for arm in deep.architectures] == ["plain110", "resnet110"]
+    rates = [float(learning_rate_schedule(shallow.recipe, CIFAR_STEPS)(step)) for step in (0, 32031, 32032, 48048)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    rates = [float(learning_rate_schedule(deep.recipe, CIFAR_STEPS)(step)) for step in (0, 399, 400, 32032)]
+    assert rates == pytest.approx([0.01, 0.01, 0.1, 0.01])
+    # What is recorded as a comparison's flags is what it does, and a comparison knows each of them.
+    assert deep.flags["warmup_shape"] == "tenth" and shallow.flags["warmup_shape"] == "linear"
+    assert not {"target", "quick"} & set(deep.flags) and deep.workdir != shallow.workdir
+
+
+def test_quick_takes_the_small_values_but_for_what_the_command_line_says(asked):
+    flagfile = f"--flagfile={FLAGFILES}/reproduce_cifar10.flags"
+    _, settings, quick = asked(flagfile, "--quick", "--seeds=4", "--workdir=runs/mine")
+    assert quick and settings.seeds == (0, 1, 2, 3) and settings.workdir == Path("runs/mine")
+    assert [arm.name for arm in settings.architectures] == ["plain20", "resnet20", "plain56", "resnet56"]
+    assert settings.recipe.momentum == 0.9 and settings.recipe.epochs == REPRODUCTIONS["cifar10"].quick["epochs"]
+    assert asked(flagfile, "--quick")[1].workdir == Path("runs/reproduce_cifar10_quick")
+
+
+def test_a_flag_that_leaves_the_recipe_is_listed(asked):
+    _, settings, _ = asked("--target=cifar10", "--learning_rate=0.05", "--width=8")
+    found = departures(REPRODUCTIONS["cifar10"], settings.flags)
+    assert found[-2:] == ["--width=8: the recipe has its own", "--learning_rate=0.05: the recipe has 0.1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "--target is not given: one of cifar10, imagenet, first_exercise"),
+        (["--target=cifar"], "did you mean 'cifar10'"),
+        (["--target=cifar10", "--milestones=0.75,0.5"], "--milestones=0.75,0.5: rising shares"),
+        (["--target=cifar10", "--milestones=half"], "--milestones=half: rising shares"),
+        (["--target=imagenet", "--augment=scale:16,256,480"], "--augment=scale=16: a number at least 32"),
+    ],
+)
+def test_words_that_make_no_experiment_are_named(words, named, asked):
+    with pytest.raises(BadInput, match=named):
+        asked(*words)
+
+
+def test_another_size_or_other_images_than_the_recipes_are_refused_before_anything_is_written(asked, tmp_path):
+    workdir = tmp_path / "run"
+    target, settings, _ = asked("--target=cifar10", "--image_size=64", f"--workdir={workdir}")
+    with pytest.raises(BadInput, match="--image_size=64: the published recipe has 32"):
+        reproduce(target, settings, quick=False)
+    target, settings, _ = asked("--target=imagenet", "--dataset=synthetic:20", f"--workdir={workdir}")
+    with pytest.raises(BadInput, match="5 classes; the published recipe is for 1000"):
+        reproduce(target, settings, quick=False)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "size", "named"),
+    [
+        ("cifar10", 10, 48, "class0 has 48 x 48 pixels; images of 32 x 32 are accepted"),
+        ("cifar10", 100, 32, "100 classes; the published recipe is for 10,"),
+        ("first_exercise", 5, 32, "classes class0, .*; the published recipe is for bakso, gado_gado"),
+    ],
+)
+def test_images_that_do_not_fit_a_recipe_are_named(target, classes, size, named):
+    with pytest.raises(BadInput, match=f"--dataset=made: {named}"):
+        require_data(REPRODUCTIONS[target], catalogue(classes, size))
+
+
+def test_images_that_fit_are_accepted():
+    require_data(REPRODUCTIONS["cifar10"], catalogue(10, 32))
+    require_data(REPRODUCTIONS["first_exercise"], replace(catalogue(5, 90), classes=DISHES))
+
+
+def test_published_numbers_are_consistent_with_each_other():
+    # The report's matrices come to its accuracies at the best epoch.
+    best = {each.arm: each.value for each in FIRST_EXERCISE if "report" in each.who and "best" in each.measures}
+    for arm, rows in FIRST_EXERCISE_CONFUSION.items():
+        confusion = np.array(rows)
+        assert 100 * np.trace(confusion) / confusion.sum() == pytest.approx(best[arm], abs=0.005)
+        assert per_class_scores(confusion, DISHES)["soto_ayam"]["support"] == 39
+    for arm, depth in (("resnet20", 20), ("plain56", 56)):
+        assert any(each.arm == arm for each in CIFAR10) and architecture(arm).depth == depth
+
+
+def test_each_arm_with_shortcuts_is_paired_with_the_plain_one_of_its_depth():
+    arms = [architecture(name) for name in ("plain34", "resnet34", "preact_resnet34", "resnet18", "se_resnet34")]
+    assert pairs_of_arms(arms) == [("plain34", name) for name in ("resnet34", "preact_resnet34", "se_resnet34")]
+
+
+def small(settings: Settings, workdir: Path, **changes) -> Settings:
+    """The same with networks of a few channels and blocks, so that they compile in a moment."""
+    blocks = {20: (1,), 56: (2,), 18: (1,), 34: (1,)}
+    arms = tuple(
+        Architecture(arm.name, blocks[arm.depth], arm.shortcut, stem="cifar", width=2, preactivation=arm.preactivation)
+        for arm in settings.architectures
+    )
+    return replace(settings, architectures=arms, workdir=workdir, **changes)
+
+
+@pytest.mark.slow
+def test_a_small_imagenet_goes_through_the_whole_recipe(asked, tmp_path):
+    data_dir = tfds_set(tmp_path / "tfds", "imagenet2012", 1000, {"train": 2, "validation": 1}, 12)
+    target, settings, _ = asked(
+        *(f"--flagfile={FLAGFILES}/reproduce_imagenet.flags", f"--data_dir={data_dir}", "--quick", "--seeds=0,"),
+        *(
+            "--dataset=tfds:imagenet2012",
+            "--image_size=16",
+            "--stem=cifar",
+            "--augment=scale:12,16,30,flip,lighting:0.1",
+        ),
+        *("--batch_size=500", "--epochs=2", "--architectures=plain18,resnet18_pad", f"--cache_dir={tmp_path}/cache"),
+    )
+    record = reproduce(target, small(settings, tmp_path / "run"), quick=True)
+    validate_data_record("reproduction", record)
+    assert read_json(tmp_path / "run" / "reproduction.json") == record
+    assert [own["status"] for own in record["own"]] == [{"0": "done"}] * 2
+    # 120 epochs have three milestones; of 2 epochs, the last has passed all of them in the end.
+    result = read_json(tmp_path / "run" / "comparison" / "runs" / "plain18" / "seed0" / "result.json")
+    assert result["last"]["learning_rate"] == pytest.approx(0.1 / 1000) and result["evaluated_on"] == "val"
+    assert sum(map(sum, result["confusion_matrix"])) == 1000
+    assert any("ten crops" in line for line in record["departures"])
+    assert "--image_size=16: the recipe has 256" in record["departures"]
+
+
+@pytest.mark.slow
+def test_a_small_cifar_reports_the_test_set_after_both_epochs_and_the_loss_against_depth(asked, tmp_path, capsys):
+    data_dir = tfds_set(tmp_path / "tfds", "cifar10_jpeg", 10, {"train": 20, "test": 4}, 32)
+    words = (
+        *(f"--flagfile={FLAGFILES}/reproduce_cifar10.flags", f"--data_dir={data_dir}", "--quick", "--seeds=1,"),
+        *(
+            "--dataset=tfds:cifar10_jpeg",
+            "--batch_size=32",
+            "--val_fraction=0.2",
+            "--epochs=2",
+            "--image_size=8",
+            "--augment=crop:1,flip",
+        ),
+        f"--cache_dir={tmp_path}/cache",
+    )
+    target, settings, _ = asked(*words)
+    chosen = small(settings, tmp_path / "run")
+    record = reproduce(target, chosen, quick=True)
+    validate_data_record("reproduction", record)
+    said = capsys.readouterr().out
+    results = {
+        arm: read_json(tmp_path / "run" / "comparison" / "runs" / arm / "seed1" / "result.json")
+        for arm in ("plain20", "resnet56")
+    }
+    own = {each["arm"]: each["measures"] for each in record["own"]}
+    for arm, result in results.items():
+        assert own[arm]["final_test_accuracy"]["values"] == [result["final_test_accuracy"]]
+        assert own[arm]["test_accuracy"]["values"] == [result["accuracy"]]
+        assert own[arm]["train_loss"]["values"] == [result["last"]["train_loss"]]
+        if result["best"]["epoch"] == result["last"]["epoch"]:
+            assert result["accuracy"] == result["final_test_accuracy"]
+    (family,) = record["depth"]
+    assert [twins["candidate"] for twins in family["twins"]] == ["resnet20", "resnet56"] and family["seeds"] == [1]
+    assert (tmp_path / "run" / "figures" / "depth.png").exists()
+    # Wherever a number of it stands: on the terminal, in the record, on the pages and in the figures.
+    warning = "lossy JPEG copies of CIFAR-10; an error rate on them is no error rate on CIFAR-10"
+    assert warning in said and warning in record["notes"][0]
+    for page in ("reproduction.html", "comparison/report.html"):
+        assert warning in (tmp_path / "run" / page).read_text()
+    assert "lossy JPEG copies" in (tmp_path / "run" / "figures" / "depth.svg").read_text()
+    assert "Training loss after the last epoch, residual minus plain, in nats" in said
+
+    again = reproduce(target, chosen, quick=True)
+    assert again == record and "nothing to train" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_small_first_exercise_stands_beside_its_published_table_on_both_splits(asked, tmp_path):
+    images = tmp_path / "train"
+    images.mkdir()
+    rows = ["filename,label"]
+    for number in range(60):
+        name = f"{number}.png"
+        # Every third picture is a copy of the one five before it, which has its label.
+        (images / name).write_bytes(png(number - 5 if number % 3 == 2 and number > 4 else number, 24))
+        rows.append(f"{name},{DISHES[number % 5]}")
+    (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
+    target, settings, _ = asked(
+        *(f"--flagfile={FLAGFILES}/reproduce_first_exercise.flags", "--quick", f"--dataset=csv:{tmp_path}/train.csv"),
+        *(
+            "--seeds=2",
+            "--epochs=1",
+            "--image_size=16",
+            "--stem=cifar",
+            "--architectures=plain34,preact_resnet34",
+        ),
+        *("--augment=flip", f"--cache_dir={tmp_path}/cache"),
+    )
+    record = reproduce(target, small(settings, tmp_path / "run"), quick=True)
+    validate_data_record("reproduction", record)
+    assert {each["split"] for each in record["own"]} == {"overlapping", "grouped"}
+    assert record["notes"][0].startswith("WARNING: split overlapping (faulty")
+    values, changes, recalls = tables(record)
+    assert values.header == ["", "plain34", "preact_resnet34"]
+    by_label = {row[0]: row[1:] for row in values.rows}
+    assert by_label["the first exercise, README: best of ten epochs"] == ["54.29", "–"]
+    assert by_label["seven other student repositories: lowest to highest"][0] == "27 to 72"
+    summary = read_json(tmp_path / "run" / "comparison" / "grouped" / "summary.json")
+    mean = 100 * summary["architectures"]["preact_resnet34"]["best_val_accuracy"]["mean"]
+    assert by_label["ours, split grouped: validation, best epoch"][1].startswith(f"{mean:.1f} ± ")
+    assert changes.header == ["", "preact_resnet34 minus plain34"]
+    assert [row[0] for row in changes.rows][0] == "ours, split overlapping: validation, best epoch"
+    assert recalls.rows[0] == ["published: plain34", "76", "17", "92", "22", "5"]
+    assert [row[0] for row in recalls.rows][1:3] == ["ours, split overlapping: plain34", "ours, split grouped: plain34"]
