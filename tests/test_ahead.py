@@ -1,6 +1,7 @@
 """Programs compiled ahead of their first call: the same numbers, compiled once, and no call that fails for it."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -20,9 +21,10 @@ SIZE = (16, 12)
 
 
 @pytest.fixture
-def compiled() -> list[str]:
+def compiled() -> Iterator[list[str]]:
     """Grows by a name with each program that is compiled."""
-    names, on = [], [True]
+    names: list[str] = []
+    on = [True]
 
     def listen(event: str, seconds: float, **_: object) -> None:
         if on and event == "/jax/core/compile/backend_compile_duration":
