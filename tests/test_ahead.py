@@ -1,6 +1,7 @@
 """Programs compiled ahead of their first call: the same numbers, compiled once, and no call that fails for it."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,7 +13,6 @@ import pytest
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.training import ahead
 from resjax.training.ahead import WAITED, Ahead, compiling
 from resjax.training.loop import EpochResult, Trainer, compiled_step
 from resjax.training.recipe import Recipe
@@ -21,9 +21,10 @@ SIZE = (16, 12)
 
 
 @pytest.fixture
-def compiled() -> list[str]:
+def compiled() -> Iterator[list[str]]:
     """Grows by a name with each program that is compiled."""
-    names, on = [], [True]
+    names: list[str] = []
+    on = [True]
 
     def listen(event: str, seconds: float, **_: object) -> None:
         if on and event == "/jax/core/compile/backend_compile_duration":
@@ -64,7 +65,7 @@ def test_an_arm_compiled_ahead_trains_bit_for_bit_as_one_compiled_when_called_an
     after = trainer(sides, batch_size=batch_size)
     state = after.initial_state(0)
     del compiled[:]
-    with ThreadPoolExecutor(2) as executor:
+    with ThreadPoolExecutor(1) as executor:
         after.compile_ahead(executor, SIZE)
     # Full and last batch, where there are such; the evaluation is known from the first trainer.
     assert len(compiled) == programs
@@ -97,8 +98,7 @@ def test_a_call_waits_for_its_program_and_says_how_long():
     assert function(jnp.ones(3)).tolist() == [2, 2, 2] and len(waited) == 1
 
 
-def test_what_a_run_that_ends_has_not_begun_to_compile_is_left_and_compiled_where_it_is_called(monkeypatch):
-    monkeypatch.setattr(ahead, "MOST_THREADS", 1)
+def test_what_a_run_that_ends_has_not_begun_to_compile_is_left_and_compiled_where_it_is_called():
     begun, go_on, function = threading.Event(), threading.Event(), doubled()
 
     def block() -> None:

@@ -1,6 +1,7 @@
 """Seeds are added until there is a verdict, at looks fixed beforehand, and a second start goes on with them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def trained(monkeypatch):
 
     monkeypatch.setattr(comparison, "run_replicas", run_replicas)
     monkeypatch.setattr(comparison, "ReplicaFolder", replica_folder)
-    monkeypatch.setattr(comparison, "Trainer", lambda *arguments: None)
+    monkeypatch.setattr(comparison, "Trainer", lambda *arguments: SimpleNamespace(compile_ahead=lambda *_: None))
     monkeypatch.setattr(comparison, "draw_figures", read_run)
     # What these replicas leave is enough for the verdict, and not for a page about them.
     monkeypatch.setattr(comparison, "write_run_report", undiagnosed)

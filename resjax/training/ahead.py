@@ -1,12 +1,10 @@
-"""Programs compiled before they are called, in threads beside what else happens.
+"""Programs compiled before they are called, in a thread beside what else happens.
 
-XLA compiles a program mostly on one thread, and lets Python go on meanwhile: on a processor with several cores a train
-step, the step of the last batch and the evaluation compile side by side, and those of the next network while the first
-one trains. A program is the one that JAX would compile at its first call, so the numbers are the same bit for bit.
+XLA lets Python go on while it compiles: a network trains its first batches while the step of the last batch, the
+evaluation and the next network's programs are still being compiled. A program is the one that JAX would compile at its
+first call, so the numbers are the same bit for bit.
 """
 
-import os
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +16,6 @@ from jax import monitoring
 
 WAITED = "/resjax/compile/waited"
 """The event, with its seconds, of a call that had to wait for a program."""
-MOST_THREADS = 4
-"""Programs compiled at a time, at most: each needs some hundred MB for a deep network."""
-
-_tracing = threading.Lock()
-"""Python traces one program at a time anyhow; two at once would both begin to compile later."""
 
 
 class Ahead:
@@ -57,15 +50,16 @@ class Ahead:
 
 
 def _compiled(function: Any, arguments: tuple) -> jax.stages.Compiled:
-    with _tracing:
-        lowered = function.lower(*arguments)
-    return lowered.compile()
+    return function.lower(*arguments).compile()
 
 
 @contextmanager
 def compiling() -> Iterator[ThreadPoolExecutor]:
-    """Threads that compile; at the end of the block what has not begun is left, and what has is waited for."""
-    executor = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1), thread_name_prefix="compiling")
+    """A thread that compiles; at the end of the block what has not begun is left, and what has is waited for.
+
+    It is one, so that the program that is needed first is there first: XLA's code generation takes all cores by itself.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix="compiling")
     try:
         yield executor
     finally:
