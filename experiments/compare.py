@@ -24,7 +24,7 @@ from pathlib import Path
 from experiments.data_options import define_source_flags, define_split_flags
 from experiments.options import Settings, define_training_flags, main_program, settings
 from experiments.probe_options import ProbeSettings, define_probe_flags, probe_settings
-from experiments.process_flags import define_process_flags, start_asked_processes
+from experiments.process_flags import define_process_flags, take_part
 from experiments.progress import duration
 from experiments.stopping import Stopped
 from experiments.timing import phase, timed
@@ -97,10 +97,10 @@ def _compare(
     return run.complete(probes), "summary.json, report.html and figures"
 
 
-def help_compare(settings: Settings) -> None:
+def help_compare(settings: Settings) -> bool:
     """What every process but the first does of a comparison: it computes its part, and writes nothing.
 
-    Where it is asked to stop, it asks the first to, after the epoch.
+    Where it is asked to stop, it asks the first to, after the epoch. False where the comparison ended early.
     """
     from experiments.comparison import Run
     from experiments.load_data import load_dataset
@@ -117,19 +117,13 @@ def help_compare(settings: Settings) -> None:
         programs = {programs.label: programs for run in runs for programs in run.programs.values()}
         # What stopped it has been said by the first process.
         with suppress(Stopped), settings.stopping.waiting():
-            follow(programs, lambda: settings.stopping.signalled)
+            return follow(programs, lambda: settings.stopping.signalled)
+    return False
 
 
 def main() -> None:
     asked, probes = settings("compare"), probe_settings()
-    first = start_asked_processes() == 0
-    from resjax.training.processes import not_waiting_for_the_lost
-
-    with not_waiting_for_the_lost(), asked.stopping.listening():
-        if first:
-            compare(asked, probes)
-        else:
-            help_compare(asked)
+    take_part(asked.stopping, lambda: compare(asked, probes), lambda: help_compare(asked))
 
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:

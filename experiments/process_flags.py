@@ -1,7 +1,10 @@
-"""The flags by which several processes find each other."""
+"""The flags by which several processes find each other, and what each of them does."""
+
+from collections.abc import Callable
 
 from absl import flags
 
+from experiments.stopping import Stopping
 from resjax.training.recipe import require_range
 
 FLAGS = flags.FLAGS
@@ -30,3 +33,16 @@ def start_asked_processes() -> int:
     require_range("--coordinator_timeout", FLAGS.coordinator_timeout, 1)
     address, timeout = FLAGS.coordinator_address, FLAGS.coordinator_timeout
     return start_processes(address, FLAGS.process_id, FLAGS.num_processes, timeout)
+
+
+def take_part(stopping: Stopping, first: Callable[[], object], others: Callable[[], object]) -> None:
+    """Does what the first of the asked processes does, or the only one; or what each of the others does."""
+    leads = start_asked_processes() == 0
+    # It imports jax, which --help does without.
+    from resjax.training.processes import not_waiting_for_the_lost
+
+    with not_waiting_for_the_lost(), stopping.listening():
+        if leads:
+            first()
+        else:
+            others()

@@ -135,16 +135,23 @@ def run_replicas(
                 yield replica.finish()
 
 
-def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> None:
-    """What every process but the first does: its part of what the first trains, until that ends."""
+def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
+    """What every process but the first does: its part of what the first trains, until that ends.
+
+    False where that ended early.
+    """
     while (told := hear()) is not None:
+        if "ended" in told:
+            return False
         arm, way = programs[told["programs"]], Way(**told["way"])
         states = share([arm.trainer.initial_state(seed) for seed in told["seeds"]])
         together = arm.together(way, len(states))
         for _ in together.fit(states, first_epoch=told["done"] + 1, best=told["best"]):
             if asked_to_stop():
                 ask_to_stop()
-            if (told := hear()) is None:
-                return
+            told = hear()
+            if "ended" in told:
+                return False
             if not told["go_on"]:
                 break
+    return True

@@ -25,7 +25,7 @@ from absl import flags
 from experiments.compare import compare, help_compare
 from experiments.data_options import define_source_flags, define_split_flags
 from experiments.options import Settings, define_training_flags, main_program, settings
-from experiments.process_flags import define_process_flags, start_asked_processes
+from experiments.process_flags import define_process_flags, take_part
 from experiments.reproductions import REPRODUCTIONS, Part, Reproduction
 from resjax.training.recipe import require_choice
 from resjax.types import BadInput
@@ -173,12 +173,11 @@ def asked_settings(words: list[str]) -> tuple[str, Settings, bool]:
 
 def main() -> None:
     target, asked, quick = asked_settings(sys.argv[1:])
-    if start_asked_processes() == 0:
-        with asked.stopping.listening():
-            reproduce(target, asked, quick=quick)
-    else:
-        for part in settings_of_parts(REPRODUCTIONS[target], asked):
-            help_compare(part)
+    parts = settings_of_parts(REPRODUCTIONS[target], asked)
+    # `all` ends with the first that ends early.
+    take_part(
+        asked.stopping, lambda: reproduce(target, asked, quick=quick), lambda: all(help_compare(part) for part in parts)
+    )
 
 
 if __name__ == "__main__":

@@ -86,7 +86,6 @@ def test_two_processes_come_to_what_one_comes_to(runs, workdir, way):
 @pytest.mark.parametrize(
     ("number", "sent", "statuses", "said"),
     [
-        (0, signal.SIGTERM, [143, 0], "stopped by SIGTERM; the same command goes on"),
         (1, signal.SIGTERM, [143, 0], "stopped, as another process was asked to; the same command goes on"),
         (1, signal.SIGKILL, [1, -9], "error: another process has ended or cannot be reached"),
     ],

@@ -114,12 +114,14 @@ def _store():
 
 @contextmanager
 def leading() -> Iterator[None]:
-    """What process 0 does; at its end, however it ends, the others hear that it is over."""
+    """What process 0 does; at its end the others hear that it is over, or that it ended early."""
     try:
         yield
-    finally:
+    except BaseException:
         with suppress(jax.errors.JaxRuntimeError):
-            tell(None)
+            tell({"ended": "early"})
+        raise
+    tell(None)
 
 
 @contextmanager
