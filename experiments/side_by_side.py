@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.replica_folder import finished_result
 from experiments.reproductions import Reproduction
 from experiments.twins import families_of_twins
@@ -171,7 +173,7 @@ def _recalls(
     """Published and own recalls of each class, for the arms of which a confusion matrix was published."""
     found = []
     for arm, confusion in reproduction.confusion.items():
-        scores = per_class_scores(confusion, reproduction.class_names)
+        scores = per_class_scores(np.array(confusion), reproduction.class_names)
         found.append({"of": "published", "arm": arm, "classes": _recall(scores)})
         found += [
             {"of": f"ours, split {split}" if split else "ours", "arm": arm}

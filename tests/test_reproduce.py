@@ -195,14 +195,15 @@ def test_each_arm_with_shortcuts_is_paired_with_the_plain_one_of_its_depth():
     assert pairs_of_arms(arms) == [("plain34", name) for name in ("resnet34", "preact_resnet34", "se_resnet34")]
 
 
-def small(settings: Settings, workdir: Path, **changes) -> Settings:
+def small(settings: Settings, workdir: Path) -> Settings:
     """The same with networks of a few channels and blocks, so that they compile in a moment."""
     blocks = {20: (1,), 56: (2,), 18: (1,), 34: (1,)}
     arms = tuple(
         Architecture(arm.name, blocks[arm.depth], arm.shortcut, stem="cifar", width=2, preactivation=arm.preactivation)
         for arm in settings.architectures
     )
-    return replace(settings, architectures=arms, workdir=workdir, **changes)
+    flags = settings.flags | {"width": 2, "stem": "cifar"}
+    return replace(settings, architectures=arms, workdir=workdir, flags=flags)
 
 
 @pytest.mark.slow
