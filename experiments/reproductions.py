@@ -126,7 +126,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
                 "train_loss": "training loss, last epoch (nats)",
             },
             departures=(
-                "the rate is divided after 30, 60 and 90 of 120 epochs (600,000 steps); the paper divides it when the "
+                "the rate is divided after 30, 60 and 90 of 120 epochs (600,600 steps); the paper divides it when the "
                 "error stops falling",
                 "images are stored by plain resize to 256 x 256, which changes their aspect; the paper scales the "
                 "shorter side of the original to 256 to 480 pixels, ours the stored image",

@@ -134,7 +134,7 @@ def test_what_a_page_names_exists(place):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_flag_that_a_page_names_is_one_of_an_experiment(place):
-    sources = [path.read_text() for path in (ROOT / "experiments").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "experiments").rglob("*.py")]
     defined = {name for source in sources for name in re.findall(r"flags\.DEFINE_\w+\(\s*\"(\w+)\"", source)}
     defined |= {f"no{name}" for name in defined} | {"flagfile", "help"}
     code = re.findall(r"`(--[^`]+)`", TEXTS[place])
@@ -185,9 +185,7 @@ def test_what_came_out_again_is_what_the_committed_records_say(name):
     record = read_json(folder / "reproduction.json")
     validate_data_record("reproduction", record)
     as_text = [markdown(table) for table in tables(record)]
-    assert all(table in NOTES for table in as_text) and any(
-        table in TEXTS["experiments/README.md"] for table in as_text
-    )
+    assert all(table in NOTES for table in as_text) and any(table in README for table in as_text)
     assert all(sentence in NOTES for sentence in sentences(record))
     for report in record["reports"]:
         validate_summary(read_json(folder / report.replace("report.html", "summary.json")))
