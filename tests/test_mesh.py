@@ -48,7 +48,7 @@ for name, trainer, shape, seeds in (
     found[name] = list(zip(*([told(result) for result in results] for results in epochs)))
 scanned = Together(resident, "devices", make_mesh(2, 4))
 run_epoch = scanned.run_epoch
-scanned.run_epoch = lambda states, orders: run_epoch(states, orders, scan=True)
+scanned.run_epoch = lambda states, orders, **given: run_epoch(states, orders, **given, scan=True)
 epochs = scanned.fit([resident.initial_state(seed) for seed in (0, 1)])
 found["an epoch in one call"] = list(zip(*([told(result) for result in results] for results in epochs)))
 way = choose_way("auto", None, 1e9)
