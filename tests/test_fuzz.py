@@ -71,7 +71,8 @@ NAMES = (
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
     *("architectures", "init_from", "freeze", "seeds", "max_seeds", "image_size", "pipeline", "width", "stem", "dtype"),
     *("gpu_flags", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "decayed", "momentum"),
-    *("schedule", "warmup_epochs", "augment", "replicas_as", "mesh", "workdir", "coordinator_address", "process_id"),
+    *("schedule", "milestones", "warmup_epochs", "warmup_shape", "train_fraction", "augment"),
+    *("replicas_as", "mesh", "workdir", "coordinator_address", "process_id"),
     *("epoch", "bach_size", "seed", "flagfile", "undefok", "v", "only_check_args", "run_with_pdb"),
 )
 WORDS = (
@@ -92,6 +93,17 @@ WORDS = (
     *("plain18", "resnet18,plain18", "resnet18,resnet18", "resnet2", "resnet20000", "preact_preact_resnet18", "resnet"),
     *("sgd", "adma", "cosine", "grouped", "random,given", "vmap", "batch:0", "replica:2,batch:4", "replica:1e3"),
     *("flip", "rotate:361", "crop:99", "color:1,2", "color:1,1,1,nan", "crop:inf", "rotate:1e999", "stem.*", "[", "*"),
+    *(
+        "0.5,0.75",
+        "0.75,0.5",
+        "step",
+        "tenth",
+        "scale:8,8,9",
+        "scale:9,8,7",
+        "scale:1e9,1,2",
+        "lighting:0.1",
+        "lighting:nan",
+    ),
     *("float32", "cifar", "imagenet", "streamed", "/proc/out", "/dev/null/out", "~nobody/x", "x" * 5000, "host:port"),
 )
 flag_lines = st.builds(
