@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from resjax.evaluation.depth import Twins
+from resjax.evaluation.comparison.depth import Twins
 from resjax.models.architecture import Architecture
 
 

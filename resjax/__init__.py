@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resjax.arrays import Batch, Variables
-    from resjax.costs import Ledger, forward_flops, ledger, parameter_count
+    from resjax.run.costs import Ledger, forward_flops, ledger, parameter_count
     from resjax.functional import Functional
     from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
     from resjax.models.blocks import BasicBlock, BottleneckBlock
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "resjax.arrays": ("Batch", "Variables"),
     "resjax.functional": ("Functional",),
-    "resjax.costs": ("Ledger", "forward_flops", "ledger", "parameter_count"),
+    "resjax.run.costs": ("Ledger", "forward_flops", "ledger", "parameter_count"),
     "resjax.models.architecture": ("ARCHITECTURES", "SHORTCUTS", "STEMS", "Architecture", "architecture"),
     "resjax.models.blocks": ("BasicBlock", "BottleneckBlock"),
     "resjax.models.network": ("Network", "Stem", "build"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from resjax.data.sources import Catalogue, open_catalogue
+from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.types import BadInput
 
 

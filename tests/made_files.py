@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from resjax.data.sources import Catalogue
+from resjax.data.sources.opening import Catalogue
 from resjax.types import Dataset
 
 SIZE = 12

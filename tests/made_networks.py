@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from resjax.costs import parameter_count
+from resjax.run.costs import parameter_count
 from resjax.data.decoding import decode_files
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional

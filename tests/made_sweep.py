@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from experiments.sweeps.record import fingerprint, sweep_record
+from resjax.sweep.record import fingerprint, sweep_record
 from resjax.report.records import write_json
 from tests.made_run import make_run
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import gpu_flags
-from experiments.gpu_flags import GPU_FLAGS, use_gpu_flags
-from experiments.precision import usable_dtype
+from resjax.cli import gpu_flags
+from resjax.cli.gpu_flags import GPU_FLAGS, use_gpu_flags
+from resjax.run.precision import usable_dtype
 from resjax.data.pipeline import ResidentSide, epoch_order
 from resjax.functional import Functional
 from resjax.models.architecture import architecture

@@ -17,7 +17,7 @@ from experiments.benchmarks.contenders import Failure, InProcess
 from experiments.benchmarks.epoch import epoch_row
 from experiments.benchmarks.torch_side import parse_modes, require_modes
 from experiments.benchmarks.train_step import describe_train_step, our_train_steps, train_step_row
-from resjax.costs import parameter_count
+from resjax.run.costs import parameter_count
 from resjax.data import augmentation as ours_augmentation
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
@@ -123,7 +123,7 @@ def test_torchs_augmentation_turns_and_colours_as_ours():
 @pytest.mark.parametrize("name", ["plain34", "resnet34_project_all", "resnet50", "se_resnet34", "preact_resnet34_pad"])
 def test_torchs_network_has_our_number_of_parameters_and_runs(name, stem):
     torch = pytest.importorskip("torch")
-    from experiments.torch_networks import TorchNetwork
+    from experiments.benchmarks.torch_networks import TorchNetwork
 
     built = architecture(name, width=4, stem=stem)
     network = TorchNetwork(built, 5)

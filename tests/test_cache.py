@@ -10,7 +10,7 @@ import pytest
 
 from resjax.data import cache, decoding
 from resjax.data.decoding import decode, decode_image
-from resjax.data.sources import Catalogue, open_catalogue
+from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.types import BadInput
 from tests.made_files import SIZE, catalogue_of, pixels_of, pngs
 

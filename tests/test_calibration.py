@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.calibration import SEEDS, World, assess, assess_alternatives, draw_comparisons
-from experiments.calibration_tables import calibration_tables, short_table
+from experiments.studies.calibration import SEEDS, World, assess, assess_alternatives, draw_comparisons
+from experiments.studies.calibration_tables import calibration_tables, short_table
 from resjax.report.records import read_lines
 
 ROOT = Path(__file__).parents[1]

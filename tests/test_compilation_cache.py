@@ -8,14 +8,14 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.compilation_cache import FOLDER, keep_compiled_programs, processor, trim
-from experiments.recipe_flags import OUTSIDE_RECIPE
+from resjax.cli.compilation_cache import FOLDER, keep_compiled_programs, processor, trim
+from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[1]
 HITS_AND_VALUE = """
 import sys, jax, pathlib
-from experiments.compilation_cache import keep_compiled_programs
+from resjax.cli.compilation_cache import keep_compiled_programs
 keep_compiled_programs(pathlib.Path(sys.argv[1]))
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("/cache_hits") else None)

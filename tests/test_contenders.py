@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from experiments.benchmarks import others
+from experiments.benchmarks import background_load as others
 from experiments.benchmarks.contenders import Failure, InProcess, Program, Worker, contest, in_a_process, take_turns
 from resjax.types import BadInput
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from resjax.costs import activation_bytes, forward_flops, forward_flops_xla, ledger, parameter_count
+from resjax.run.costs import activation_bytes, forward_flops, forward_flops_xla, ledger, parameter_count
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture, architecture
 

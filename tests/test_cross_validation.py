@@ -2,7 +2,7 @@
 
 import pytest
 
-from resjax.evaluation.cross_validation import cross_validate
+from resjax.evaluation.comparison.cross_validation import cross_validate
 
 
 def result(best, last, status="done"):

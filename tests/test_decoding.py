@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from resjax.data import decoding
 from resjax.data.decoding import THUMBNAIL_SIZE, decode, decode_image
-from resjax.data.sources import Catalogue
+from resjax.data.sources.opening import Catalogue
 from resjax.types import BadInput
 from tests.made_files import SIZE, catalogue_of, photograph, pixels_of, pngs, saved
 

@@ -14,10 +14,10 @@ import yaml
 from jax import export
 from PIL import Image
 
-from experiments import exporting
-from experiments.exporting import PROGRAM, export_arm, public_name
-from experiments.model_card import model_card, text
-from experiments.trained_arm import TrainedArm, trained_arm
+from resjax.predict import exporting
+from resjax.predict.exporting import PROGRAM, export_arm, public_name
+from resjax.predict.model_card import model_card, text
+from resjax.predict.trained_network import TrainedArm, trained_arm
 from resjax.data.decoding import decode_files
 from resjax.models.torch_weights import load_weights
 from resjax.report.data_shapes import validate_data_record

@@ -16,13 +16,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import comparison
-from experiments.compare import compare
-from experiments.disk_faults import disk_fault
-from experiments.replica import run_replicas
+from resjax.run import comparison
+from resjax.cli.compare import compare
+from resjax.cli.disk_faults import disk_fault
+from resjax.run.replica import run_replicas
 from resjax.data.pipeline import StreamedSide
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
-from resjax.report.run import read_run
+from resjax.report.figures.run import read_run
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
 from resjax.types import BadInput

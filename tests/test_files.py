@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from resjax.data.files import find_files
+from resjax.data.sources.files import find_files
 from resjax.types import BadInput
 from tests.image_files import write_images
 

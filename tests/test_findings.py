@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from resjax.data.findings import KINDS, examine, find
-from resjax.data.sources import Catalogue
+from resjax.data.sources.opening import Catalogue
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 48)) -> Image.Image:

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from resjax.data.sources import open_catalogue
+from resjax.data.sources.opening import open_catalogue
 from tests.image_files import labels_by_id, reasons, refusal, sides_by_id, write_images
 
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments import options
-from experiments.compare import load_splits, require_writable
-from experiments.data_options import define_source_flags, define_split_flags
-from experiments.process_flags import define_process_flags
+from resjax.cli import settings as options
+from resjax.cli.compare import load_splits, require_writable
+from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.process_flags import define_process_flags
 from resjax.data.decoding import decode
-from resjax.data.sources import open_catalogue
+from resjax.data.sources.opening import open_catalogue
 from resjax.types import BadInput, Dataset
 from tests.image_files import write_images
 from tests.made_files import SIZE, catalogue_of, photograph, saved

@@ -48,7 +48,7 @@ def test_importing_resjax_leaves_heavy_libraries_alone():
 
 
 def test_the_report_needs_no_jax():
-    modules = "resjax.report.records, resjax.report.figures, resjax.report.audit_page, resjax.report.html"
+    modules = "resjax.report.records, resjax.report.figures.run_figures, resjax.report.page.audit_page, resjax.report.page.run_page"
     code = f"import {modules}, sys; print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.data_options import SourceSettings
-from experiments.load_data import load_dataset
-from resjax.data import synthetic
+from resjax.cli.data_flags import SourceSettings
+from resjax.run.load_data import load_dataset
+from resjax.data.synthetic import source as synthetic
 from resjax.data.splits import leaked_images, make_split
 
 
@@ -64,6 +64,6 @@ def test_a_picture_with_two_labels_is_told(source, tmp_path, capsys):
 
 
 def test_drawn_dishes_need_no_search(source, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.load_data.cached_near_copy_groups", lambda *_, **__: pytest.fail("searched"))
+    monkeypatch.setattr("resjax.run.load_data.cached_near_copy_groups", lambda *_, **__: pytest.fail("searched"))
     _, dataset = load_dataset(replace(source, dataset="synthetic:20"), 16)
     assert f"{len(np.unique(dataset.groups))} distinct pictures" in capsys.readouterr().out

@@ -132,8 +132,8 @@ def test_processes_that_do_not_come_end_it_with_a_line(tmp_path, process):
 def test_flags_that_do_not_fit_are_refused(flags, said):
     code = """
 import sys
-from experiments.options import main_program
-from experiments.process_flags import define_process_flags, start_asked_processes
+from resjax.cli.settings import main_program
+from resjax.cli.process_flags import define_process_flags, start_asked_processes
 main_program(start_asked_processes, define_process_flags)
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.near_copy_study import CHANGES, captioned, framed, plain_pictures, thumbnails
-from resjax.data import near_copies, synthetic
-from resjax.data.near_copies import (
+from experiments.studies.near_duplicates import CHANGES, captioned, framed, plain_pictures, thumbnails
+from resjax.data.duplicates import near_copies
+from resjax.data.synthetic import source as synthetic
+from resjax.data.duplicates.near_copies import (
     cached_near_copy_groups,
     hash_distances,
     near_copy_groups,

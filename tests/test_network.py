@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import resjax
-from resjax.costs import parameter_count
+from resjax.run.costs import parameter_count
 from resjax.functional import Functional
 from resjax.models import blocks
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture

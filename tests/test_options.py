@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.options import parse_looks, parse_seeds
-from experiments.progress import duration
+from resjax.cli.settings import parse_looks, parse_seeds
+from resjax.run.progress import duration
 from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def test_auto_is_judged_at_looks_that_are_fixed_beforehand():
 
 def test_who_stops_reading_the_output_gets_no_traceback():
     code = """
-from experiments.options import main_program
+from resjax.cli.settings import main_program
 main_program(lambda: [print(1000 * "x", flush=True) for _ in range(1000)])
 """
     command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)

@@ -5,8 +5,8 @@ import re
 import jax
 import pytest
 
-from experiments.out_of_memory import is_out_of_memory, out_of_memory_message
-from resjax.costs import ledger
+from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
+from resjax.run.costs import ledger
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.paired_tests import SAMPLED_FLIPS, fewest_seeds, holm, mcnemar_test, sign_flip_test
+from resjax.evaluation.comparison.paired_tests import SAMPLED_FLIPS, fewest_seeds, holm, mcnemar_test, sign_flip_test
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 9])

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.probe import with_flags_of_run
-from experiments.probe_options import PROBES, parse_probes
+from resjax.cli.probe import with_flags_of_run
+from resjax.cli.probe_flags import PROBES, parse_probes
 from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json
 from resjax.types import BadInput

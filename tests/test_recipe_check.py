@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.recipe_check import data_changes, recipe_before
+from resjax.run.recipe_check import data_changes, recipe_before
 from resjax.report.records import write_json
 from resjax.types import BadInput
 

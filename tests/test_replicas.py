@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import comparison
-from experiments.compare import compare
-from experiments.replica import ArmPrograms, run_replicas, schedule
-from experiments.replica_folder import ReplicaFolder
+from resjax.run import comparison
+from resjax.cli.compare import compare
+from resjax.run.replica import ArmPrograms, run_replicas, schedule
+from resjax.run.replica_folder import ReplicaFolder
 from resjax.data.augmentation import ColorJitter, Flip
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary

@@ -11,20 +11,20 @@ import pytest
 from absl import flags
 from PIL import Image
 
-from experiments import comparison
-from experiments.data_options import define_source_flags, define_split_flags
-from experiments.options import Settings, define_training_flags
-from experiments.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION
-from experiments.reproduce import asked_settings, define_flags, departures, reproduce, require_data, settings_of_parts
-from experiments.reproductions import CIFAR_STEPS, REPRODUCTIONS
-from experiments.side_by_side import pairs_of_arms
-from resjax.data.catalogue import Catalogue
+from resjax.run import comparison
+from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.settings import Settings, define_training_flags
+from experiments.reproductions.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION
+from experiments.reproductions.program import asked_settings, define_flags, departures, reproduce, require_data, settings_of_parts
+from experiments.reproductions.recipes import CIFAR_STEPS, REPRODUCTIONS
+from experiments.reproductions.side_by_side import pairs_of_arms
+from resjax.data.sources.catalogue import Catalogue
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture, architecture
 from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json
-from resjax.report.reproduction import tables
-from resjax.report.run import read_run
+from resjax.report.page.reproduction_tables import tables
+from resjax.report.figures.run import read_run
 from resjax.training.optimizer import learning_rate_schedule
 from resjax.types import BadInput
 from tests.tfds_sets import prepare

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.reproduction_report import reproduction_text
+from experiments.reproductions.page import reproduction_text
 from resjax.report.records import write_json
-from resjax.report.reproduction import depth_sentence, markdown, sentences, tables
-from resjax.report.reproduction_page import reproduction_page
-from resjax.report.run import data_note
+from resjax.report.page.reproduction_tables import depth_sentence, markdown, sentences, tables
+from resjax.report.page.reproduction_page import reproduction_page
+from resjax.report.figures.run import data_note
 from tests.made_records import reproduction_record
 
 

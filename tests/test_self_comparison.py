@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.self_comparison import compare_with_itself, self_comparison_text
+from experiments.studies.self_comparison import compare_with_itself, self_comparison_text
 from resjax.report.records import read_json, write_json, write_npz
 from resjax.types import BadInput
 

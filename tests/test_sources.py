@@ -3,7 +3,7 @@
 import pytest
 
 from resjax.data.decoding import decode
-from resjax.data.sources import SYNTHETIC_COUNT, open_catalogue
+from resjax.data.sources.opening import SYNTHETIC_COUNT, open_catalogue
 from tests.image_files import labels_by_id, refusal, write_images
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resjax.report import style
+from resjax.report.figures import style
 from resjax.report.records import write_json
-from resjax.report.run import Arm, Run, leak_warning
-from resjax.report.split_figures import draw_splits, leaks_figure
+from resjax.report.figures.run import Arm, Run, leak_warning
+from resjax.report.figures.split_figures import draw_splits, leaks_figure
 from tests.made_records import splits_record
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.stopping import Stopped, Stopping, how_to_go_on
+from resjax.run.stopping import Stopped, Stopping, how_to_go_on
 
 ROOT = Path(__file__).parents[1]
 HEARD = """
 import signal, time
-from experiments.stopping import Stopping
+from resjax.run.stopping import Stopping
 stopping = Stopping()
 with stopping.listening(), stopping.waiting():
     print("ready", flush=True)
@@ -96,6 +96,6 @@ def test_the_command_that_goes_on_is_the_one_that_was_given(monkeypatch):
 
 
 def _started() -> float:
-    from experiments import stopping
+    from resjax.run import stopping
 
     return stopping.STARTED

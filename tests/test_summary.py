@@ -2,7 +2,7 @@
 
 import pytest
 
-from resjax.evaluation.summary import compare_arms, summarize_arm
+from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 
 CLASSES = ["bakso", "soto_ayam"]
 

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from experiments import comparison, options
-from experiments.compare import compare
-from experiments.data_options import define_source_flags, define_split_flags
-from experiments.sweep import sweep
-from experiments.sweeps.cells import FAILURE, all_cells, program_key, share_of
-from experiments.sweeps.merging import merge_sweeps
-from experiments.sweeps.options import Point, SweepSettings, define_sweep_flags, name_of, parse_grid, sweep_settings
-from experiments.sweeps.record import twins_of
-from experiments.workdir_lock import only_writer
+from resjax.run import comparison
+from resjax.cli import settings as options
+from resjax.cli.compare import compare
+from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.sweep import sweep
+from resjax.sweep.cells import FAILURE, all_cells, program_key, share_of
+from resjax.sweep.merging import merge_sweeps
+from resjax.sweep.grid import Point, SweepSettings, define_sweep_flags, name_of, parse_grid, sweep_settings
+from resjax.sweep.record import twins_of
+from resjax.run.workdir_lock import only_writer
 from resjax.report.records import read_json, read_lines, validate_failure, validate_result, validate_sweep, write_json
-from resjax.report.run import read_run
+from resjax.report.figures.run import read_run
 from resjax.report.storage import RecordError
 from resjax.training.replicas import Way
 from resjax.types import BadInput
@@ -92,7 +93,7 @@ def test_each_point_is_what_a_comparison_would_be_told_by_its_flags(read):
 )
 def test_what_cannot_be_swept_is_refused_in_a_line(read, words, said, monkeypatch):
     if "100,000" in said:
-        monkeypatch.setattr("experiments.sweeps.options.MOST_CELLS", 100)
+        monkeypatch.setattr("resjax.sweep.grid.MOST_CELLS", 100)
         said = "at most 100 cells"
     with pytest.raises((BadInput, flags.Error), match=said):
         read(*words)
@@ -311,7 +312,7 @@ def test_a_workdir_of_something_else_is_refused_and_a_grid_may_grow(whole, cache
 @pytest.mark.slow
 def test_cells_of_other_rates_trained_at_once_come_to_what_each_comes_to_alone(whole, cache, tmp_path, monkeypatch):
     asked, _ = whole
-    monkeypatch.setattr("experiments.comparison.choose_way", lambda *_: Way("vmap"))
+    monkeypatch.setattr("resjax.run.comparison.choose_way", lambda *_: Way("vmap"))
     root = tmp_path / "together"
     record, _ = sweep(asked_for(root, cache))
     assert record["counts"]["done"] == 8
@@ -325,7 +326,7 @@ def test_cells_of_other_rates_trained_at_once_come_to_what_each_comes_to_alone(w
 
 
 def test_an_error_in_a_cell_is_written_down_with_its_reason_and_the_others_go_on(cache, tmp_path, monkeypatch):
-    from experiments.replica_folder import ReplicaFolder
+    from resjax.run.replica_folder import ReplicaFolder
 
     begin = ReplicaFolder.begin
 

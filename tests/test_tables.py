@@ -2,7 +2,7 @@
 
 import re
 
-from experiments.tables import splits_markdown, splits_text
+from resjax.report.page.tables import splits_markdown, splits_text
 from tests.made_records import splits_record
 
 

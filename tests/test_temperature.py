@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from resjax.evaluation.calibration import (
+from resjax.evaluation.diagnosis.reliability import (
     FEWEST_IMAGES,
     LARGEST_TEMPERATURE,
     cross_entropy,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resjax.data.sources import open_catalogue
+from resjax.data.sources.opening import open_catalogue
 from tests.image_files import labels_by_id, reasons, refusal, sides_by_id
 from tests.tfds_sets import prepare
 
@@ -264,7 +264,7 @@ def test_a_record_that_is_damaged_later_is_an_error_of_reading(tmp_path):
 
 def test_tensorflow_is_not_touched(data_dir):
     code = (
-        "import sys; from pathlib import Path; from resjax.data.sources import open_catalogue; "
+        "import sys; from pathlib import Path; from resjax.data.sources.opening import open_catalogue; "
         "assert 'tensorflow_datasets' not in sys.modules; "
         f"catalogue = open_catalogue('tfds:dishes', data_dir=Path({str(data_dir)!r}), image_size=8); "
         "print(len(catalogue.read(0)), 'tensorflow' in sys.modules)"

@@ -5,8 +5,8 @@ import threading
 import jax
 import pytest
 
-from experiments import timing
-from experiments.timing import Timeline, phase, timed
+from resjax.run import timing
+from resjax.run.timing import Timeline, phase, timed
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resjax.evaluation import tuning
+from resjax.evaluation.comparison import tuning
 
 
 def result(val: float, test: float | None = None, status: str = "done") -> dict:

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from resjax.evaluation.intervals import Components, components_of_seeds
-from resjax.evaluation.planning import level_of_looks, looks_until, seeds_to_settle, smallest_detectable
-from resjax.evaluation.summary import compare_arms
-from resjax.evaluation.verdict import Answers, judged, paired_statistics
+from resjax.evaluation.comparison.intervals import Components, components_of_seeds
+from resjax.evaluation.comparison.planning import level_of_looks, looks_until, seeds_to_settle, smallest_detectable
+from resjax.evaluation.comparison.summary import compare_arms
+from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 
 
 def comparison(differences, answers=None, **more):

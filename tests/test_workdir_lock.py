@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from experiments.workdir_lock import NAME, STALE_SECONDS, only_writer
+from resjax.run.workdir_lock import NAME, STALE_SECONDS, only_writer
 from resjax.types import BadInput
 
 

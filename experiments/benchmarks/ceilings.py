@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks.cases import CLASSES, Case
-from resjax.costs import forward_flops
+from resjax.run.costs import forward_flops
 from resjax.functional import Functional
 
 MATRIX_SIZE = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
@@ -54,7 +54,7 @@ def against_ceilings(
 ) -> dict:
     """Our operations and bytes by the second, and their shares of what the device can do.
 
-    `model_flops_per_second` counts kernels alone, forward three times (`resjax.costs.forward_flops`); bytes are those
+    `model_flops_per_second` counts kernels alone, forward three times (`resjax.run.costs.forward_flops`); bytes are those
     that XLA's cost analysis gives the compiled step. `roofline_share` is the least time that the step could take, the
     larger of operations and bytes over their ceilings, divided by the time that it takes.
     """

@@ -104,7 +104,7 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
 
     from resjax.data.decoding import decode
     from resjax.data.pipeline import epoch_order, make_sides
-    from resjax.data.sources import open_catalogue
+    from resjax.data.sources.opening import open_catalogue
     from resjax.functional import Functional
     from resjax.models.architecture import Architecture
     from resjax.training.loop import make_train_step

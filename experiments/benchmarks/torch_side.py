@@ -86,7 +86,7 @@ class TorchTraining:
         import torch
 
         # They import torch and jax, which --help does without.
-        from experiments.torch_networks import TorchNetwork
+        from experiments.benchmarks.torch_networks import TorchNetwork
         from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 
         self._torch, self.device, self._dtype = torch, device, case.dtype

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir, trim
-from resjax.data.sources import Catalogue
+from resjax.data.sources.opening import Catalogue
 from resjax.types import BadInput, Dataset, Exclusion
 
 THUMBNAIL_SIZE = 64

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from resjax.data.sources import Catalogue
+from resjax.data.sources.opening import Catalogue
 from resjax.types import Exclusion
 
 TINY = 32

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
-from resjax.evaluation.intervals import group_sums
+from resjax.evaluation.comparison.intervals import group_sums
 
 LAST_EPOCHS = 3
 """The mean over the last epochs is of so many: less of one epoch's luck than the last, and nothing chosen."""

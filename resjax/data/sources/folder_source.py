@@ -1,0 +1,110 @@
+"""Folders of images: one a class, or `train/`, `val/` and `test/` of such folders."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
+from resjax.data.sources.files import composed, find_files, is_hidden, text_of
+from resjax.types import BadInput, Exclusion
+
+OUTSIDE = "file outside a class folder"
+ARCHIVERS = {"__MACOSX"}
+"""Folders that macOS puts into the archives that it makes; what lies in them are hidden files."""
+
+
+def open_folder(spec: str, path: Path) -> Catalogue:
+    """The images of a folder a class, at any depth below it; or of sides, each of which holds a folder a class.
+
+    Sides are kept as they are. `train` has to be there, in any of the spellings of `SIDE_NAMES`. An image's id is its
+    path relative to `path`, the side included.
+
+    Raises:
+      BadInput: where the folder is not there or cannot be read, holds sides and classes side by side, has a class
+        without images, or fewer than two.
+    """
+    if path.is_file():
+        raise BadInput(f"dataset {spec!r}: a file and no folder; an archive has to be unpacked first")
+    if not path.is_dir():
+        raise BadInput(f"dataset {spec!r}: no such folder; a folder that holds a folder of images a class is accepted")
+    found = find_files(path)
+    visible = [name for name in sorted(found.paths) if not is_hidden(name)]
+    exclusions = [Exclusion(name, "hidden file") for name in sorted(found.paths) if is_hidden(name)]
+    exclusions += [Exclusion(name, reason) for name, reason in sorted(found.unusable.items())]
+    side_of = _side_folders(spec, visible)
+    label_of = {}
+    for name in visible:
+        *folders, _ = name.split("/")
+        folders = folders[1:] if side_of else folders
+        if folders:
+            label_of[name] = folders[0]
+        else:
+            exclusions.append(Exclusion(name, OUTSIDE))
+    classes = sorted(set(label_of.values()))
+    if not classes and (outside := sum(exclusion.reason == OUTSIDE for exclusion in exclusions)):
+        raise BadInput(
+            f"dataset {spec!r}: no images in class folders ({outside} {OUTSIDE}); the images of each class in a folder "
+            "of its own are accepted"
+        )
+    if len(classes) == 1 and not side_of and _holds_classes(label_of):
+        raise BadInput(
+            f"dataset {spec!r}: {classes[0]!r} is the only class with images, and holds folders itself (did you mean "
+            f"{spec.rstrip('/')}/{classes[0]}?); at least two are needed"
+        )
+    known = {*classes, *(name.split("/")[-1] for name in found.unusable)}
+    for parent in [path / side for side in side_of] or [path]:
+        if classes and (empty := sorted(_folders_in(parent) - known)):
+            raise BadInput(f"dataset {spec!r}: no image in the folder of class {empty[0]!r}; add some or remove it")
+    ids = tuple(label_of)
+    number = {name: label for label, name in enumerate(classes)}
+    catalogue = Catalogue(
+        name=spec,
+        classes=tuple(classes),
+        ids=ids,
+        labels=np.array([number[label] for label in label_of.values()], np.int32),
+        read=lambda image: found.paths[ids[image]].read_bytes(),
+        exclusions=tuple(exclusions),
+        sides=tuple(side_of[name.split("/")[0]] for name in ids) if side_of else None,
+    )
+    return usable(catalogue)
+
+
+def _side_folders(spec: str, names: Iterable[str]) -> dict[str, str]:
+    """The side of each folder, where the folders are the sides of a split; none where they are classes.
+
+    A class may be called `train` too: then other classes lie beside it, and its images directly in it.
+    """
+    holds_images: dict[str, bool] = {}
+    for name in names:
+        folder, *inside = name.split("/")
+        if inside:
+            holds_images[folder] = holds_images.get(folder, False) or len(inside) == 1
+    side_of = {folder: SIDE_NAMES[folder.lower()] for folder in holds_images if folder.lower() in SIDE_NAMES}
+    others = sorted(holds_images.keys() - side_of.keys())
+    if not side_of or (others and all(holds_images[folder] for folder in side_of)):
+        return {}
+    listed = " and ".join(sorted(side_of))
+    if others:
+        raise BadInput(
+            f"dataset {spec!r}: {listed} of folders beside {others[0]!r}; either sides of a split, with train among "
+            "them, or a folder a class is accepted: move one kind elsewhere"
+        )
+    sides = list(side_of.values())
+    if "train" not in sides or len(set(sides)) < len(sides):
+        raise BadInput(
+            f"dataset {spec!r}: {listed} look like sides of a split; train, and at most one val and one test "
+            "beside it, are accepted, or a folder a class"
+        )
+    return side_of
+
+
+def _holds_classes(names: Iterable[str]) -> bool:
+    """Whether all of the images lie one folder deeper, in two folders or more."""
+    inside = [name.split("/")[1:-1] for name in names]
+    return all(inside) and len({folders[0] for folders in inside}) > 1
+
+
+def _folders_in(path: Path) -> set[str]:
+    folders = (entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return {composed(text_of(name)) for name in folders} - ARCHIVERS

@@ -1,0 +1,320 @@
+"""What the probes' record says: a sentence for each probe, and which usual explanations it supports."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from resjax.evaluation.comparison.statistics import describe
+
+FEWEST_SEEDS = 3
+VERDICTS = ("supported", "not supported", "cannot say")
+Record = Mapping[str, Any]
+Values = Mapping[str, Sequence[float | None]]
+
+
+class Claim(NamedTuple):
+    """A usual explanation, and the measure that it would have to show in."""
+
+    claim: str
+    probe: str
+    at: str
+    measure: str
+    """What is compared, in words."""
+    of: Callable[[Values, Sequence[bool]], float]
+    """The measure from a probe's values and from which blocks keep the shape."""
+    sign: int
+    """1 where the claim wants the residual arm's measure to be larger, -1 where smaller."""
+    least: float
+    """A difference below this says nothing, however sure."""
+    unit: str
+    beyond: float | None = None
+    """Where given, the claim wants the plain arm's own measure to be this far from 0, too, on the other side."""
+    alone: bool = False
+    """Whether the residual arm is measured by itself, against 0."""
+
+
+def _ratio(values: Values, _: Sequence[bool]) -> float:
+    norms = _numbers(values["block_inputs"])
+    return float(np.log10(norms[0] / norms[-1])) if norms[0] > 0 and norms[-1] > 0 else float("nan")
+
+
+def _cost_of_a_block(values: Values, kept: Sequence[bool]) -> float:
+    return float(values["intact"][0] - _numbers(values["without_block"])[np.asarray(kept)].mean())
+
+
+def _lost_with_depth(values: Values, _: Sequence[bool]) -> float:
+    accuracy = _numbers(values["accuracy"])
+    return float(accuracy[-1] - accuracy.max())
+
+
+CLAIMS = (
+    Claim(
+        "gradients vanish without the shortcut",
+        *("gradients", "init", "log10 of the gradient at the first block over that at the last, before training"),
+        *(_ratio, 1, 0.3, "decades", 1.0),
+    ),
+    Claim(
+        "gradients explode towards the input without the shortcut",
+        *("gradients", "init", "log10 of the gradient at the first block over that at the last, before training"),
+        *(_ratio, -1, 0.3, "decades", 1.0),
+    ),
+    Claim(
+        "gradients shatter without the shortcut",
+        *("shattering", "init", "whiteness of the gradient at the first block, before training"),
+        *(lambda v, _: float(_numbers(v["whiteness"])[0]), -1, 0.05, ""),
+    ),
+    Claim(
+        "without the shortcut depth makes all images alike",
+        *("signals", "init", "correlation between images in what leaves the last block, before training"),
+        *(lambda v, _: float(_numbers(v["training_correlation"])[-1]), -1, 0.05, ""),
+    ),
+    Claim(
+        "a residual network is like an ensemble, of which a block can be missing",
+        *("lesions", "best", "accuracy lost by deleting one block that keeps the shape, mean over blocks"),
+        *(_cost_of_a_block, -1, 0.02, "points"),
+    ),
+    Claim(
+        "the trained residual network relies on its shortcuts",
+        *("dose", "best", "accuracy lost at dose 0, statistics estimated anew"),
+        *(lambda v, _: float(_numbers(v["accuracy"])[-1] - _numbers(v["accuracy"])[0]), 1, 0.05, "points"),
+        *(None, True),
+    ),
+    Claim(
+        "the shortcut smooths the loss around the solution",
+        *("landscape", "best", "mean rise of the loss within 0.5 filter lengths"),
+        *(lambda v, _: float(_numbers(v["sharpness"])[0]), -1, 0.05, "nats"),
+    ),
+    Claim(
+        "the shortcut lowers the curvature that training starts at",
+        *("curvature", "init", "log10 of the largest eigenvalue of the Hessian, before training"),
+        *(lambda v, _: float(np.log10(max(_numbers(v["largest"])[0], 1e-12))), -1, 0.1, "decades"),
+    ),
+    Claim(
+        "without the shortcut depth loses what tells the classes apart",
+        *("linear", "best", "a linear classifier's accuracy after the last block less that at its best depth"),
+        *(_lost_with_depth, 1, 0.02, "points"),
+    ),
+)
+"""The explanations in the order of the paragraph, with their thresholds."""
+RULE = (
+    "{measure}: supported where the 95 % interval of the mean {compared} (Student's t over {few} seeds or more) lies "
+    "{side} 0 and the mean is {least} or more{extra}; not supported where the whole interval falls short of {least}; "
+    "otherwise the seeds cannot say"
+)
+
+
+def explain(record: dict[str, Any]) -> None:
+    """Writes the sentences, the judged explanations and the paragraph into the record of `probes.json`.
+
+    Each residual arm is held against the first arm without a shortcut that has as many blocks, seed by seed.
+    """
+    arms = record["arms"]
+    for name, probe in record["probes"].items():
+        probe["sentence"] = sentence_of(name, probe["measurements"], arms)
+    record["explanations"] = [
+        judged
+        for baseline, candidate in pairs_of(arms)
+        for claim in CLAIMS
+        if claim.probe in record["probes"]
+        for judged in [_judged(claim, record, baseline, candidate)]
+    ]
+    record["paragraph"] = paragraph(record["explanations"])
+
+
+def pairs_of(arms: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The plain arm and the residual ones that have as many blocks."""
+    plain = [name for name, arm in arms.items() if arm["shortcut"] == "none"]
+    return [
+        (baseline, candidate)
+        for candidate, arm in arms.items()
+        if arm["shortcut"] != "none"
+        for baseline in plain[:1]
+        if len(arms[baseline]["blocks"]) == len(arm["blocks"])
+    ]
+
+
+def measured(record: Record, claim: Claim, arm: str) -> dict[int, float]:
+    """The claim's measure of each seed of an arm, where it is finite."""
+    kept = [block["keeps_shape"] for block in record["arms"][arm]["blocks"]]
+    found = {}
+    for each in record["probes"][claim.probe]["measurements"]:
+        if each["arm"] == arm and each["at"] == claim.at:
+            value = claim.of(each["values"], kept)
+            if np.isfinite(value):
+                found[each["seed"]] = value
+    return found
+
+
+def _judged(claim: Claim, record: Record, baseline: str, candidate: str) -> dict[str, Any]:
+    second = measured(record, claim, candidate)
+    first = dict.fromkeys(second, 0.0) if claim.alone else measured(record, claim, baseline)
+    seeds = [seed for seed in first if seed in second]
+    differences = [second[seed] - first[seed] for seed in seeds]
+    described = describe(differences)
+    verdict = _verdict(claim, differences, [first[seed] for seed in seeds])
+    factor = 100 if claim.unit == "points" else 1
+    compared = "loss" if claim.alone else "difference between the arms"
+    extra = ""
+    if claim.beyond is not None:
+        own_side = "below" if claim.sign > 0 else "above"
+        extra = f", and the plain arm's own interval is {own_side} {-claim.sign * claim.beyond:g}"
+    rule = RULE.format(
+        measure=claim.measure,
+        compared=compared,
+        few=FEWEST_SEEDS,
+        side="above" if claim.sign > 0 else "below",
+        least=f"{factor * claim.least:g} {claim.unit}".strip(),
+        extra=extra,
+    )
+    return {
+        "claim": claim.claim,
+        "probe": claim.probe,
+        "measure": claim.measure,
+        "baseline": baseline,
+        "candidate": candidate,
+        "verdict": verdict,
+        "sentence": _said(claim, described, first, second, seeds, baseline, candidate, factor),
+        "rule": rule,
+        "differences": differences,
+        "ci95": described["ci95"],
+    }
+
+
+def _verdict(claim: Claim, differences: Sequence[float], plain: Sequence[float]) -> str:
+    if len(differences) < FEWEST_SEEDS:
+        return "cannot say"
+    interval: Any = describe(differences)["ci95"]
+    low, high = sorted(claim.sign * end for end in interval)
+    if claim.beyond is not None:
+        own: Any = describe(plain)["ci95"]
+        nearest, farthest = sorted(-claim.sign * end for end in own)
+        if farthest < claim.beyond:
+            return "not supported"
+        if nearest < claim.beyond:
+            return "cannot say"
+    if low > 0 and claim.sign * np.mean(differences) >= claim.least:
+        return "supported"
+    return "not supported" if high < claim.least else "cannot say"
+
+
+def _said(claim, described, first, second, seeds, baseline, candidate, factor) -> str:
+    measure = claim.measure[0].upper() + claim.measure[1:]
+    if not seeds:
+        return "No seed of both arms has this measure."
+    means = [factor * float(np.mean([each[seed] for seed in seeds])) for each in (first, second)]
+    unit = f" {claim.unit}" if claim.unit else ""
+    ends = described["ci95"]
+    interval = f", 95 % interval {factor * ends[0]:+.2g} to {factor * ends[1]:+.2g}" if ends else ""
+    if claim.alone:
+        return f"{measure}: {means[1]:.2g}{unit} in {candidate}{interval} ({_count(seeds)})."
+    return (
+        f"{measure}: {baseline} {means[0]:.2g}, {candidate} {means[1]:.2g}{unit} "
+        f"(difference {factor * described['mean']:+.2g}{interval}, {_count(seeds)})."
+    )
+
+
+def paragraph(judged: Sequence[Record]) -> str:
+    """Which explanations the evidence supports here, which it does not, and of which it cannot say."""
+    parts = []
+    for baseline, candidate in dict.fromkeys((each["baseline"], each["candidate"]) for each in judged):
+        claims = {
+            verdict: [
+                each["claim"]
+                for each in judged
+                if (each["baseline"], each["candidate"], each["verdict"]) == (baseline, candidate, verdict)
+            ]
+            for verdict in VERDICTS
+        }
+        supported, refuted, open_ones = claims.values()
+        what = f"that {_joined(supported)}" if supported else "none"
+        parts.append(f"Of what is said to set {candidate} apart from {baseline}, the measurements support {what}.")
+        if refuted:
+            parts.append(f"They do not support that {_joined(refuted)}.")
+        if open_ones:
+            parts.append(f"These seeds leave it open that {_joined(open_ones)}.")
+    if parts:
+        parts.append(
+            "That is so for these images, this width and this recipe; it shows what goes together, not causes."
+        )
+    return " ".join(parts)
+
+
+def _joined(claims: Sequence[str]) -> str:
+    return "; that ".join(claims)
+
+
+def sentence_of(name: str, measurements: Sequence[Record], arms: Record) -> str:
+    """One careful sentence on what a probe found, with means over seeds."""
+    at = "init" if name in ("gradients", "signals", "shattering", "curvature") else "best"
+
+    def means(of: Callable[[Values, Sequence[bool]], float]) -> str:
+        found = []
+        for arm in arms:
+            kept = [block["keeps_shape"] for block in arms[arm]["blocks"]]
+            own = [of(each["values"], kept) for each in measurements if (each["arm"], each["at"]) == (arm, at)]
+            own = [value for value in own if np.isfinite(value)]
+            if own:
+                found.append(f"{float(np.mean(own)):.2g} in {arm}")
+        return _listed(found) if found else "not measured"
+
+    seeds = _count({each["seed"] for each in measurements})
+    words = {
+        "gradients": lambda: (
+            "Before training, the gradient that reaches the first block is, relative to that at the "
+            f"last, {means(lambda v, _: 10 ** _ratio(v, _))}"
+        ),
+        "signals": lambda: (
+            "Before training, two images correlate in what leaves the last block by "
+            f"{means(lambda v, _: float(_numbers(v['training_correlation'])[-1]))}"
+        ),
+        "shattering": lambda: (
+            "Before training, on a line between two images, the whiteness of the gradient at the "
+            f"first block is {means(lambda v, _: float(_numbers(v['whiteness'])[0]))} (0: constant, 1: white)"
+        ),
+        "lesions": lambda: (
+            "Deleting one block that keeps the shape costs, in points of accuracy and on average over "
+            f"blocks, {means(lambda v, kept: 100 * _cost_of_a_block(v, kept))}"
+        ),
+        "dose": lambda: (
+            "Without its shortcuts, batch statistics estimated anew, the accuracy in per cent is "
+            f"{means(lambda v, _: 100 * float(_numbers(v['accuracy'])[0]))}, with them "
+            f"{means(lambda v, _: 100 * float(_numbers(v['accuracy'])[-1]))}"
+        ),
+        "landscape": lambda: (
+            "Within half a filter's length in random directions the loss rises on average by, in nats, "
+            f"{means(lambda v, _: float(_numbers(v['sharpness'])[0]))}"
+        ),
+        "curvature": lambda: (
+            "Before training, the largest eigenvalue of the loss's Hessian is about "
+            f"{means(lambda v, _: float(_numbers(v['largest'])[0]))}"
+        ),
+        "saliency": lambda: (
+            "The maps show which parts of a picture speak for its own class by Grad-CAM; they show where "
+            "a network looks, not whether that is why it is right"
+        ),
+        "linear": lambda: (
+            "A linear classifier on what leaves the last block has, in per cent, "
+            f"{means(lambda v, _: 100 * float(_numbers(v['accuracy'])[-1]))}, at its best depth "
+            f"{means(lambda v, _: 100 * float(_numbers(v['accuracy']).max()))}"
+        ),
+        "connectivity": lambda: (
+            "Half-way between two seeds' solutions, channels matched, the loss stands above the "
+            f"straight line by at most, in nats, {means(lambda v, _: float(_numbers(v['barrier'])[0]))}"
+        ),
+    }
+    if not measurements:
+        return "Nothing could be measured."
+    return f"{words[name]()} ({seeds})."
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def _count(seeds) -> str:
+    return "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

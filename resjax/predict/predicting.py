@@ -1,0 +1,160 @@
+"""From words on a command line to classified images: which files they name, what each is, and how that is written."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from resjax.predict.saliency_pictures import SaliencyPictures
+from resjax.predict.trained_network import TrainedArm
+from resjax.data.decoding import decode_files
+from resjax.data.sources.files import find_files, is_hidden, text_of
+from resjax.report.storage import line_of
+from resjax.training.loop import EVALUATION_BATCH
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """A file that is to be classified, or something that was named and is none."""
+
+    name: str
+    """As the user would write it."""
+    path: Path
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What became of a named image: `probabilities` (class,), or a problem."""
+
+    name: str
+    probabilities: np.ndarray | None
+    problem: str | None = None
+    picture: Path | None = None
+
+
+def named_images(words: Sequence[str]) -> list[NamedImage]:
+    """The files that the words name, each once: a file itself, of a folder all files in it and below, sorted by name.
+
+    Hidden files in folders are left out; what is no file, or not there, stays in the list with its problem.
+
+    Raises:
+      BadInput: where a folder cannot be read.
+    """
+    found: dict[str, NamedImage] = {}
+    for word in words:
+        for image in _named_by(word):
+            found.setdefault(os.path.normpath(image.name), image)
+    return list(found.values())
+
+
+def _named_by(word: str) -> list[NamedImage]:
+    path = Path(os.path.expanduser(word))
+    name = text_of(str(path))
+    try:
+        path.stat()
+    except OSError as error:
+        return [NamedImage(name, path, (error.strerror or str(error)).lower())]
+    if path.is_file():
+        return [NamedImage(name, path)]
+    if not path.is_dir():
+        return [NamedImage(name, path, "neither file nor folder")]
+    files = find_files(path)
+    usable = {inside: NamedImage(text_of(str(path / inside)), at) for inside, at in files.paths.items()}
+    unusable = {inside: NamedImage(text_of(str(path / inside)), path, why) for inside, why in files.unusable.items()}
+    visible = [image for inside, image in sorted((usable | unusable).items()) if not is_hidden(inside)]
+    return visible or [NamedImage(name, path, "no files in this folder")]
+
+
+def classify(
+    arm: TrainedArm, images: Sequence[NamedImage], pictures: SaliencyPictures | None = None
+) -> Iterator[Classified]:
+    """Classifies images one after the other; so many are in memory at a time as the network sees at once."""
+    files = [image for image in images if image.problem is None]
+    # All batches have one size, and so one compiled program.
+    size = min(EVALUATION_BATCH, len(files))
+    for start in range(0, len(images), EVALUATION_BATCH):
+        window = images[start : start + EVALUATION_BATCH]
+        decoded = iter(decode_files([image.path for image in window if image.problem is None], arm.image_size))
+        read = [image.problem if image.problem is not None else next(decoded) for image in window]
+        pixels = [each for each in read if not isinstance(each, str)]
+        probabilities, shown = iter(()), iter(())
+        if pixels:
+            batch = np.stack(pixels + [pixels[0]] * (size - len(pixels)))
+            answers = arm.probabilities(arm.logits(batch))
+            probabilities = iter(answers[: len(pixels)])
+            if pictures is not None:
+                names = [image.name for image, each in zip(window, read, strict=True) if not isinstance(each, str)]
+                shown = iter(pictures.write(names, batch, answers.argmax(-1)))
+        for image, each in zip(window, read, strict=True):
+            if isinstance(each, str):
+                yield Classified(image.name, None, each)
+            else:
+                yield Classified(image.name, next(probabilities), picture=next(shown, None))
+
+
+class Lines:
+    """How the classified images are written: as a table for people, or one JSON record a line."""
+
+    def __init__(self, arm: TrainedArm, images: Sequence[NamedImage], top: int, as_json: bool):
+        self._arm, self._top, self._json = arm, top, as_json
+        self._names = max([len(printable(image.name)) for image in images] + [len("image")])
+        self._classes = max(len(printable(name)) for name in (*arm.classes, "class"))
+
+    @property
+    def header(self) -> str | None:
+        """The first line of the table."""
+        if self._json:
+            return None
+        rest = "  next" if self._top > 1 else ""
+        return f"{'image':<{self._names}}  {'class':<{self._classes}}  probability{rest}"
+
+    def line(self, classified: Classified) -> str:
+        if self._json:
+            return line_of(self.record(classified))
+        name = f"{printable(classified.name):<{self._names}}"
+        if classified.probabilities is None:
+            return f"{name}  cannot be read: {printable(classified.problem or '')}"
+        (first, share), *others = self._most_probable(classified.probabilities)
+        rest = ", ".join(f"{printable(other)} {100 * share:.1f} %" for other, share in others)
+        return f"{name}  {printable(first):<{self._classes}}  {100 * share:>9.1f} %  {rest}".rstrip()
+
+    def record(self, classified: Classified) -> dict:
+        """The line as a record of the kind `prediction`."""
+        record = {"image": classified.name, "class": None, "probability": None, "probabilities": None}
+        if classified.probabilities is not None:
+            most = self._most_probable(classified.probabilities)
+            record |= {"class": most[0][0], "probability": most[0][1], "probabilities": dict(most)}
+        record |= {"problem": classified.problem, "architecture": self._arm.name, "seeds": list(self._arm.seeds)}
+        record |= {"temperature": self._arm.temperature}
+        return record | ({"grad_cam": str(classified.picture)} if classified.picture else {})
+
+    def _most_probable(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
+        order = np.argsort(-probabilities, kind="stable")[: self._top]
+        return [(self._arm.classes[label], float(probabilities[label])) for label in order]
+
+
+def calibration_sentence(found: dict) -> str:
+    """What the temperature is, and what it does to calibration, measured how."""
+    if found["problem"]:
+        return f"probabilities are not calibrated: {found['problem']}"
+    fitted = f"probabilities at temperature {found['temperature']:.2f}, fitted on {found['images']} validation images"
+    left_out = f" ({found['leaked_left_out']} more leak and are left out)" if found["leaked_left_out"] else ""
+    if not found["after"]:
+        return fitted + left_out
+    before, after = (100 * found[when]["expected_calibration_error"] for when in ("before", "after"))
+    chance = 100 * found["after"]["expected_by_chance"]
+    images = found["measured_images"]
+    where = f"on {images} test images" if found["measured_on"] == "held out" else "cross-fitted on the same images"
+    return (
+        f"{fitted}{left_out}: expected calibration error {before:.1f} points before and {after:.1f} after, {where} "
+        f"(about {chance:.1f} would be chance)"
+    )
+
+
+def printable(text: str) -> str:
+    """The text in one line that no terminal takes for commands."""
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

@@ -1,0 +1,65 @@
+"""The page of an audit: what a set of images holds, with the groups of copies for a person to judge."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from resjax.report.page.render import render
+
+MOST_LISTED = 500
+"""Files that are listed by name, of one kind; the rest is counted."""
+MOST_NAMED = 20
+"""The same of one picture's exact copies."""
+
+
+def audit_page(record: Mapping, thumbnails: Mapping[str, str], meanings: Mapping[str, str]) -> str:
+    """The page as HTML: one file, nothing loaded from elsewhere, every name escaped.
+
+    Args:
+      record: `dataset.json`.
+      thumbnails: data URIs of small images, by content; pictures and groups that have none are counted.
+      meanings: what becomes of a file, by the kind of finding.
+    """
+    groups = [_group(group, thumbnails) for group in record["groups"]]
+    shown = [group for group in groups if group["pictures"]]
+    return render(
+        "audit.html",
+        record=record,
+        copies=record["images"] - record["distinct_contents"],
+        near_copies=record["distinct_contents"] - record["distinct_pictures"],
+        groups=shown,
+        groups_not_shown=len(groups) - len(shown),
+        findings=_by_reason(record["findings"] or []),
+        excluded=_by_reason(record["excluded"]),
+        meanings=meanings,
+        most_listed=MOST_LISTED,
+    )
+
+
+def _group(group: Mapping, thumbnails: Mapping[str, str]) -> dict:
+    """A group by its distinct contents, the most frequent first, each with its files and labels."""
+    names, labels = defaultdict(list), defaultdict(set)
+    for name, content, label in zip(group["ids"], group["contents"], group["labels"], strict=True):
+        names[content].append(name)
+        labels[content].add(label)
+    pictures = [
+        {
+            "thumbnail": thumbnails[content],
+            "count": len(ids),
+            "name": ids[0],
+            "names": ", ".join(ids[:MOST_NAMED]) + (" and more" if len(ids) > MOST_NAMED else ""),
+            "labels": sorted(labels[content]),
+        }
+        for content, ids in sorted(names.items(), key=lambda item: -len(item[1]))
+        if content in thumbnails
+    ]
+    return {
+        "labels": sorted(set(group["labels"])),
+        "weakest_link": group["weakest_link"],
+        "pictures": pictures,
+        "more": len(names) - len(pictures),
+    }
+
+
+def _by_reason(entries: list[Mapping]) -> dict[str, list[Mapping]]:
+    reasons = sorted({entry["reason"] for entry in entries})
+    return {reason: [entry for entry in entries if entry["reason"] == reason] for reason in reasons}
