@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resjax.arrays import Batch, Variables
-    from resjax.run.costs import Ledger, forward_flops, ledger, parameter_count
     from resjax.functional import Functional
     from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
     from resjax.models.blocks import BasicBlock, BottleneckBlock
     from resjax.models.network import Network, Stem, build
     from resjax.models.normalization import BatchNorm
     from resjax.models.torch_weights import Loaded, load_weights, save_weights
+    from resjax.run.costs import Ledger, forward_flops, ledger, parameter_count
     from resjax.types import BadInput, Dataset
 
 __version__ = "0.1.0"

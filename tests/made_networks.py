@@ -6,12 +6,12 @@ import jax
 import numpy as np
 from PIL import Image
 
-from resjax.run.costs import parameter_count
 from resjax.data.decoding import decode_files
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.report.records import read_json, write_json, write_npz
+from resjax.run.costs import parameter_count
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.loop import predict_logits
 from tests.made_run import make_run

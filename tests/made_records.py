@@ -1,7 +1,7 @@
 """Records of comparisons on several splits, made for the tests of tables, figures and schemas."""
 
-from resjax.evaluation.diagnosis.explanations import explain
 from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.diagnosis.explanations import explain
 
 
 def splits_record(folds: bool = False, tested: bool = False, seeds: int = 3, arms: tuple[str, ...] = ("a18", "b18")):

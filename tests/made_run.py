@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
+from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.report.records import write_json, write_lines, write_npz
 
 DESCRIBED = ("baseline", "candidate", "metric", "seeds", "differences", "mean", "sd", "ci95")

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from resjax.sweep.record import fingerprint, sweep_record
 from resjax.report.records import write_json
+from resjax.sweep.record import fingerprint, sweep_record
 from tests.made_run import make_run
 
 

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from resjax.cli.gpu_flags import GPU_FLAGS, use_gpu_flags
 
 from resjax.cli import gpu_flags
-from resjax.cli.gpu_flags import GPU_FLAGS, use_gpu_flags
-from resjax.run.precision import usable_dtype
 from resjax.data.pipeline import ResidentSide, epoch_order
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
+from resjax.run.precision import usable_dtype
 from resjax.training.loop import Trainer, make_train_step, run_steps
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resjax.run.dataset_record import dataset_record
 from experiments.studies.near_duplicates import CHANGES, thumbnails
-from resjax.data.synthetic import source as synthetic
 from resjax.data.duplicates.groups import copy_groups, expected_leak
 from resjax.data.findings import KINDS
 from resjax.data.splits import leaked_images, make_split
+from resjax.data.synthetic import source as synthetic
 from resjax.report.page.audit_page import audit_page
 from resjax.report.records import read_json
+from resjax.run.dataset_record import dataset_record
 from resjax.types import BadInput, Dataset, Exclusion
 
 ROOT = Path(__file__).parents[1]

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from resjax.run import comparison
 from resjax.cli.compare import compare
 from resjax.cli.settings import parse_looks
-from resjax.report.records import read_json, validate_summary, write_json, write_npz
 from resjax.report.figures.run import read_run
+from resjax.report.records import read_json, validate_summary, write_json, write_npz
+from resjax.run import comparison
 from resjax.types import BadInput
 from tests.test_several_splits import settings
 

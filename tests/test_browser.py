@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from resjax.evaluation.explain import explained
-from resjax.report.page.run_page import report_page
 from resjax.records.run_records import read_run_records
+from resjax.report.page.run_page import report_page
 from tests.made_run import make_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

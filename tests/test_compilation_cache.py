@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jax
 import pytest
-
 from resjax.cli.compilation_cache import FOLDER, keep_compiled_programs, processor, trim
+
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.types import BadInput
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from resjax.report.page.tables import depth_lines
 from experiments.twins import families_of_twins
 from resjax.evaluation.comparison.depth import Twins, differences_by_depth
 from resjax.models.architecture import architecture
 from resjax.report.figures.depth_figure import depth_figure
 from resjax.report.figures.style import save
+from resjax.report.page.tables import depth_lines
 
 TWINS = [Twins(32, "plain32", "resnet32"), Twins(20, "plain20", "resnet20"), Twins(56, "plain56", "resnet56")]
 

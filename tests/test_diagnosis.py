@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.diagnosis.reliability import miscalibration, pooled_reliability, reliability
-from resjax.evaluation.diagnosis.class_rules import class_differences, collapsed_classes, confused_pairs, gains_and_losses
+from resjax.evaluation.comparison.share_intervals import newcombe, over_seeds, wilson
+from resjax.evaluation.diagnosis.class_rules import (
+    class_differences,
+    collapsed_classes,
+    confused_pairs,
+    gains_and_losses,
+)
 from resjax.evaluation.diagnosis.diagnose import KINDS, Replica, diagnose
 from resjax.evaluation.diagnosis.history_rules import instability, over_fitting, under_training
-from resjax.evaluation.comparison.share_intervals import newcombe, over_seeds, wilson
+from resjax.evaluation.diagnosis.reliability import miscalibration, pooled_reliability, reliability
 
 CLASSES = ["bakso", "gado_gado", "nasi_goreng", "rendang", "soto_ayam"]
 # The first exercise's best epochs: rows true, columns predicted.

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from resjax.evaluation.diagnosis.explanations import CLAIMS, explain, pairs_of
-from resjax.report.data_shapes import validate_data_record
-from resjax.report.page.run_page import report_page
-from resjax.report.figures.probe_figures import embedded_figures, probe_figures
-from resjax.report.records import write_json
 from resjax.records.run_records import read_run_records
+from resjax.report.data_shapes import validate_data_record
+from resjax.report.figures.probe_figures import embedded_figures, probe_figures
+from resjax.report.page.run_page import report_page
+from resjax.report.records import write_json
 from tests.made_records import probes_record
 from tests.made_run import make_run
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-
-from resjax.run import comparison
-from resjax.cli.compare import compare
 from resjax.cli.disk_faults import disk_fault
-from resjax.run.replica import run_replicas
+
+from resjax.cli.compare import compare
 from resjax.data.pipeline import StreamedSide
-from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 from resjax.report.figures.run import read_run
+from resjax.report.records import read_json, read_lines, validate_result, validate_summary
+from resjax.run import comparison
+from resjax.run.replica import run_replicas
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
 from resjax.types import BadInput

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from resjax.report.figures import style
+from resjax.report.figures.run import conclusion, read_run
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.records import read_json, write_json, write_lines
-from resjax.report.figures.run import conclusion, read_run
 
 CLASSES = ["gado_gado", "$x_1$ & <b>", "a dish whose name is much longer than any axis", "中華そば"]
 SIDE_BY_SIDE = {"answer", "history", "confusion", "recall", "seeds"}

@@ -15,11 +15,11 @@ from absl import flags
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
+from resjax.cli.process_flags import define_process_flags
 
 from resjax.cli import settings as options
 from resjax.cli.compare import load_splits, require_writable
 from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.process_flags import define_process_flags
 from resjax.data.decoding import decode
 from resjax.data.sources.opening import open_catalogue
 from resjax.types import BadInput, Dataset

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from resjax.evaluation.explain import explained
+from resjax.records.run_records import read_run_records
 from resjax.report.data_shapes import DATA_SHAPES, validate_data_record
 from resjax.report.json_schema import KINDS, json_schema
 from resjax.report.records import (
@@ -18,7 +19,6 @@ from resjax.report.records import (
     validate_sweep,
     write_json,
 )
-from resjax.records.run_records import read_run_records
 from tests.made_records import export_record, prediction_record, probes_record, reproduction_record, splits_record
 from tests.made_run import make_run
 from tests.made_sweep import make_sweep

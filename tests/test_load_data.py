@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resjax.cli.data_flags import SourceSettings
-from resjax.run.load_data import load_dataset
-from resjax.data.synthetic import source as synthetic
 from resjax.data.splits import leaked_images, make_split
+from resjax.data.synthetic import source as synthetic
+from resjax.run.load_data import load_dataset
+from resjax.run.settings import SourceSettings
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from PIL import Image
 
 from experiments.studies.near_duplicates import CHANGES, captioned, framed, plain_pictures, thumbnails
 from resjax.data.duplicates import near_copies
-from resjax.data.synthetic import source as synthetic
 from resjax.data.duplicates.near_copies import (
     cached_near_copy_groups,
     hash_distances,
     near_copy_groups,
     perceptual_hashes,
 )
+from resjax.data.synthetic import source as synthetic
 from resjax.types import BadInput
 
 LOOKED_FOR = [name for name in CHANGES if "more than is looked for" not in name]

@@ -9,11 +9,11 @@ import pytest
 from flax import nnx
 
 import resjax
-from resjax.run.costs import parameter_count
 from resjax.functional import Functional
 from resjax.models import blocks
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture
 from resjax.models.network import Stem, build
+from resjax.run.costs import parameter_count
 from resjax.types import BadInput, Variables
 
 KEY = jax.random.key(0)

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from resjax.predict import predicting
 from resjax.cli.predict import PredictSettings, predict
+from resjax.data.decoding import decode_files
+from resjax.predict import predicting
 from resjax.predict.predicting import Lines, NamedImage, calibration_sentence, classify, named_images
 from resjax.predict.saliency_pictures import SaliencyPictures, beside
 from resjax.predict.trained_network import trained_arm
-from resjax.data.decoding import decode_files
+from resjax.records.run_records import read_run_records
 from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json, read_lines, write_json, write_npz
-from resjax.records.run_records import read_run_records
 from resjax.report.storage import read_npz
 from resjax.types import BadInput
 from tests.made_networks import CLASSES, IMAGES, SIZE, make_images, make_networks

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 import resjax
-from resjax.report.page.tables import markdown_table, splits_markdown
 from resjax import ops
 from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json, validate_splits, validate_summary
 from resjax.report.page.reproduction_tables import markdown, sentences, tables
+from resjax.report.page.tables import markdown_table, splits_markdown
+from resjax.report.records import read_json, validate_splits, validate_summary
 
 ROOT = Path(__file__).parents[1]
 PLACES = ("README.md", "experiments/README.md", "experiments/README.id.md", "resjax/README.md")

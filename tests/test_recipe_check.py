@@ -2,8 +2,8 @@
 
 import pytest
 
-from resjax.run.recipe_check import data_changes, recipe_before
 from resjax.report.records import write_json
+from resjax.run.recipe_check import data_changes, recipe_before
 from resjax.types import BadInput
 
 

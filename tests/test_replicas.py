@@ -6,14 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from resjax.run import comparison
 from resjax.cli.compare import compare
-from resjax.run.replica import ArmPrograms, run_replicas, schedule
-from resjax.run.replica_folder import ReplicaFolder
 from resjax.data.augmentation import ColorJitter, Flip
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 from resjax.report.storage import read_npz
+from resjax.run import comparison
+from resjax.run.replica import ArmPrograms, run_replicas, schedule
+from resjax.run.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe

@@ -11,20 +11,27 @@ import pytest
 from absl import flags
 from PIL import Image
 
-from resjax.run import comparison
-from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.settings import Settings, define_training_flags
+from experiments.reproductions.program import (
+    asked_settings,
+    define_flags,
+    departures,
+    reproduce,
+    require_data,
+    settings_of_parts,
+)
 from experiments.reproductions.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION
-from experiments.reproductions.program import asked_settings, define_flags, departures, reproduce, require_data, settings_of_parts
 from experiments.reproductions.recipes import CIFAR_STEPS, REPRODUCTIONS
 from experiments.reproductions.side_by_side import pairs_of_arms
+from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.settings import Settings, define_training_flags
 from resjax.data.sources.catalogue import Catalogue
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture, architecture
 from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json
-from resjax.report.page.reproduction_tables import tables
 from resjax.report.figures.run import read_run
+from resjax.report.page.reproduction_tables import tables
+from resjax.report.records import read_json
+from resjax.run import comparison
 from resjax.training.optimizer import learning_rate_schedule
 from resjax.types import BadInput
 from tests.tfds_sets import prepare

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from experiments.reproductions.page import reproduction_text
-from resjax.report.records import write_json
-from resjax.report.page.reproduction_tables import depth_sentence, markdown, sentences, tables
-from resjax.report.page.reproduction_page import reproduction_page
 from resjax.report.figures.run import data_note
+from resjax.report.page.reproduction_page import reproduction_page
+from resjax.report.page.reproduction_tables import depth_sentence, markdown, sentences, tables
+from resjax.report.records import write_json
 from tests.made_records import reproduction_record
 
 

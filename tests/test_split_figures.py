@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from resjax.report.figures import style
-from resjax.report.records import write_json
 from resjax.report.figures.run import Arm, Run, leak_warning
 from resjax.report.figures.split_figures import draw_splits, leaks_figure
+from resjax.report.records import write_json
 from tests.made_records import splits_record
 
 

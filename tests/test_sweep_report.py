@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from resjax.cli import report
-from resjax.report.page.sweep_tables import sweep_text
-from resjax.report.records import read_json, validate_sweep
 from resjax.report.figures.sweep_figures import sweep_figures
 from resjax.report.page.sweep_page import sweep_page
+from resjax.report.page.sweep_tables import sweep_text
+from resjax.report.records import read_json, validate_sweep
 from tests.made_sweep import make_sweep
 
 BEST, WORST = "learning_rate0.001_weight_decay0.0", "learning_rate0.01_weight_decay0.0001"

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from resjax.data.synthetic import source as synthetic
 from resjax.data.decoding import decode_image
+from resjax.data.synthetic import source as synthetic
 
 
 def test_the_plan_is_deterministic_and_its_seed_matters():

@@ -21,11 +21,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from resjax.cli.process_flags import define_process_flags
+
 from resjax.cli.compare import main
 from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.settings import define_training_flags, main_program
 from resjax.cli.probe_flags import define_probe_flags
-from resjax.cli.process_flags import define_process_flags
+from resjax.cli.settings import define_training_flags, main_program
 from resjax.report.records import read_json, read_lines
 from resjax.report.storage import read_npz
 

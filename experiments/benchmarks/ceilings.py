@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks.cases import CLASSES, Case
-from resjax.run.costs import forward_flops
 from resjax.functional import Functional
+from resjax.run.costs import forward_flops
 
 MATRIX_SIZE = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
 COPY_BYTES = {"cpu": 2**28, "gpu": 2**32, "tpu": 2**31}

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from experiments.benchmarks.background_load import Others
 from experiments.benchmarks.cases import Device, compared, spread, versions
 from experiments.benchmarks.contenders import KILLED, LONGEST_REASON
-from experiments.benchmarks.background_load import Others
 from resjax.report.records import read_json
 from resjax.types import BadInput
 

@@ -24,10 +24,11 @@ from pathlib import Path
 from absl import flags
 
 from experiments.benchmarks import end_to_end, pipeline, torch_side
+from experiments.benchmarks.background_load import Others
 from experiments.benchmarks.cases import Case, Device, find_device, make_cases, parse_sizes, require_dtype, versions
 from experiments.benchmarks.contenders import in_a_process
-from experiments.benchmarks.background_load import Others
-from resjax.cli.settings import DTYPES, FLAGS, define_size_flags, given_sizes, main_program
+from resjax.cli.program import Command
+from resjax.cli.settings import DTYPES, FLAGS, define_size_flags, given_sizes
 from resjax.report.records import write_lines
 from resjax.training.recipe import WAYS, require_choice, require_range
 from resjax.types import BadInput
@@ -238,5 +239,5 @@ MEASURES = {
     "end_to_end": measure_end_to_end,
 }
 
-if __name__ == "__main__":
-    main_program(main, define_flags)
+
+COMMAND = Command("benchmark", __doc__, main, (define_flags,))

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resjax.cli.settings import Settings
-from resjax.run.progress import duration
 from experiments.reproductions.recipes import Reproduction
 from experiments.reproductions.side_by_side import reproduction_record
 from resjax.report.figures.depth_figure import depth_figure
-from resjax.report.records import write_json, write_text
-from resjax.report.page.reproduction_tables import sentences, tables, text
-from resjax.report.page.reproduction_page import reproduction_page
 from resjax.report.figures.style import save
+from resjax.report.page.reproduction_page import reproduction_page
+from resjax.report.page.reproduction_tables import sentences, tables, text
+from resjax.report.records import write_json, write_text
+from resjax.run.progress import duration
+from resjax.run.settings import Settings
 
 
 def write_reproduction(

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
+from resjax.cli.machine import define_process_flags, take_part
+from resjax.cli.program import Command
 
-from resjax.cli.compare import compare, help_compare
-from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.settings import Settings, define_training_flags, main_program, settings
-from resjax.cli.process_flags import define_process_flags, take_part
 from experiments.reproductions.recipes import REPRODUCTIONS, Part, Reproduction
+from resjax.run.compare import compare, help_compare
+from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.settings import define_training_flags, settings
+from resjax.run.settings import Settings
 from resjax.training.recipe import require_choice
 from resjax.types import BadInput
 
@@ -165,6 +167,7 @@ def asked_settings(words: list[str]) -> tuple[str, Settings, bool]:
     require_choice("--target", FLAGS.target, tuple(REPRODUCTIONS))
     use_recipe(REPRODUCTIONS[FLAGS.target], quick=FLAGS.quick, words=words)
     asked = settings("reproduce")
+    asked = replace(asked, flags=asked.flags | {name: FLAGS[name].value for name in OWN})
     if FLAGS.quick and FLAGS.workdir is None:
         workdir = Path(f"{asked.workdir}_quick")
         asked = replace(asked, workdir=workdir, flags=asked.flags | {"workdir": str(workdir)})
@@ -180,7 +183,9 @@ def main() -> None:
     )
 
 
-if __name__ == "__main__":
-    main_program(
-        main, define_flags, define_source_flags, define_split_flags, define_training_flags, define_process_flags
-    )
+COMMAND = Command(
+    "reproduce",
+    __doc__,
+    main,
+    (define_source_flags, define_split_flags, define_training_flags, define_process_flags, define_flags),
+)

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from experiments.reproductions.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION, IMAGENET, Published
+from experiments.reproductions.published import (
+    CIFAR10,
+    DISHES,
+    FIRST_EXERCISE,
+    FIRST_EXERCISE_CONFUSION,
+    IMAGENET,
+    Published,
+)
 
 Flags = Mapping[str, object]
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from resjax.run.replica_folder import finished_result
 from experiments.reproductions.recipes import Reproduction
 from experiments.twins import families_of_twins
 from resjax.evaluation.comparison.depth import differences_by_depth
-from resjax.evaluation.metrics import per_class_scores
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import METRICS
+from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture
-from resjax.report.records import SCHEMA_VERSION, read_json
 from resjax.report.figures.run import data_note, leak_warning, split_of
+from resjax.report.records import SCHEMA_VERSION, read_json
+from resjax.run.replica_folder import finished_result
 
 Results = Mapping[str, Mapping[int, Mapping[str, Any] | None]]
 """The result of each replica by arm and seed, None of a pending one."""

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from experiments.studies.calibration_tables import calibration_tables
-from resjax.cli.settings import main_program
+from resjax.cli.program import Command, run_command
 from resjax.evaluation.comparison.intervals import (
     bca_interval,
     components_of_images,
@@ -222,5 +222,7 @@ def calibrate() -> list[dict]:
     return records
 
 
+COMMAND = Command("studies.calibration", __doc__, calibrate, (define_calibration_flags,))
+
 if __name__ == "__main__":
-    main_program(calibrate, define_calibration_flags)
+    run_command(COMMAND)

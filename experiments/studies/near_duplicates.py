@@ -17,11 +17,13 @@ from absl import flags
 from PIL import Image, ImageDraw, ImageEnhance
 
 from resjax.cli.data_flags import define_source_flags, source_settings
-from resjax.cli.settings import FLAGS, main_program
-from resjax.data.synthetic import source as synthetic
+from absl import flags
+
+from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.duplicates.near_copies import DETAIL, HASH_DISTANCE, resemblance
 from resjax.data.sources.opening import open_catalogue
+from resjax.data.synthetic import source as synthetic
 from resjax.report.records import write_json
 from resjax.training.recipe import require_range
 
@@ -245,5 +247,7 @@ def define_study_flags() -> None:
     flags.DEFINE_string("json", None, "file for the record; by default none is written")
 
 
+COMMAND = Command("studies.near_duplicates", __doc__, main, (define_source_flags, define_study_flags))
+
 if __name__ == "__main__":
-    main_program(main, define_source_flags, define_study_flags)
+    run_command(COMMAND)

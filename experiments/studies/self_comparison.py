@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from resjax.cli.program import Command, run_command
 from resjax.evaluation.answers import right_answers
-from resjax.cli.settings import main_program
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 from resjax.report.records import read_json, write_json
 from resjax.training.recipe import require_range
@@ -95,5 +95,7 @@ def main() -> None:
         write_json(FLAGS.json, record)
 
 
+COMMAND = Command("studies.self_comparison", __doc__, main, (define_self_flags,))
+
 if __name__ == "__main__":
-    main_program(main, define_self_flags)
+    run_command(COMMAND)

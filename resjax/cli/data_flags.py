@@ -1,43 +1,16 @@
 """The flags that name the images and divide them, and the settings that they become."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
 
 from resjax.data.splits import METHODS, VAL_FRACTION
+from resjax.run.settings import SourceSettings, SplitSettings
 from resjax.training.recipe import require_choice, require_range
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
-
-
-@dataclass(frozen=True)
-class SourceSettings:
-    """Where the images come from, and where they are kept."""
-
-    dataset: str
-    image_dir: Path | None
-    data_dir: Path | None
-    cache_dir: Path | None
-    cache_gb: float
-    near_copies: bool
-
-
-@dataclass(frozen=True)
-class SplitSettings:
-    """Which images train, and which are looked at."""
-
-    methods: tuple[str, ...]
-    """None where the data decide; with several, the comparison runs once on each."""
-    seed: int
-    file: Path | None
-    folds: int | None
-    val_fraction: float | None
-    test_fraction: float
-    train_fraction: float = 1.0
-    """The share of the training images that is trained on."""
 
 
 def define_source_flags() -> None:

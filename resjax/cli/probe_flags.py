@@ -1,44 +1,12 @@
 """Which probes run and how much they may cost: their flags, and the settings that these become."""
 
-from dataclasses import dataclass
-
 from absl import flags
 
+from resjax.run.settings import FAST, PROBES, ProbeSettings
 from resjax.training.recipe import require_range
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
-PROBES = {
-    "gradients": "gradient flow by depth",
-    "signals": "signal flow by depth",
-    "shattering": "autocorrelation of the input gradient along a line",
-    "lesions": "accuracy without some of the blocks",
-    "dose": "accuracy with the shortcut turned down",
-    "landscape": "loss on a line and a plane through the parameters",
-    "curvature": "largest eigenvalues and trace of the Hessian",
-    "saliency": "Grad-CAM of the pictures in the report",
-    "linear": "a linear classifier on what leaves each block",
-    "connectivity": "loss between the solutions of two seeds",
-}
-"""The probes by name, in the order of the report."""
-FAST = ("gradients", "signals", "lesions")
-
-
-@dataclass(frozen=True)
-class ProbeSettings:
-    """What the probes are told."""
-
-    names: tuple[str, ...]
-    seeds: int
-    images: int
-    scored: int
-    side: int
-    chunk: int
-    steps: int
-    samples: int
-    dose_training: tuple[float, ...]
-
-
 def define_probe_flags() -> None:
     flags.DEFINE_string(
         "probes",

@@ -1,29 +1,20 @@
-"""The flags that experiments share, turned once into frozen settings; nothing below `main` sees a flag."""
+"""The flags of a comparison, turned once into frozen settings; nothing below `cli` sees a flag."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 
 from absl import flags
 
-from resjax.cli import data_flags as data_options
-from resjax.cli import probe_flags as probe_options
-from resjax.cli import process_flags
-from resjax.cli.compilation_cache import keep_compiled_programs
-from resjax.cli.data_flags import SourceSettings, SplitSettings, source_settings, split_settings
-from resjax.cli.disk_faults import disk_fault, leave_out_repeated_errors
-from resjax.cli.gpu_flags import DEFAULT, GPU_FLAGS, use_gpu_flags
-from resjax.cli.memory import keep_freed_memory
-from resjax.run.stopping import Stopped, Stopping, how_to_go_on
-from resjax.data.cache import default_cache_dir
+from resjax.cli import data_flags, probe_flags
+from resjax.cli.data_flags import source_settings, split_settings
+from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS, define_compile_cache_flag
 from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.planning import LEVEL, looks_until
-from resjax.models.architecture import STEMS, Architecture, architecture
-from resjax.report.storage import RecordError
+from resjax.models.architecture import STEMS, architecture
+from resjax.run.settings import SIZES, Settings
+from resjax.run.stopping import Stopping
 from resjax.training.recipe import (
     DECAYED,
     OPTIMIZERS,
@@ -46,35 +37,6 @@ DEEPEST = 2000
 DTYPES = ("float32", "bfloat16")
 SWEEP_OPTIONS = "resjax.sweep.grid"
 """The module of the flags that say what a sweep goes through; they are no part of what one comparison is told."""
-SIZES = ("width", "stem")
-"""Flags that change a field of every architecture; where they are not given, each has its own."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a comparison is told."""
-
-    architectures: tuple[Architecture, ...]
-    seeds: tuple[int, ...]
-    source: SourceSettings
-    split: SplitSettings
-    image_size: int
-    pipeline: str
-    recipe: Recipe
-    dtype: str
-    init_from: dict[str, Path]
-    """The file of weights that each arm starts from; arms without one start from random numbers."""
-    workdir: Path
-    flags: dict[str, object]
-    """Every flag of the experiment with its value, for the records."""
-    looks: tuple[int, ...] = ()
-    """With --seeds=auto, after how many seeds the comparison is judged and may end; else empty."""
-    replicas_as: str = "auto"
-    """How an arm's replicas are trained: of `resjax.training.recipe.WAYS`, or `auto`."""
-    mesh: dict[str, int] | None = None
-    """Devices along `replica` and `batch`, where they are given."""
-    stopping: Stopping = field(default_factory=Stopping, compare=False, repr=False)
-    """Whether the run has been asked to stop."""
 
 
 def define_size_flags() -> None:
@@ -124,7 +86,7 @@ def define_training_flags() -> None:
     define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
     flags.DEFINE_string(
-        "gpu_flags", DEFAULT, f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none"
+        "gpu_flags", DEFAULT_GPU_FLAGS, f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none"
     )
     define_compile_cache_flag()
     defaults = {field.name: field.default for field in fields(Recipe)}
@@ -183,10 +145,6 @@ def define_training_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
 
 
-def define_compile_cache_flag() -> None:
-    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
-
-
 def parse_seeds(text: str) -> tuple[int, ...]:
     """`6` means 0 to 5; `0,3,7` means those."""
     try:
@@ -225,8 +183,8 @@ def settings(experiment: str) -> Settings:
       BadInput: for an unknown name or a value outside its range.
     """
     # They import jax, which --help does without.
-    from resjax.run.initial_weights import parse_init_from
     from resjax.data.augmentation import Crop, Scale, parse_augmentation
+    from resjax.run.initial_weights import parse_init_from
     from resjax.training.mesh import parse_mesh
 
     require_range("--image_size", FLAGS.image_size, 8, 4096)
@@ -287,98 +245,15 @@ def given_sizes() -> dict[str, object]:
 
 
 def own_flags() -> dict[str, object]:
-    """Every flag that says what is compared, with its value: those of absl and of processes are left out."""
-    return {flag.name: flag.value for flag in _own_flags()}
+    """Every flag that says what is compared, with its value. Those of absl, of processes and of a grid are left out."""
+    modules = (data_flags.__name__, __name__, probe_flags.__name__)
+    return {flag.name: flag.value for module in modules for flag in FLAGS.get_flags_for_module(module)}
 
 
-def main_program(main: Callable[..., None], *definitions: Callable[[], None], takes_words: bool = False) -> None:
-    """Defines flags, parses the command line, runs `main`; bad input ends with one line on stderr and status 2,
-    and so does a disk that is full or cannot be written, with status 1.
-
-    With `takes_words`, `main` gets the words of the command line that are no flags, wherever they stand between them;
-    otherwise such a word is bad input. After `--` everything is a word.
-
-    `--help` prints every flag's meaning and default. Flags are defined here and not on import, so that experiments can
-    be imported beside each other.
-    """
-    for define in definitions:
-        define()
-    if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(sys.argv[1:]):
-        print(help_text(sys.modules["__main__"].__doc__ or ""))
-        return
-    try:
-        words = _parse(sys.argv, takes_words)
-        leave_out_repeated_errors()
-        keep_freed_memory()
-        if "gpu_flags" in FLAGS:
-            use_gpu_flags(FLAGS.gpu_flags)
-        if "compile_cache" in FLAGS and FLAGS.compile_cache:
-            keep_compiled_programs(Path(os.path.expanduser(FLAGS.cache_dir or default_cache_dir())))
-        if takes_words:
-            main(words)
-        else:
-            main()
-    except (BadInput, RecordError, flags.Error) as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        # Who reads the output has had enough (`| head`). What is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
-    except OSError as error:
-        line = disk_fault(error)
-        if line is None:
-            raise
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(1)
-    except Stopped as stopped:
-        print(f"\n{stopped.reason}; {how_to_go_on()}", file=sys.stderr)
-        sys.exit(stopped.status)
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        sys.exit(130)
-
-
-def _parse(arguments: list[str], takes_words: bool) -> list[str]:
-    """Sets the flags and returns the words that are none.
-
-    Raises `BadInput` for words where none are taken, and for what absl answers with errors of Python: a value for a
-    switch that has none (--nocompile_cache=1), or a flagfile that is no text.
-    """
-    FLAGS.set_gnu_getopt(takes_words)
-    try:
-        rest = FLAGS(arguments)
-    except flags.Error:
-        raise
-    except (ValueError, OSError, RecursionError) as error:
-        raise BadInput(f"flags that cannot be read: {error}") from error
-    if len(rest) > 1 and not takes_words:
-        raise BadInput(f"{rest[1]!r}: flags such as --epochs=3 are accepted, no other words")
-    return rest[1:]
-
-
-def help_text(introduction: str) -> str:
-    """The introduction, then each flag with its meaning and default."""
-    lines = [introduction.strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
-    beside = [FLAGS.get_flags_for_module(module) for module in (SWEEP_OPTIONS, process_flags.__name__)]
-    for flag in [*beside[0], *_own_flags(), *beside[1]]:
-        default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  --{flag.name}\n      {flag.help}{default}")
-    return "\n".join(lines)
-
-
-def _own_flags() -> list[flags.Flag]:
-    # absl files the flags that `__main__` defines under sys.argv[0].
-    return [
-        flag
-        for module in (data_options.__name__, __name__, probe_options.__name__, sys.argv[0])
-        for flag in FLAGS.get_flags_for_module(module)
-    ]
-
-
-def _flagfile_stem(experiment: str) -> str:
+def _flagfile_stem(default: str) -> str:
+    """The name of the flagfile on the command line without its ending, or the default without one."""
     for position, argument in enumerate(sys.argv):
         name, _, value = argument.partition("=")
         if name.lstrip("-") == "flagfile":
             return Path(value or sys.argv[position + 1]).stem
-    return experiment
+    return default

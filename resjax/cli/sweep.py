@@ -19,99 +19,104 @@ way in another process; 1 where one failed; 2 for bad input, before anything is 
 """
 
 import sys
-import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.compare import require_writable, whole_splits
 from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.settings import define_training_flags, main_program
-from resjax.run.progress import duration
-from resjax.sweep.grid import SweepSettings, define_sweep_flags, sweep_settings
+from resjax.cli.program import Command
+from resjax.cli.settings import define_training_flags, settings
+from resjax.sweep.grid import (
+    DEPTH,
+    MOST_CELLS,
+    SWEPT,
+    Point,
+    SweepSettings,
+    name_of,
+    parse_grid,
+    parse_shard,
+    with_depths,
+)
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
-RECORD_SECONDS = 60.0
-"""How often the record is written while cells are trained, at most."""
 
 
-def sweep(asked: SweepSettings) -> tuple[dict, int]:
-    """Trains what is pending of a share, and returns the sweep's record, which is also in its workdir, and how many
-    cells of the share failed.
+def define_sweep_flags() -> None:
+    flags.DEFINE_multi_string(
+        "grid",
+        [],
+        "FLAG=VALUE,VALUE,...: a flag that goes through several values; once for each, and a later one for the same "
+        f"flag replaces an earlier one. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
+        "without a number: --architectures=plain,resnet --grid=depth=20,32. Values that have commas themselves, those "
+        "of augment, are joined by |: --grid='augment=none|flip|flip,rotate:15'",
+    )
+    flags.DEFINE_string(
+        "shard", "1/1", "which share of the cells to train, such as 3/16; the shares of one sweep may run side by side"
+    )
+    flags.DEFINE_string(
+        "merge",
+        None,
+        "folders of shards of one sweep that were trained apart, with commas between: their record and report go to "
+        "--workdir, and nothing is trained",
+    )
+
+
+def sweep_settings() -> SweepSettings:
+    """All flags as settings.
 
     Raises:
-      BadInput: before anything is written, where the workdir holds another sweep or the data do not fit.
+      BadInput: for a grid or a shard that cannot be read, or a value outside its range.
     """
-    # They import jax, which --help does without.
-    from resjax.run.environment import describe_environment
-    from resjax.run.load_data import load_dataset
-    from resjax.sweep.record import declaration
-    from resjax.report.page.sweep_tables import sweep_text
-    from resjax.sweep.training import Share
-    from resjax.sweep.writing import require_same_sweep, write_record, write_report
+    if FLAGS.seeds == "auto":
+        raise BadInput("--seeds=auto in a sweep: a number of seeds such as 3 is accepted")
+    if FLAGS.folds is not None or "," in (FLAGS.split or ""):
+        raise BadInput("--folds or several methods in --split in a sweep: one split is accepted")
+    texts = parse_grid(FLAGS.grid)
+    if given := [name for name in texts if name != DEPTH and FLAGS[name].present]:
+        raise BadInput(f"--{given[0]}={FLAGS[given[0]].value} with --grid={given[0]}=...: one of the two is accepted")
+    architectures = with_depths(FLAGS.architectures, texts.pop(DEPTH, None))
+    points: list[Point] = []
+    base = None
+    for values in product(*texts.values()):
+        with _flags_at({"architectures": architectures, **dict(zip(texts, values, strict=True))}):
+            here = settings("sweep")
+            choices = {name: FLAGS[name].value for name in texts}
+        base = base or here
+        name = name_of(choices)
+        if any(point.name == name for point in points):
+            raise BadInput(f"--grid: {choices} occurs twice; different values are accepted")
+        workdir = base.workdir / "cells" / name
+        own = {"workdir": workdir, "flags": here.flags | {"workdir": str(workdir)}, "stopping": base.stopping}
+        points.append(Point(name, choices, replace(here, **own)))
+        if len(points) * len(here.architectures) * len(here.seeds) > MOST_CELLS:
+            raise BadInput(f"--grid: at most {MOST_CELLS:,} cells are accepted")
+    assert base is not None  # The product of no values has one element.
+    grid = {name: tuple(dict.fromkeys(point.choices[name] for point in points)) for name in texts}
+    return SweepSettings(base, grid, tuple(points), parse_shard(FLAGS.shard))
 
-    base = asked.base
-    require_writable(base.workdir)
-    _, dataset = load_dataset(base.source, base.image_size)
-    (split,) = whole_splits(base, dataset).values()
-    declared = declaration(asked, dataset, split, describe_environment())
-    require_same_sweep(base.workdir, declared)
-    share = Share(asked, dataset, split)
-    base.workdir.mkdir(parents=True, exist_ok=True)
-    print(announcement(asked, share), flush=True)
-    written = time.monotonic()
 
-    def after_cell() -> None:
-        nonlocal written
-        if time.monotonic() - written > RECORD_SECONDS:
-            write_record(base.workdir, declared)
-            written = time.monotonic()
-
-    write_record(base.workdir, declared)
+@contextmanager
+def _flags_at(values: Mapping[str, str]) -> Iterator[None]:
+    """Until the end of this flags have other values, so that a point is read and checked as a comparison would be."""
+    before = {name: (FLAGS[name].value, FLAGS[name].present) for name in values}
     try:
-        with base.stopping.waiting():
-            share.train(after_cell)
+        for name, value in values.items():
+            FLAGS[name].parse(value)
+        yield
     finally:
-        write_record(base.workdir, declared)
-    share.write_summaries()
-    record = write_report(base.workdir)
-    for said in dict.fromkeys(share.busy.values()):
-        print(f"left to another process: {said}")
-    print(sweep_text(record))
-    print(f"\nsweep.json, report.html and figures are in {base.workdir}")
-    own = {str(share.folder(cell)) for cell in share.own}
-    return record, sum(cell["status"] == "failed" and cell["folder"] in own for cell in record["cells"])
-
-
-def announcement(asked: SweepSettings, share) -> str:
-    """What will run, on what, and about how long."""
-    import jax
-
-    from resjax.sweep.cells import program_key
-
-    base, (shard, shards) = asked.base, asked.shard
-    device = jax.devices()[0]
-    text = (
-        f"{len(share.cells)} cells: {len(asked.points)} points of {', '.join(asked.grid) or 'no grid'}, "
-        f"{len(base.architectures)} architectures, {len(base.seeds)} seeds; on {device.platform} "
-        f"({device.device_kind})"
-    )
-    if shards > 1:
-        text += f"\nshard {shard}/{shards}: {len(share.own)} cells"
-    programs = len({program_key(asked.points, cell) for cell in share.pending})
-    ended = len(share.own) - len(share.pending)
-    if share.pending:
-        text += f"\n{len(share.pending)} to train with {programs} programs, about {duration(share.seconds_left())}"
-    else:
-        text += "\nnothing to train"
-    return text + (f"; {ended} ended before" if ended else "")
+        for name, (value, present) in before.items():
+            FLAGS[name].value, FLAGS[name].present = value, present
 
 
 def main() -> None:
     if FLAGS.merge is not None:
-        from resjax.sweep.merging import merge_sweeps
         from resjax.report.page.sweep_tables import sweep_text
+        from resjax.sweep.merging import merge_sweeps
 
         if FLAGS.workdir is None:
             raise BadInput("--merge without --workdir: a folder for the merged record and report is accepted")
@@ -119,6 +124,8 @@ def main() -> None:
         print(sweep_text(record))
         print(f"\nsweep.json, report.html and figures are in {FLAGS.workdir}")
         return
+    from resjax.sweep.program import sweep
+
     asked = sweep_settings()
     with asked.base.stopping.listening():
         _, failed = sweep(asked)
@@ -127,5 +134,6 @@ def main() -> None:
         sys.exit(1)
 
 
-if __name__ == "__main__":
-    main_program(main, define_sweep_flags, define_source_flags, define_split_flags, define_training_flags)
+COMMAND = Command(
+    "sweep", __doc__, main, (define_sweep_flags, define_source_flags, define_split_flags, define_training_flags)
+)

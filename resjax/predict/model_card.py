@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resjax.report.page.limits import limits
 from resjax.report.figures.run import leak_warning, split_of
+from resjax.report.page.limits import limits
 
 RECIPE = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "augment"),

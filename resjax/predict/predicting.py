@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from resjax.predict.saliency_pictures import SaliencyPictures
-from resjax.predict.trained_network import TrainedArm
 from resjax.data.decoding import decode_files
 from resjax.data.sources.files import find_files, is_hidden, text_of
+from resjax.predict.saliency_pictures import SaliencyPictures
+from resjax.predict.trained_network import TrainedArm
 from resjax.report.storage import line_of
 from resjax.training.loop import EVALUATION_BATCH
 

@@ -12,17 +12,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from resjax.cli.settings import SIZES
-from resjax.run.precision import usable_dtype
-from resjax.run.costs import parameter_count
 from resjax.data.pipeline import ResidentSide
+from resjax.evaluation.comparison.share_intervals import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
-from resjax.evaluation.comparison.share_intervals import wilson
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.report.records import read_json
 from resjax.records.run_records import RunRecords, read_run_records
+from resjax.report.records import read_json
+from resjax.run.costs import parameter_count
+from resjax.run.precision import usable_dtype
+from resjax.run.settings import SIZES
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import predict_logits
 from resjax.training.recipe import require_choice

@@ -11,34 +11,33 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from resjax.evaluation.answers import right_answers
-from resjax.run.dataset_record import dataset_record
-from resjax.run.environment import describe_environment, estimate_seconds
-from resjax.run.initial_weights import read_initial_weights
-from resjax.run.load_data import near_copies_known
-from resjax.cli.settings import Settings
-from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
-from resjax.run.precision import usable_dtype
-from resjax.cli.probe_flags import ProbeSettings
-from resjax.run.progress import Progress, duration
-from resjax.run.recipe_check import changes, data_changes, recipe_before
-from resjax.run.replica import ArmPrograms, OnEpoch, run_replicas, schedule
-from resjax.run.replica_folder import ReplicaFolder, finished_result, set_damaged_aside, ways_of
-from resjax.run.run_report import write_run_report
-from resjax.run.stopping import Stopped
-from resjax.report.page.tables import comparison_text, diagnosis_text, ledger_line, plan
-from resjax.run.timing import phase
 from experiments.twins import families_of_twins
-from resjax.run.costs import ledger
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
+from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.planning import level_of_looks
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
 from resjax.report.figures.run_figures import draw_figures
+from resjax.report.page.tables import comparison_text, diagnosis_text, ledger_line, plan
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
+from resjax.run.costs import ledger
+from resjax.run.dataset_record import dataset_record
+from resjax.run.environment import describe_environment, estimate_seconds
+from resjax.run.initial_weights import read_initial_weights
+from resjax.run.load_data import near_copies_known
+from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
+from resjax.run.precision import usable_dtype
+from resjax.run.progress import Progress, duration
+from resjax.run.recipe_check import changes, data_changes, recipe_before
+from resjax.run.replica import ArmPrograms, OnEpoch, run_replicas, schedule
+from resjax.run.replica_folder import ReplicaFolder, finished_result, set_damaged_aside, ways_of
+from resjax.run.run_report import write_run_report
+from resjax.run.settings import ProbeSettings, Settings
+from resjax.run.stopping import Stopped
+from resjax.run.timing import phase
 from resjax.training.ahead import compiling
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divides

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from resjax.cli.data_flags import SourceSettings
 from resjax.data.decoding import decode
 from resjax.data.duplicates.near_copies import cached_near_copy_groups
 from resjax.data.sources.opening import Catalogue, open_catalogue
+from resjax.data.fractions import take_train_fraction
+from resjax.data.split_record import read_split
+from resjax.data.splits import Split, make_folds, make_split
+from resjax.run.settings import Settings, SourceSettings
 from resjax.types import Dataset
 
 
@@ -65,3 +68,29 @@ def described(dataset: Dataset, near_copies_known: bool) -> str:
             "python -m experiments.audit shows them"
         )
     return text
+
+
+def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
+    """The splits of the flags, by the names that their folders get where there are several."""
+    asked = settings.split
+    return {
+        name: take_train_fraction(dataset, split, asked.train_fraction, seed=asked.seed)
+        for name, split in whole_splits(settings, dataset).items()
+    }
+
+
+def whole_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
+    """The same with all their training images."""
+    asked = settings.split
+    if asked.file:
+        split = read_split(asked.file, dataset)
+        return {split.method: split}
+    if dataset.sides and asked.methods and "given" not in asked.methods:
+        print(f"{dataset.name} comes with a split of its own, which --split={','.join(asked.methods)} leaves aside")
+    divide = {"seed": asked.seed, "test_fraction": asked.test_fraction}
+    if asked.folds:
+        folds = make_folds(dataset, asked.folds, method=next(iter(asked.methods), None), **divide)
+        return {f"fold{number}": split for number, split in enumerate(folds, start=1)}
+    divide["val_fraction"] = asked.val_fraction
+    splits = [make_split(dataset, method=method, **divide) for method in asked.methods or (None,)]
+    return {split.method: split for split in splits}

@@ -10,11 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resjax.run.comparison import Run
-from resjax.run.environment import describe_environment, estimate_seconds
-from resjax.cli.probe_flags import PROBES, ProbeSettings
-from resjax.run.progress import duration
-from resjax.run.replica_folder import finished_result
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
 from resjax.probes import (
@@ -31,6 +26,14 @@ from resjax.probes import (
 )
 from resjax.probes.common import keeps_shape
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json
+from resjax.run.comparison import Run
+from resjax.run.environment import describe_environment, estimate_seconds
+from resjax.run.progress import duration
+from resjax.run.replica_folder import finished_result
+from resjax.run.load_data import load_dataset, load_splits
+from resjax.run.settings import PROBES, ProbeSettings, Settings
+from resjax.run.reporting import write_run_report
+from resjax.report.figures.run_figures import draw_figures
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
 from resjax.types import BadInput, Batch, Variables
@@ -327,3 +330,28 @@ def probe(run: Run, settings: ProbeSettings) -> dict:
     prober = Prober(run, settings)
     prober.announce()
     return prober.measure()
+
+
+def probe_workdir(settings: Settings, probes: ProbeSettings) -> dict:
+    """Probes the comparison in a workdir, and writes its figures and its report again.
+
+    Raises:
+      BadInput: where the workdir holds no finished replica with its checkpoints, or those of other data.
+    """
+
+    started = time.perf_counter()
+    workdir = settings.workdir
+    if (workdir / "splits.json").exists():
+        raise BadInput(f"--workdir={workdir} holds a comparison on several splits: one of its folders is accepted")
+    if not (workdir / "summary.json").exists():
+        raise BadInput(f"--workdir={workdir}: no summary.json there; the workdir of a comparison is accepted")
+    _, dataset = load_dataset(settings.source, settings.image_size)
+    (split,) = load_splits(settings, dataset).values()
+    run = Run(settings, dataset, split)
+    run.require_same_recipe()
+    record = probe(run, probes)
+    draw_figures(workdir)
+    write_run_report(workdir, dataset)
+    print(f"\n{record['paragraph']}")
+    print(f"\nprobes.json, report.html and figures are in {workdir} ({duration(time.perf_counter() - started)} in all)")
+    return record

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from resjax.run.comparison import Run, write_flags
-from resjax.cli.settings import Settings
-from resjax.run.progress import duration
-from resjax.run.replica_folder import read_or_set_aside
-from resjax.report.page.tables import splits_text
 from resjax.data.splits import Split
 from resjax.evaluation.comparison.cross_validation import cross_validate
-from resjax.report.records import SCHEMA_VERSION, read_json, write_json
 from resjax.report.figures.split_figures import draw_splits
+from resjax.report.page.tables import splits_text
+from resjax.report.records import SCHEMA_VERSION, read_json, write_json
+from resjax.run.comparison import Run, write_flags
+from resjax.run.progress import duration
+from resjax.run.replica_folder import read_or_set_aside
+from resjax.run.settings import Settings
 from resjax.types import BadInput, Dataset
 
 SHOWN = (

@@ -99,13 +99,6 @@ class Stopping:
         return Stopped(f"stopped before the end of --max_minutes={self._minutes:g}", 0)
 
 
-def how_to_go_on() -> str:
-    """The command that goes on, which is the one that was given."""
-    spec = sys.modules["__main__"].__spec__
-    program = ["-m", spec.name] if spec else [sys.argv[0]]
-    return "the same command goes on from here: " + shlex.join(["python", *program, *sys.argv[1:]])
-
-
 def _leave_at_the_second(reading: int) -> None:
     heard = False
     while data := os.read(reading, 1):

@@ -159,3 +159,14 @@ def _remove_empty(folders: list[Path]) -> None:
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
+
+
+def require_writable(workdir: Path, flag: str = "--workdir") -> None:
+    """Raises `BadInput` where the folder that `flag` names could not be made, without making it."""
+    if "\0" in str(workdir):
+        raise BadInput(f"{flag}={str(workdir)!r}: a folder's name without a zero byte is accepted")
+    there = workdir.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"{flag}={workdir}: {there} is no folder that can be written; name another")

@@ -4,8 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from resjax.sweep.grid import Point
 from resjax.models.architecture import Architecture
+from resjax.sweep.grid import Point
 
 FAILURE = "failure.json"
 """In the folder of a cell that did not end: why. It is tried again by the next start, which may have more memory."""

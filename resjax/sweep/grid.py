@@ -2,14 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from absl import flags
-
-from resjax.cli.settings import FLAGS, Settings, settings
+from resjax.cli.settings import Settings
 from resjax.types import BadInput
 
 SWEPT = {
@@ -70,60 +66,6 @@ class SweepSettings:
         return [each.name for each in self.base.architectures]
 
 
-def define_sweep_flags() -> None:
-    flags.DEFINE_multi_string(
-        "grid",
-        [],
-        "FLAG=VALUE,VALUE,...: a flag that goes through several values; once for each, and a later one for the same "
-        f"flag replaces an earlier one. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
-        "without a number: --architectures=plain,resnet --grid=depth=20,32. Values that have commas themselves, those "
-        "of augment, are joined by |: --grid='augment=none|flip|flip,rotate:15'",
-    )
-    flags.DEFINE_string(
-        "shard", "1/1", "which share of the cells to train, such as 3/16; the shares of one sweep may run side by side"
-    )
-    flags.DEFINE_string(
-        "merge",
-        None,
-        "folders of shards of one sweep that were trained apart, with commas between: their record and report go to "
-        "--workdir, and nothing is trained",
-    )
-
-
-def sweep_settings() -> SweepSettings:
-    """All flags as settings.
-
-    Raises:
-      BadInput: for a grid or a shard that cannot be read, or a value outside its range.
-    """
-    if FLAGS.seeds == "auto":
-        raise BadInput("--seeds=auto in a sweep: a number of seeds such as 3 is accepted")
-    if FLAGS.folds is not None or "," in (FLAGS.split or ""):
-        raise BadInput("--folds or several methods in --split in a sweep: one split is accepted")
-    texts = parse_grid(FLAGS.grid)
-    if given := [name for name in texts if name != DEPTH and FLAGS[name].present]:
-        raise BadInput(f"--{given[0]}={FLAGS[given[0]].value} with --grid={given[0]}=...: one of the two is accepted")
-    architectures = with_depths(FLAGS.architectures, texts.pop(DEPTH, None))
-    points: list[Point] = []
-    base = None
-    for values in product(*texts.values()):
-        with _flags_at({"architectures": architectures, **dict(zip(texts, values, strict=True))}):
-            here = settings("sweep")
-            choices = {name: FLAGS[name].value for name in texts}
-        base = base or here
-        name = name_of(choices)
-        if any(point.name == name for point in points):
-            raise BadInput(f"--grid: {choices} occurs twice; different values are accepted")
-        workdir = base.workdir / "cells" / name
-        own = {"workdir": workdir, "flags": here.flags | {"workdir": str(workdir)}, "stopping": base.stopping}
-        points.append(Point(name, choices, replace(here, **own)))
-        if len(points) * len(here.architectures) * len(here.seeds) > MOST_CELLS:
-            raise BadInput(f"--grid: at most {MOST_CELLS:,} cells are accepted")
-    assert base is not None  # The product of no values has one element.
-    grid = {name: tuple(dict.fromkeys(point.choices[name] for point in points)) for name in texts}
-    return SweepSettings(base, grid, tuple(points), parse_shard(FLAGS.shard))
-
-
 def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The values of each flag, as they were written.
 
@@ -178,16 +120,3 @@ def name_of(choices: Mapping[str, object]) -> str:
     """The folder of a point: `lr0.001_wd0`."""
     parts = (f"{SWEPT[name]}{re.sub('[^A-Za-z0-9.+-]', '-', str(value))}" for name, value in choices.items())
     return "_".join(parts) or "all"
-
-
-@contextmanager
-def _flags_at(values: Mapping[str, str]) -> Iterator[None]:
-    """Until the end of this flags have other values, so that a point is read and checked as a comparison would be."""
-    before = {name: (FLAGS[name].value, FLAGS[name].present) for name in values}
-    try:
-        for name, value in values.items():
-            FLAGS[name].parse(value)
-        yield
-    finally:
-        for name, (value, present) in before.items():
-            FLAGS[name].value, FLAGS[name].present = value, present

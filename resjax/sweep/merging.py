@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from resjax.report.records import read_json, write_json
 from resjax.sweep.record import differing, sweep_record
 from resjax.sweep.writing import RECORD, write_report
-from resjax.report.records import read_json, write_json
 from resjax.types import BadInput
 
 SHARED = (

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from resjax.evaluation.answers import right_answers
-from resjax.records.recipe_flags import OUTSIDE_RECIPE
-from resjax.run.replica_folder import finished_result
-from resjax.sweep.cells import FAILURE
-from resjax.sweep.grid import TUNED, SweepSettings
 from resjax.data.splits import FAULTS, Split, find_leaks
+from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.depth import Twins, differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import differences_of_arms
 from resjax.evaluation.comparison.verdict import judged
 from resjax.models.names import parse_name
+from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.report.records import SCHEMA_VERSION, read_json
 from resjax.report.storage import DamagedRecord, RecordError, plain
+from resjax.run.replica_folder import finished_result
+from resjax.sweep.cells import FAILURE
+from resjax.sweep.grid import TUNED, SweepSettings
 from resjax.training.recipe import RECIPE_VERSION
 from resjax.types import Dataset
 

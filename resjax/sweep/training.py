@@ -5,21 +5,21 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
-from resjax.run.comparison import Run, ledger_of
-from resjax.run.environment import estimate_seconds
-from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
-from resjax.run.progress import Progress
-from resjax.run.replica import ArmPrograms, run_replicas, schedule
-from resjax.run.replica_folder import finished_result, read_or_set_aside, set_damaged_aside
-from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
-from resjax.sweep.grid import SweepSettings
-from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.data.fractions import take_train_fraction
 from resjax.data.pipeline import Side
 from resjax.data.splits import Split
 from resjax.functional import Functional
 from resjax.report.records import SCHEMA_VERSION, write_json
 from resjax.report.storage import DamagedRecord
+from resjax.run.comparison import Run, ledger_of
+from resjax.run.environment import estimate_seconds
+from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
+from resjax.run.progress import Progress
+from resjax.run.replica import ArmPrograms, run_replicas, schedule
+from resjax.run.replica_folder import finished_result, read_or_set_aside, set_damaged_aside
+from resjax.run.workdir_lock import one_at_a_time, only_writer
+from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
+from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way
 from resjax.types import BadInput, Dataset
 

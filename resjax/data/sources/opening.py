@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from resjax.data.synthetic import source as synthetic
 from resjax.data.sources.catalogue import Catalogue
 from resjax.data.sources.csv_source import open_csv
 from resjax.data.sources.folder_source import open_folder
 from resjax.data.sources.tfds_source import open_tfds
+from resjax.data.synthetic import source as synthetic
 from resjax.types import BadInput
 
 __all__ = ["ACCEPTED", "SYNTHETIC_COUNT", "Catalogue", "open_catalogue"]

@@ -2,7 +2,19 @@
 
 import numpy as np
 
-from resjax.data.synthetic.drawing import BLACK, WHITE, Canvas, Color, Point, bowl, mix, plate, polar, shade, superellipse
+from resjax.data.synthetic.drawing import (
+    BLACK,
+    WHITE,
+    Canvas,
+    Color,
+    Point,
+    bowl,
+    mix,
+    plate,
+    polar,
+    shade,
+    superellipse,
+)
 
 HERBS = ((60, 120, 45), (95, 155, 60))
 SHALLOTS = ((120, 65, 25), (165, 100, 45))

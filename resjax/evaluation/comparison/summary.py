@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from resjax.evaluation.metrics import per_class_scores
 from resjax.evaluation.comparison.planning import LEVEL
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
+from resjax.evaluation.metrics import per_class_scores
 
 Record = Mapping[str, Any]
 METRICS = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from resjax.evaluation.diagnosis.finding import Finding, in_seeds, is_half, percent
 from resjax.evaluation.comparison.share_intervals import newcombe, over_seeds, wilson
+from resjax.evaluation.diagnosis.finding import Finding, in_seeds, is_half, percent
 
 Confusions = Mapping[int, Int[np.ndarray, "class class"]]
 

@@ -6,10 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from resjax.evaluation.diagnosis.reliability import miscalibration, pooled_reliability
-from resjax.evaluation.diagnosis.class_rules import class_differences, collapsed_classes, confused_pairs, gains_and_losses
+from resjax.evaluation.diagnosis.class_rules import (
+    class_differences,
+    collapsed_classes,
+    confused_pairs,
+    gains_and_losses,
+)
 from resjax.evaluation.diagnosis.finding import Finding, percent
 from resjax.evaluation.diagnosis.history_rules import History, divergence, instability, over_fitting, under_training
+from resjax.evaluation.diagnosis.reliability import miscalibration, pooled_reliability
 
 KINDS = {
     "leaks": "images of validation or test that lie on another side too, themselves or as a copy: from one on",

@@ -11,10 +11,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from resjax.report.figures.depth_figure import depth_figure
 from resjax.report.figures.probe_figures import probe_figures
-from resjax.report.records import read_json
 from resjax.report.figures.run import SIDES, Arm, Run, conclusion, read_run
 from resjax.report.figures.split_figures import leaks_figure
 from resjax.report.figures.style import frame, save
+from resjax.report.records import read_json
 
 TRAINING_COLOR = "#595959"
 AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}

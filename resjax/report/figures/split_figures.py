@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from resjax.report.records import read_json
 from resjax.report.figures.run import COLORS, MARKERS, SIDES, Run, leak_warning
 from resjax.report.figures.style import frame, save
+from resjax.report.records import read_json
 
 MEANS = "Large marks and numbers are means, small marks the seeds, at their best epoch on validation."
 LEAKED = (

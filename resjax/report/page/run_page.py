@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from resjax.report.page import words
+from resjax.records.run_records import RunRecords
 from resjax.report.figures.charts import Chart, difference_chart, history_chart, reliability_chart
+from resjax.report.figures.run import SIDES, data_note, leak_warning, split_of
+from resjax.report.page import words
 from resjax.report.page.gallery import galleries
 from resjax.report.page.limits import limits
 from resjax.report.page.render import render
-from resjax.report.figures.run import SIDES, data_note, leak_warning, split_of
-from resjax.records.run_records import RunRecords
 from resjax.report.page.verdict import no_verdict, verdict_of
 
 MOST_IN_MATRIX = 25

@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from resjax.report.page import words
-from resjax.report.page.render import render
 from resjax.report.figures.run import leak_warning, split_of
 from resjax.report.figures.style import embedded
 from resjax.report.figures.sweep_figures import sweep_figures
+from resjax.report.page import words
+from resjax.report.page.render import render
 from resjax.report.page.sweep_words import SIDES, at, choice_caveat, choice_rows, failures, headline
 
 Record = Mapping[str, Any]

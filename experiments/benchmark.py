@@ -1,0 +1,10 @@
+"""How fast is it, next to PyTorch for the same networks, sizes and batches, measured in one run?
+
+  python -m experiments.benchmark --help
+"""
+
+from experiments.benchmarks.program import COMMAND
+from resjax.cli.program import run_command
+
+if __name__ == "__main__":
+    run_command(COMMAND)

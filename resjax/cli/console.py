@@ -1,0 +1,47 @@
+"""The command `resjax NAME`: finds the command by its name and runs it."""
+
+import difflib
+import sys
+from importlib import import_module
+
+from resjax.cli.program import run_command
+
+COMMANDS = {
+    "compare": ("resjax.cli.compare", "train networks over seeds and compare them: does the shortcut help?"),
+    "sweep": ("resjax.cli.sweep", "the same comparison at every point of a grid"),
+    "audit": ("resjax.cli.audit", "what is in a set of images: duplicates, odd files, labels in conflict"),
+    "probe": ("resjax.cli.probe", "measure why the shortcut helps, on the checkpoints of a comparison"),
+    "predict": ("resjax.cli.predict", "classify images with the networks of a comparison, or export them"),
+    "report": ("resjax.cli.report", "make the report of a comparison again, from its records"),
+    "reproduce": ("resjax.experiments.reproductions.program", "run a published recipe and compare with its numbers"),
+    "benchmark": ("resjax.experiments.benchmarks.program", "measure speed next to PyTorch"),
+}
+"""Each command with the module that defines it as `COMMAND`, and a line that says what it does. Those of
+`resjax.experiments` are the folder `experiments/` of a checkout, which an installed package holds under this name."""
+
+
+def main() -> None:
+    """Runs the command that the first word of the command line names.
+
+    Without one it lists the commands and exits with status 0; an unknown one ends with one line and status 2.
+    """
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(overview())
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        print(f"error: {name!r}: {hint}expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    run_command(import_module(COMMANDS[name][0]).COMMAND, rest, program=("resjax", name))
+
+
+def overview() -> str:
+    """The commands, a line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  resjax {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    first = "Does the shortcut help on these images? Plain networks against ResNets, over seeds, with honest statistics."
+    last = "resjax NAME --help shows the flags. A first run: resjax compare --flagfile=quickstart"
+    return "\n".join([first, "", *lines, "", last])

@@ -1,0 +1,196 @@
+"""The frame of every command: its flags, `--help`, errors in one line, and the exit status."""
+
+import errno
+import logging as standard_logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import flags, logging
+
+from resjax.cli.machine import keep_compiled_programs, keep_freed_memory, use_gpu_flags
+from resjax.data.cache import default_cache_dir
+from resjax.records import RecordError
+from resjax.run.stopping import Stopped
+from resjax.types import BadInput
+
+FLAGS = flags.FLAGS
+PACKAGE = Path(__file__).parents[1]
+FLAGFILES = (PACKAGE / "experiments" / "flags", PACKAGE.parent / "experiments" / "flags")
+"""Where the flagfiles that ship lie: in an installed package, and in a checkout."""
+HELP = frozenset({"--help", "-h", "-help", "--helpfull", "--helpshort"})
+DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR),
+    *(errno.ESTALE, errno.ENOENT, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
+}
+"""System errors that the disk, the drive or a folder causes, and not resjax."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `resjax NAME` and `python -m experiments.NAME`.
+
+    `main` gets the words of the command line that are no flags where `takes_words`, and nothing otherwise; then such a
+    word is bad input. `prepare` may change the arguments before they are parsed.
+    """
+
+    name: str
+    introduction: str
+    """What `--help` says first."""
+    main: Callable[..., None]
+    definitions: tuple[Callable[[], None], ...]
+    """Each defines some flags, in the order of `--help`."""
+    takes_words: bool = False
+    prepare: Callable[[list[str]], list[str]] = list
+
+
+def run_command(command: Command, arguments: Sequence[str] | None = None, program: Sequence[str] | None = None) -> None:
+    """Defines the flags of a command, parses the arguments and runs it.
+
+    Bad input ends with one line on stderr and exit status 2, a full or unwritable disk with one line and status 1.
+
+    Args:
+      arguments: of the command line, without the program; by default those of the process.
+      program: the words by which a user starts this command, for the line that says how to resume.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    program = list(program or ("python", "-m", f"experiments.{command.name}"))
+    defined = _defined_flags(command.definitions)
+    if HELP & set(arguments):
+        print(help_text(command.introduction, defined))
+        return
+    try:
+        prepared = command.prepare(shipped_flagfiles(arguments))
+        # Who asks for the flagfile's name, which is the default name of the workdir, finds it in sys.argv.
+        sys.argv = [sys.argv[0], *prepared]
+        words = _parse(sys.argv, command.takes_words)
+        _silence_repeated_errors()
+        keep_freed_memory()
+        if "gpu_flags" in FLAGS:
+            use_gpu_flags(FLAGS.gpu_flags)
+        if "compile_cache" in FLAGS and FLAGS.compile_cache:
+            keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()).expanduser())
+        command.main(*([words] if command.takes_words else []))
+    except (BadInput, RecordError, flags.Error) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of the output has closed it (`| head`). What is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        line = disk_fault(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+    except Stopped as stopped:
+        resume = shlex.join([*program, *arguments])
+        print(f"\n{stopped.reason}; resume with the same command: {resume}", file=sys.stderr)
+        sys.exit(stopped.status)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def shipped_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the paths of flagfiles that were named without one: `--flagfile=quickstart`."""
+    changed, expects_file = [], False
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        is_flagfile = name.lstrip("-") == "flagfile" and name.startswith("-")
+        if expects_file:
+            changed.append(_flagfile(argument))
+        elif is_flagfile and equals:
+            changed.append(f"{name}={_flagfile(value)}")
+        else:
+            changed.append(argument)
+        expects_file = is_flagfile and not equals
+    return changed
+
+
+def flagfile_names() -> list[str]:
+    """The names of the flagfiles that ship."""
+    return sorted({path.stem for folder in FLAGFILES for path in folder.glob("*.flags")})
+
+
+def _flagfile(name: str) -> str:
+    """The path of a flagfile: the name itself where there is such a file, or one that ships.
+
+    Raises:
+      BadInput: where there is neither.
+    """
+    if Path(name).expanduser().exists():
+        return str(Path(name).expanduser())
+    if os.sep not in name:
+        for folder in FLAGFILES:
+            path = folder / f"{name.removesuffix('.flags')}.flags"
+            if path.exists():
+                return str(path)
+    raise BadInput(f"--flagfile={name}: no such file; expected a path, or one of {', '.join(flagfile_names())}")
+
+
+def help_text(introduction: str, defined: Sequence[flags.Flag]) -> str:
+    """The introduction, then each flag with its meaning and default."""
+    lines = [introduction.strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
+    for flag in defined:
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{flag.name}\n      {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def disk_fault(error: OSError) -> str | None:
+    """One line for the user; None for an error that is not the disk's, and may be resjax's own.
+
+    Every record is written whole or not at all, so that what was complete stays.
+    """
+    # resjax's own errors of this kind, such as CheckpointError, have a line and no number.
+    own = error.errno is None and type(error) is not OSError
+    if not own and error.errno not in DISK:
+        return None
+    said = str(error) if own or error.filename is None else f"{error.filename}: {error.strerror}"
+    return f"{' '.join(said.split())}; finished work is kept, and the same command resumes once this is repaired"
+
+
+def _defined_flags(definitions: Sequence[Callable[[], None]]) -> list[flags.Flag]:
+    """Defines flags and returns them, in order. They are defined here, so that commands can be imported together."""
+    found = []
+    for define in definitions:
+        before = set(FLAGS)
+        define()
+        found += [FLAGS[name] for name in FLAGS if name not in before]
+    return found
+
+
+def _parse(arguments: list[str], takes_words: bool) -> list[str]:
+    """Sets the flags and returns the words that are none.
+
+    Raises `BadInput` for words where none are taken, and for what absl answers with errors of Python: a value for a
+    switch that has none (--nocompile_cache=1), or a flagfile that is no text.
+    """
+    FLAGS.set_gnu_getopt(takes_words)
+    try:
+        rest = FLAGS(arguments)
+    except flags.Error:
+        raise
+    except (ValueError, OSError, RecursionError) as error:
+        raise BadInput(f"flags that cannot be read: {error}") from error
+    if len(rest) > 1 and not takes_words:
+        raise BadInput(f"{rest[1]!r}: expected flags such as --epochs=3, and no other words")
+    return rest[1:]
+
+
+def _silence_repeated_errors() -> None:
+    """Keeps orbax's threads from logging a traceback of an error that reaches the program and is printed there."""
+    from resjax.training.late_reports import is_late_report, leave_out_late_reports
+
+    asyncio = standard_logging.getLogger("asyncio")
+    asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
+    leave_out_late_reports()
+    excepthook = sys.excepthook
+    sys.excepthook = lambda kind, error, trace: None if is_late_report(error) else excepthook(kind, error, trace)
+    logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))

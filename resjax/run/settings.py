@@ -1,0 +1,96 @@
+"""What a comparison and its probes are told: frozen settings, made once from flags or by a caller in Python."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resjax.models.architecture import Architecture
+from resjax.run.stopping import Stopping
+from resjax.training.recipe import Recipe
+
+SIZES = ("width", "stem")
+"""Flags that change a field of every architecture; where they are not given, each has its own."""
+PROBES = {
+    "gradients": "gradient flow by depth",
+    "signals": "signal flow by depth",
+    "shattering": "autocorrelation of the input gradient along a line",
+    "lesions": "accuracy without some of the blocks",
+    "dose": "accuracy with the shortcut turned down",
+    "landscape": "loss on a line and a plane through the parameters",
+    "curvature": "largest eigenvalues and trace of the Hessian",
+    "saliency": "Grad-CAM of the pictures in the report",
+    "linear": "a linear classifier on what leaves each block",
+    "connectivity": "loss between the solutions of two seeds",
+}
+"""The probes by name, in the order of the report."""
+FAST = ("gradients", "signals", "lesions")
+
+
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where the images come from, and where they are kept."""
+
+    dataset: str
+    image_dir: Path | None
+    data_dir: Path | None
+    cache_dir: Path | None
+    cache_gb: float
+    near_copies: bool
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Which images train, and which are looked at."""
+
+    methods: tuple[str, ...]
+    """None where the data decide; with several, the comparison runs once on each."""
+    seed: int
+    file: Path | None
+    folds: int | None
+    val_fraction: float | None
+    test_fraction: float
+    train_fraction: float = 1.0
+    """The share of the training images that is trained on."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a comparison is told."""
+
+    architectures: tuple[Architecture, ...]
+    seeds: tuple[int, ...]
+    source: SourceSettings
+    split: SplitSettings
+    image_size: int
+    pipeline: str
+    recipe: Recipe
+    dtype: str
+    init_from: dict[str, Path]
+    """The file of weights that each arm starts from; arms without one start from random numbers."""
+    workdir: Path
+    flags: dict[str, object]
+    """Every flag of the experiment with its value, for the records."""
+    looks: tuple[int, ...] = ()
+    """With --seeds=auto, after how many seeds the comparison is judged and may end; else empty."""
+    replicas_as: str = "auto"
+    """How an arm's replicas are trained: of `resjax.training.recipe.WAYS`, or `auto`."""
+    mesh: dict[str, int] | None = None
+    """Devices along `replica` and `batch`, where they are given."""
+    stopping: Stopping = field(default_factory=Stopping, compare=False, repr=False)
+    """Whether the run has been asked to stop."""
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """What the probes are told."""
+
+    names: tuple[str, ...]
+    seeds: int
+    images: int
+    scored: int
+    side: int
+    chunk: int
+    steps: int
+    samples: int
+    dose_training: tuple[float, ...]
