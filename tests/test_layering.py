@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = ["arrays", "types", "ops", "models", "functional", "costs", "training", "probes"]
-ONLY_TYPES = {"data", "evaluation"}
+ONLY_TYPES = {"data", "evaluation", "records"}
 REPORT_MAY_IMPORT = {"numpy", "matplotlib", "jinja2"}
 
 

@@ -1,0 +1,124 @@
+"""The typed records of every file that resjax writes, with their reading, writing, checksums and JSON schemas.
+
+>>> import tempfile
+>>> from pathlib import Path
+>>> from resjax.records import Gallery, read_record, write_record
+>>> with tempfile.TemporaryDirectory() as folder:
+...     write_record(Path(folder) / "gallery.json", Gallery(thumbnails={}))
+...     read_record(Path(folder) / "gallery.json", Gallery)
+Gallery(schema_version=1, thumbnails={})
+"""
+
+from resjax.records.base import SCHEMA_VERSION as SCHEMA_VERSION
+from resjax.records.base import ClassScores as ClassScores
+from resjax.records.base import Config as Config
+from resjax.records.base import Environment as Environment
+from resjax.records.base import Fold as Fold
+from resjax.records.base import InitFrom as InitFrom
+from resjax.records.base import Interval as Interval
+from resjax.records.base import Part as Part
+from resjax.records.base import Record as Record
+from resjax.records.base import Reported as Reported
+from resjax.records.base import Side as Side
+from resjax.records.base import Status as Status
+from resjax.records.comparison import ClassDifference as ClassDifference
+from resjax.records.comparison import ClassDifferences as ClassDifferences
+from resjax.records.comparison import Comparison as Comparison
+from resjax.records.comparison import Depth as Depth
+from resjax.records.comparison import DepthMeasure as DepthMeasure
+from resjax.records.comparison import Described as Described
+from resjax.records.comparison import Finding as Finding
+from resjax.records.comparison import OverBoth as OverBoth
+from resjax.records.comparison import OverImages as OverImages
+from resjax.records.comparison import OverSeeds as OverSeeds
+from resjax.records.comparison import PooledDifference as PooledDifference
+from resjax.records.comparison import PooledReliability as PooledReliability
+from resjax.records.comparison import Reliability as Reliability
+from resjax.records.comparison import ReliabilityBin as ReliabilityBin
+from resjax.records.comparison import Slope as Slope
+from resjax.records.comparison import Twins as Twins
+from resjax.records.comparison import Verdict as Verdict
+from resjax.records.dataset import CopyGroup as CopyGroup
+from resjax.records.dataset import DatasetRecord as DatasetRecord
+from resjax.records.dataset import ExpectedLeak as ExpectedLeak
+from resjax.records.dataset import Gallery as Gallery
+from resjax.records.dataset import GivenSplit as GivenSplit
+from resjax.records.dataset import Listed as Listed
+from resjax.records.dataset import SplitImage as SplitImage
+from resjax.records.dataset import SplitRecord as SplitRecord
+from resjax.records.files import append_line as append_line
+from resjax.records.files import from_plain as from_plain
+from resjax.records.files import read_lines as read_lines
+from resjax.records.files import read_record as read_record
+from resjax.records.files import read_values as read_values
+from resjax.records.files import write_lines as write_lines
+from resjax.records.files import write_npz as write_npz
+from resjax.records.files import write_record as write_record
+from resjax.records.files import write_text as write_text
+from resjax.records.prediction import Calibration as Calibration
+from resjax.records.prediction import ClassifierScores as ClassifierScores
+from resjax.records.prediction import ExportConfig as ExportConfig
+from resjax.records.prediction import ExportDataset as ExportDataset
+from resjax.records.prediction import ExportedFile as ExportedFile
+from resjax.records.prediction import Prediction as Prediction
+from resjax.records.prediction import TemperatureScaling as TemperatureScaling
+from resjax.records.probes import Explanation as Explanation
+from resjax.records.probes import LeftOut as LeftOut
+from resjax.records.probes import Measurement as Measurement
+from resjax.records.probes import Probe as Probe
+from resjax.records.probes import ProbedBlock as ProbedBlock
+from resjax.records.probes import ProbedNetwork as ProbedNetwork
+from resjax.records.probes import Probes as Probes
+from resjax.records.replica import BegunEpoch as BegunEpoch
+from resjax.records.replica import Diverged as Diverged
+from resjax.records.replica import DivergedAt as DivergedAt
+from resjax.records.replica import Done as Done
+from resjax.records.replica import MetricsLine as MetricsLine
+from resjax.records.replica import PackedAnswers as PackedAnswers
+from resjax.records.replica import PartScores as PartScores
+from resjax.records.replica import Progress as Progress
+from resjax.records.replica import ReplicaTiming as ReplicaTiming
+from resjax.records.replica import Result as Result
+from resjax.records.replica import read_result as read_result
+from resjax.records.reproduction import OwnNumbers as OwnNumbers
+from resjax.records.reproduction import PairNumbers as PairNumbers
+from resjax.records.reproduction import PublishedNumber as PublishedNumber
+from resjax.records.reproduction import Recalls as Recalls
+from resjax.records.reproduction import ReproductionRecord as ReproductionRecord
+from resjax.records.reproduction import SplitDifferences as SplitDifferences
+from resjax.records.schema import KINDS as KINDS
+from resjax.records.schema import json_schema as json_schema
+from resjax.records.splits import CrossValidation as CrossValidation
+from resjax.records.splits import NetworkOnSplit as NetworkOnSplit
+from resjax.records.splits import PooledNetwork as PooledNetwork
+from resjax.records.splits import Splits as Splits
+from resjax.records.splits import SplitsDataset as SplitsDataset
+from resjax.records.splits import SplitSummary as SplitSummary
+from resjax.records.storage import CHECKSUM as CHECKSUM
+from resjax.records.storage import DAMAGED as DAMAGED
+from resjax.records.storage import DamagedRecord as DamagedRecord
+from resjax.records.storage import RecordError as RecordError
+from resjax.records.storage import atomic as atomic
+from resjax.records.storage import plain as plain
+from resjax.records.storage import read_npz as read_npz
+from resjax.records.storage import set_aside as set_aside
+from resjax.records.summary import NetworkCosts as NetworkCosts
+from resjax.records.summary import NetworkSummary as NetworkSummary
+from resjax.records.summary import Origin as Origin
+from resjax.records.summary import RecipeData as RecipeData
+from resjax.records.summary import RecipeNetwork as RecipeNetwork
+from resjax.records.summary import RecipeRecord as RecipeRecord
+from resjax.records.summary import Summary as Summary
+from resjax.records.summary import SummaryDataset as SummaryDataset
+from resjax.records.sweep import CellCounts as CellCounts
+from resjax.records.sweep import CellRecord as CellRecord
+from resjax.records.sweep import CellStatus as CellStatus
+from resjax.records.sweep import Condition as Condition
+from resjax.records.sweep import Declaration as Declaration
+from resjax.records.sweep import EqualSettings as EqualSettings
+from resjax.records.sweep import Failure as Failure
+from resjax.records.sweep import MeanAtPoint as MeanAtPoint
+from resjax.records.sweep import Setting as Setting
+from resjax.records.sweep import Sweep as Sweep
+from resjax.records.sweep import SweepDataset as SweepDataset
+from resjax.records.sweep import TunedNetwork as TunedNetwork

@@ -1,0 +1,56 @@
+"""JSON Schemas (draft 2020-12) of the records, for readers in other languages; made from the Structs.
+
+A schema says what is in a file, but not that a matrix is square.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from resjax.records.dataset import DatasetRecord, Gallery, SplitRecord
+from resjax.records.prediction import ExportConfig, Prediction
+from resjax.records.probes import Probes
+from resjax.records.replica import Diverged, Done, MetricsLine
+from resjax.records.reproduction import ReproductionRecord
+from resjax.records.splits import Splits
+from resjax.records.storage import CHECKSUM
+from resjax.records.summary import RecipeRecord, Summary
+from resjax.records.sweep import Failure, Sweep
+
+KINDS: dict[str, tuple[type[Struct], ...]] = {
+    "summary": (Summary,),
+    "recipe": (RecipeRecord,),
+    "splits": (Splits,),
+    "sweep": (Sweep,),
+    "failure": (Failure,),
+    "result": (Done, Diverged),
+    "metrics": (MetricsLine,),
+    "dataset": (DatasetRecord,),
+    "split": (SplitRecord,),
+    "gallery": (Gallery,),
+    "reproduction": (ReproductionRecord,),
+    "probes": (Probes,),
+    "prediction": (Prediction,),
+    "export": (ExportConfig,),
+}
+"""The kinds of records, with the types of which one has to fit. `prediction` and `metrics` are lines of a file."""
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of a kind of record, one of `KINDS`.
+
+    >>> json_schema("gallery")["$defs"]["Gallery"]["required"]
+    ['schema_version', 'thumbnails']
+    """
+    types = KINDS[kind]
+    references, parts = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    for part in parts.values():
+        # The version has a default for who builds a record; a file always has it.
+        if "schema_version" in part["properties"]:
+            del part["properties"]["schema_version"]["default"]
+            part["required"] = ["schema_version", *part.get("required", [])]
+    for each in types:
+        parts[each.__name__]["properties"][CHECKSUM] = {"type": "integer"}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": kind}
+    return head | {"anyOf": list(references), "$defs": dict(parts)}

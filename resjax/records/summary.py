@@ -1,0 +1,144 @@
+"""`summary.json`, a comparison on one split, and `recipe.json`, what its replicas depend on."""
+
+from msgspec import UNSET, UnsetType
+
+from resjax.records.base import (
+    ClassScores,
+    Config,
+    Environment,
+    InitFrom,
+    Part,
+    Record,
+    Side,
+    Status,
+    require_sides,
+    require_square,
+)
+from resjax.records.comparison import ClassDifferences, Comparison, Depth, Described, Finding, PooledReliability
+
+
+class DataOfRun(Part, frozen=True, kw_only=True):
+    """The images of a run and their split."""
+
+    name: str
+    fingerprint: str
+    """Of contents, labels and sides, in order."""
+    classes: list[str]
+    images: int
+    split: str
+    """The method: `grouped`, `random`, `overlapping` or `given`."""
+    split_label: str
+    split_is_faulty: bool
+    splits: dict[Side, int]
+    """Images of each side."""
+
+    def __post_init__(self) -> None:
+        require_sides(self.splits, ("train", "val", "test"), "splits")
+
+
+class SummaryDataset(DataOfRun, frozen=True, kw_only=True):
+    """The images of a comparison."""
+
+    exact_copies: int
+    near_copies: int | None
+    """Null where they were not looked for."""
+    leaked_images: int
+    leaked: dict[Side, int]
+    """Images of val and test that are on another side too, themselves or as a copy."""
+    unreadable: list[str]
+    """Ids of images."""
+    left_out: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_sides(self.leaked, ("val", "test"), "leaked")
+
+
+class NetworkCosts(Part, frozen=True, kw_only=True):
+    """What a network costs for one image, and what it starts from."""
+
+    parameters: int
+    forward_flops: float
+    forward_flops_xla: float | None
+    """By XLA's cost analysis; null where it was not asked."""
+    activation_bytes: int
+    init_from: InitFrom | None
+    """Null for random numbers."""
+
+
+class NetworkSummary(NetworkCosts, frozen=True, kw_only=True):
+    """One network of a comparison: its replicas, and their accuracies (fractions) over the seeds that are done."""
+
+    trained_as: list[str]
+    """Each way in which its replicas were trained, once."""
+    seeds: list[int]
+    status: dict[int, Status]
+    best_val_accuracy: Described
+    final_val_accuracy: Described
+    last_three_val_accuracy: Described | UnsetType = UNSET
+    """This and the others below that may be absent are where no finished replica has the metric."""
+    best_optimism: Described | UnsetType = UNSET
+    final_train_accuracy: Described
+    test_accuracy: Described | UnsetType = UNSET
+    final_test_accuracy: Described | UnsetType = UNSET
+    leaked_accuracy: Described | UnsetType = UNSET
+    clean_accuracy: Described | UnsetType = UNSET
+    best_updates: dict[int, int]
+    confusion_matrix: list[list[int]]
+    """The sum over the finished seeds; rows are true classes, columns predicted ones."""
+    per_class: dict[str, ClassScores]
+    problem: str | UnsetType = UNSET
+    """Why not all replicas were finished."""
+
+
+class Origin(Part, frozen=True, kw_only=True):
+    """Where one of several comparisons came from that were brought together."""
+
+    config: Config
+    environment: Environment
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """`summary.json`: a comparison on one split."""
+
+    recipe_version: int
+    """Of the numerics: replicas of different versions are not mixed."""
+    config: Config
+    environment: Environment
+    dataset: SummaryDataset
+    architectures: dict[str, NetworkSummary]
+    comparisons: list[Comparison]
+    depth: list[Depth] | None
+    """Null without twins of several depths."""
+    diagnosis: list[Finding] | UnsetType = UNSET
+    """This and the two below come when the comparison ends."""
+    class_differences: list[ClassDifferences] | UnsetType = UNSET
+    calibration: dict[str, PooledReliability | None] | UnsetType = UNSET
+    merged: list[Origin] | UnsetType = UNSET
+    """Of several comparisons that were brought together."""
+
+    def __post_init__(self) -> None:
+        for name, network in self.architectures.items():
+            place = f"architectures.{name}.confusion_matrix"
+            require_square(network.confusion_matrix, len(self.dataset.classes), place)
+
+
+class RecipeData(Part, frozen=True, kw_only=True):
+    """What `recipe.json` says of the data."""
+
+    fingerprint: str
+
+
+class RecipeNetwork(Part, frozen=True, kw_only=True):
+    """What `recipe.json` says of a network."""
+
+    init_from: InitFrom | None
+
+
+class RecipeRecord(Record, frozen=True, kw_only=True):
+    """`recipe.json`: written once, so that it outlives damage to the summary; its keys are the summary's."""
+
+    recipe_version: int
+    config: Config
+    dataset: RecipeData
+    architectures: dict[str, RecipeNetwork]
