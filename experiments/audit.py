@@ -1,6 +1,6 @@
 """What is in these images? Copies and near-copies, labels that contradict each other, odd files, expected leaks.
 
-  python -m experiments.audit --help
+python -m experiments.audit --help
 """
 
 from resjax.cli.audit import COMMAND

@@ -1,6 +1,6 @@
 """How fast is it, next to PyTorch for the same networks, sizes and batches, measured in one run?
 
-  python -m experiments.benchmark --help
+python -m experiments.benchmark --help
 """
 
 from experiments.benchmarks.program import COMMAND

@@ -1,6 +1,6 @@
 """Does the shortcut help on these images? Trains every arm over several seeds and writes down what came out.
 
-  python -m experiments.compare --help
+python -m experiments.compare --help
 """
 
 from resjax.cli.compare import COMMAND

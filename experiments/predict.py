@@ -1,6 +1,6 @@
 """What do these images show? Classifies files and folders with the networks of a finished comparison, or exports them.
 
-  python -m experiments.predict --help
+python -m experiments.predict --help
 """
 
 from resjax.cli.predict import COMMAND

@@ -1,6 +1,6 @@
 """Why the shortcut helps, or does not: measures what is usually asserted, on the checkpoints of a finished comparison.
 
-  python -m experiments.probe --help
+python -m experiments.probe --help
 """
 
 from resjax.cli.probe import COMMAND

@@ -1,6 +1,6 @@
 """The report of a comparison, from its records alone: needs neither the images nor jax.
 
-  python -m experiments.report --help
+python -m experiments.report --help
 """
 
 from resjax.cli.program import run_command

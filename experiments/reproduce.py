@@ -1,6 +1,6 @@
 """Do published results come out again? Runs a published recipe over seeds, and sets its numbers beside ours.
 
-  python -m experiments.reproduce --help
+python -m experiments.reproduce --help
 """
 
 from experiments.reproductions.program import COMMAND

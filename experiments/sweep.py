@@ -1,6 +1,6 @@
 """The same comparison at every point of a grid: learning rates, decays, batch sizes, widths, depths, less data.
 
-  python -m experiments.sweep --help
+python -m experiments.sweep --help
 """
 
 from resjax.cli.program import run_command

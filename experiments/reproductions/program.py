@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
-from resjax.cli.machine import define_process_flags, take_part
-from resjax.cli.program import Command
 
 from experiments.reproductions.recipes import REPRODUCTIONS, Part, Reproduction
-from resjax.run.compare import compare, help_compare
 from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.machine import define_process_flags, take_part
+from resjax.cli.program import Command
 from resjax.cli.settings import define_training_flags, settings
+from resjax.run.compare import compare, help_compare
 from resjax.run.settings import Settings
 from resjax.training.recipe import require_choice
 from resjax.types import BadInput

@@ -17,8 +17,6 @@ from absl import flags
 from PIL import Image, ImageDraw, ImageEnhance
 
 from resjax.cli.data_flags import define_source_flags, source_settings
-from absl import flags
-
 from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.duplicates.near_copies import DETAIL, HASH_DISTANCE, resemblance
@@ -27,6 +25,7 @@ from resjax.data.synthetic import source as synthetic
 from resjax.report.records import write_json
 from resjax.training.recipe import require_range
 
+FLAGS = flags.FLAGS
 DETAILS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 HASH_DISTANCES = (8, 12, 16, 18, 20, 22)
 

@@ -42,6 +42,8 @@ def overview() -> str:
     """The commands, a line each."""
     width = max(map(len, COMMANDS))
     lines = [f"  resjax {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    first = "Does the shortcut help on these images? Plain networks against ResNets, over seeds, with honest statistics."
+    first = (
+        "Does the shortcut help on these images? Plain networks against ResNets, over seeds, with honest statistics."
+    )
     last = "resjax NAME --help shows the flags. A first run: resjax compare --flagfile=quickstart"
     return "\n".join([first, "", *lines, "", last])

@@ -1,4 +1,4 @@
-"""What a command sets up on its machine before JAX starts: memory, XLA's options, compiled programs, other processes."""
+"""What a command sets up before JAX starts: memory, XLA's options, compiled programs, other processes."""
 
 import ctypes
 import hashlib
@@ -44,10 +44,6 @@ def define_process_flags() -> None:
     flags.DEFINE_integer("process_id", None, "which process this is, from 0; not with auto")
     flags.DEFINE_integer("num_processes", None, "how many processes there are; not with auto")
     flags.DEFINE_integer("coordinator_timeout", 300, "seconds to wait for the other processes at the start")
-
-
-def define_compile_cache_flag() -> None:
-    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
 
 
 def keep_freed_memory() -> bool:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.machine import define_compile_cache_flag
 from resjax.cli.program import Command
+from resjax.cli.settings import define_compile_cache_flag
 from resjax.predict.answering import TOP, PredictSettings
 from resjax.run.workdir_lock import require_writable
 from resjax.training.recipe import require_choice, require_range

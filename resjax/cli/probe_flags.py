@@ -7,6 +7,8 @@ from resjax.training.recipe import require_range
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
+
+
 def define_probe_flags() -> None:
     flags.DEFINE_string(
         "probes",

@@ -24,8 +24,8 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    from resjax.records import read_json, write_text
     from resjax.report.page.reproduction_page import reproduction_page
+    from resjax.report.records import read_json, write_text
     from resjax.run.reporting import write_page, write_report
 
     workdirs = [Path(part) for part in FLAGS.workdir.split(",") if part]

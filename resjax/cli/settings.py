@@ -8,7 +8,7 @@ from absl import flags
 
 from resjax.cli import data_flags, probe_flags
 from resjax.cli.data_flags import source_settings, split_settings
-from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS, define_compile_cache_flag
+from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
 from resjax.data.residence import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.planning import LEVEL, looks_until
@@ -86,7 +86,9 @@ def define_training_flags() -> None:
     define_size_flags()
     flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
     flags.DEFINE_string(
-        "gpu_flags", DEFAULT_GPU_FLAGS, f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none"
+        "gpu_flags",
+        DEFAULT_GPU_FLAGS,
+        f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none",
     )
     define_compile_cache_flag()
     defaults = {field.name: field.default for field in fields(Recipe)}
@@ -143,6 +145,10 @@ def define_training_flags() -> None:
         "minutes after which the run stops in good order, before a runtime is taken away; the same command goes on",
     )
     flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
+
+
+def define_compile_cache_flag() -> None:
+    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
 """A whole comparison, from settings to the report: the engine behind every door."""
 
+import os
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 
 from resjax.data.sources.catalogue import Catalogue
-from resjax.records import write_json
+from resjax.report.records import write_json
 from resjax.run.comparison import Run
 from resjax.run.load_data import load_dataset, load_splits
 from resjax.run.progress import duration
@@ -16,8 +17,6 @@ from resjax.run.timing import phase, timed
 from resjax.run.workdir_lock import only_writer, require_writable
 from resjax.training.processes import leading
 from resjax.types import BadInput
-
-import os
 
 
 def compare(

@@ -34,7 +34,7 @@ from resjax.run.progress import Progress, duration
 from resjax.run.recipe_check import changes, data_changes, recipe_before
 from resjax.run.replica import ArmPrograms, OnEpoch, run_replicas, schedule
 from resjax.run.replica_folder import ReplicaFolder, finished_result, set_damaged_aside, ways_of
-from resjax.run.run_report import write_run_report
+from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase

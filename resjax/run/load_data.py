@@ -8,8 +8,8 @@ import numpy as np
 
 from resjax.data.decoding import decode
 from resjax.data.duplicates.near_copies import cached_near_copy_groups
-from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.data.fractions import take_train_fraction
+from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
 from resjax.run.settings import Settings, SourceSettings

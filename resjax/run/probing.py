@@ -25,15 +25,15 @@ from resjax.probes import (
     signals,
 )
 from resjax.probes.common import keeps_shape
+from resjax.report.figures.run_figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json
 from resjax.run.comparison import Run
 from resjax.run.environment import describe_environment, estimate_seconds
+from resjax.run.load_data import load_dataset, load_splits
 from resjax.run.progress import duration
 from resjax.run.replica_folder import finished_result
-from resjax.run.load_data import load_dataset, load_splits
-from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.run.reporting import write_run_report
-from resjax.report.figures.run_figures import draw_figures
+from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
 from resjax.types import BadInput, Batch, Variables

@@ -1,13 +1,19 @@
 """What a comparison writes when it ends: its diagnosis into the summary, the gallery's pictures, and the report."""
 
+import base64
+import io
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from resjax.evaluation.explain import explained
-from resjax.records.run_records import read_run_records
-from resjax.report.page.run_page import report_page
-from resjax.report.records import write_json, write_text
 from resjax.evaluation.merging import merged
 from resjax.records import RecordError
+from resjax.records.run_records import RunRecords, read_run_records
+from resjax.report.page.gallery import galleries, pictures_of
+from resjax.report.page.run_page import report_page
+from resjax.report.records import SCHEMA_VERSION, write_json, write_text
 from resjax.types import Dataset
 
 
@@ -40,19 +46,6 @@ def write_page(path: Path, page: str) -> None:
     except OSError as error:
         raise RecordError(f"--output={path}: {error.strerror}; a file that can be written is accepted") from error
 
-
-import base64
-import io
-
-import numpy as np
-from PIL import Image
-
-from resjax.records.run_records import RunRecords
-from resjax.report.page.gallery import galleries, pictures_of
-from resjax.report.records import SCHEMA_VERSION
-from resjax.evaluation.merging import merged
-from resjax.records import RecordError
-from resjax.types import Dataset
 
 LONGEST_SIDE = 96
 """Pixels; as a JPEG data URI about 4 kB a picture, at most 108 pictures (36 for each of 3 pairs of arms)."""

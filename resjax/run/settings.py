@@ -25,8 +25,6 @@ PROBES = {
 FAST = ("gradients", "signals", "lesions")
 
 
-
-
 @dataclass(frozen=True)
 class SourceSettings:
     """Where the images come from, and where they are kept."""

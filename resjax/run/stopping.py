@@ -1,9 +1,7 @@
 """Stopping in good order: by SIGTERM, by Ctrl-C, or before a runtime's limit (`--max_minutes`)."""
 
 import os
-import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator

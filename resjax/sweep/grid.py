@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resjax.cli.settings import Settings
+from resjax.run.settings import Settings
 from resjax.types import BadInput
 
 SWEPT = {

@@ -1,18 +1,17 @@
 """Trains what is pending of a share of a sweep, and writes its record and report."""
 
-from resjax.records import write_json
+import time
+
+from resjax.report.page.sweep_tables import sweep_text
 from resjax.run.environment import describe_environment
 from resjax.run.load_data import load_dataset, whole_splits
 from resjax.run.progress import duration
 from resjax.run.workdir_lock import require_writable
-from resjax.report.page.sweep_tables import sweep_text
 from resjax.sweep.cells import program_key
 from resjax.sweep.grid import SweepSettings
 from resjax.sweep.record import declaration
 from resjax.sweep.training import Share
 from resjax.sweep.writing import require_same_sweep, write_record, write_report
-
-import time
 
 RECORD_SECONDS = 60.0
 """How often the record is written while cells are trained, at most."""
@@ -62,7 +61,6 @@ def sweep(asked: SweepSettings) -> tuple[dict, int]:
 def announcement(asked: SweepSettings, share) -> str:
     """What will run, on what, and about how long."""
     import jax
-
 
     base, (shard, shards) = asked.base, asked.shard
     device = jax.devices()[0]
