@@ -49,9 +49,9 @@ def compare(
       BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's; and at
         the end, where the device's memory did not do for an arm: the others are finished.
     """
-    from resjax.training.processes import leading
+    from resjax.training.processes import announcing_end
 
-    with leading():
+    with announcing_end():
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
             with timed() as timeline:

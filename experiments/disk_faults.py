@@ -6,7 +6,7 @@ import sys
 
 from absl import logging
 
-from resjax.training.late_reports import is_late_report, leave_out_late_reports
+from resjax.training.orbax_errors import is_late_orbax_error, silence_late_orbax_errors
 
 DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR),
@@ -32,7 +32,7 @@ def leave_out_repeated_errors() -> None:
     """Has orbax's threads log no traceback of an error that reaches the program, and is said there in one line."""
     asyncio = standard_logging.getLogger("asyncio")
     asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
-    leave_out_late_reports()
+    silence_late_orbax_errors()
     excepthook = sys.excepthook
-    sys.excepthook = lambda kind, error, trace: None if is_late_report(error) else excepthook(kind, error, trace)
+    sys.excepthook = lambda kind, error, trace: None if is_late_orbax_error(error) else excepthook(kind, error, trace)
     logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))

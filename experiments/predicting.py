@@ -13,7 +13,7 @@ from experiments.trained_arm import TrainedArm
 from resjax.data.decoding import decode_files
 from resjax.data.files import find_files, is_hidden, text_of
 from resjax.report.storage import line_of
-from resjax.training.loop import EVALUATION_BATCH
+from resjax.training.step import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from resjax.models.architecture import architecture
 from resjax.report.records import read_json
 from resjax.report.run_records import RunRecords, read_run_records
 from resjax.training.checkpoint import CheckpointError, Checkpoints
-from resjax.training.loop import predict_logits
 from resjax.training.recipe import require_choice
+from resjax.training.step import predict_logits
 from resjax.types import BadInput, Variables
 
 BEST, ENSEMBLE = "best", "ensemble"

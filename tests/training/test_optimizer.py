@@ -9,9 +9,10 @@ import optax
 import pytest
 
 from resjax.data.pipeline import ResidentSide
-from resjax.training.loop import Trainer, compiled_step, make_train_step
+from resjax.training.loop import Trainer
 from resjax.training.optimizer import kernel_mask, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
+from resjax.training.step import compiled_step, make_train_step
 from resjax.types import BadInput, Batch
 
 STEPS = 20
@@ -153,8 +154,8 @@ def test_cosine_schedule_follows_its_formula_after_the_warm_up():
         ("momentum", 2.0),
     ],
 )
-def test_a_value_outside_its_range_is_named_with_what_is_accepted(field, value):
-    with pytest.raises(BadInput, match=rf"--{field}=.*accepted"):
+def test_a_value_outside_its_range_is_named_with_what_is_expected(field, value):
+    with pytest.raises(BadInput, match=rf"--{field}=.*expected"):
         Recipe(**{field: value})
 
 
