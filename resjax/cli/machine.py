@@ -139,20 +139,20 @@ def start_asked_processes() -> int:
     Raises:
       BadInput: for flags that do not fit each other.
     """
-    from resjax.training.processes import start_processes
+    from resjax.training.processes import connect_processes
 
     require_range("--coordinator_timeout", FLAGS.coordinator_timeout, 1)
     address, timeout = FLAGS.coordinator_address, FLAGS.coordinator_timeout
-    return start_processes(address, FLAGS.process_id, FLAGS.num_processes, timeout)
+    return connect_processes(address, FLAGS.process_id, FLAGS.num_processes, timeout)
 
 
 def take_part(stopping: Stopping, first: Callable[[], object], others: Callable[[], object]) -> None:
     """Does what the first of the asked processes does, or the only one; or what each of the others does."""
     leads = start_asked_processes() == 0
     # It imports jax, which --help does without.
-    from resjax.training.processes import not_waiting_for_the_lost
+    from resjax.training.processes import exiting_at_failure
 
-    with not_waiting_for_the_lost(), stopping.listening():
+    with exiting_at_failure(), stopping.listening():
         if leads:
             first()
         else:

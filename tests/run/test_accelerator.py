@@ -16,9 +16,10 @@ from resjax.data.pipeline import ResidentSide, epoch_order
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.run.precision import usable_dtype
-from resjax.training.loop import Trainer, make_train_step, run_steps
+from resjax.training.loop import Trainer
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
+from resjax.training.step import make_train_step, run_steps
 from resjax.types import BadInput, Batch
 
 RECIPE = Recipe(epochs=1, batch_size=4)
