@@ -28,7 +28,6 @@ from experiments.run_report import write_run_report
 from experiments.stopping import Stopped
 from experiments.tables import comparison_text, diagnosis_text, ledger_line, plan
 from experiments.timing import phase
-from experiments.twins import families_of_twins
 from resjax.costs import ledger
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
@@ -37,6 +36,7 @@ from resjax.evaluation.depth import differences_by_depth
 from resjax.evaluation.planning import level_of_looks
 from resjax.evaluation.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
+from resjax.models.twins import families_of_twins
 from resjax.report.figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
 from resjax.training.ahead import compiling
