@@ -100,6 +100,9 @@ def projection_size(described: Architecture, place: Place) -> int:
 @pytest.mark.parametrize("name", RESIDUAL)
 def test_a_twin_has_the_same_keys_and_differs_by_the_projections_alone(name):
     described = ARCHITECTURES[name]
+    # The networks of 1001 and 1202 layers repeat the same blocks: 20 a stage say as much, in seconds less.
+    if described.depth > 200:
+        described = replace(described, blocks=(20, 20, 20))
     shapes = parameter_shapes(described)
     found = sum(math.prod(shape) for path, shape in shapes.items() if ".shortcut." in path)
     assert found == sum(projection_size(described, place) for place in described.places())
