@@ -19,7 +19,7 @@ from resjax.evaluation.depth import differences_by_depth
 from resjax.evaluation.statistics import describe
 from resjax.evaluation.summary import differences_of_arms
 from resjax.evaluation.verdict import judged
-from resjax.models.architecture import architecture
+from resjax.models.architecture import Architecture, architecture
 from resjax.models.names import parse_name
 from resjax.models.twins import families_of_twins, twins_among
 from resjax.report.records import SCHEMA_VERSION, read_json
@@ -179,7 +179,7 @@ def _conditions(
         label = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in condition.items())
         conditions[label] = condition
         by_condition.setdefault(label, []).append(point)
-    twins = sorted(twins_among([architecture(name) for name in declared["architectures"]]))
+    twins = sorted(twins_among(_known(declared["architectures"])))
     pairs = [(pair.baseline, pair.candidate) for pair in twins]
     if not pairs:
         baseline, *others = declared["architectures"]
@@ -210,7 +210,7 @@ def _condition(
         for arm, choice in choices.items()
     }
     groups = _groups(folders, points, side)
-    families = sorted(families_of_twins([architecture(arm) for arm in arms]), key=min)
+    families = sorted(families_of_twins(_known(arms)), key=min)
     comparisons = differences_of_arms(chosen, pairs, answers, groups, comparisons_in_all=comparisons_in_all)
     described = {
         arm: _place(arm)
@@ -303,11 +303,16 @@ def _groups(folders: Mapping[Key, Path], points: Sequence[str], side: str) -> np
     return None
 
 
-def _place(architecture: str) -> dict[str, Any]:
+def _known(names: Sequence[str]) -> list[Architecture]:
+    """The architectures that are known by these names; a record holds nothing else of them."""
+    return [architecture(name) for name in names if (parts := parse_name(name)) and parts.sizes()]
+
+
+def _place(arm: str) -> dict[str, Any]:
     """The depth in an architecture's name, and the rest of it."""
-    name = parse_name(architecture)
+    name = parse_name(arm)
     depth = name.depth if name else None
-    return {"depth": depth, "family": architecture.replace(str(depth), "", 1)}
+    return {"depth": depth, "family": arm.replace(str(depth), "", 1)}
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
