@@ -149,7 +149,7 @@ def test_a_flag_that_leaves_the_recipe_is_listed(asked):
         (["--target=cifar"], "did you mean 'cifar10'"),
         (["--target=cifar10", "--milestones=0.75,0.5"], "--milestones=0.75,0.5: rising shares"),
         (["--target=cifar10", "--milestones=half"], "--milestones=half: rising shares"),
-        (["--target=imagenet", "--augment=scale:16,256,480"], "--augment=scale=16: a number at least 32"),
+        (["--target=imagenet", "--augment=scale:16,256,480"], "--augment=scale=16: expected a number of at least 32"),
     ],
 )
 def test_words_that_make_no_experiment_are_named(words, named, asked):

@@ -77,7 +77,7 @@ def test_each_point_is_what_a_comparison_would_be_told_by_its_flags(read):
         (["--grid=learning_rate"], r"--grid='learning_rate': one or more different values"),
         (["--grid=learning_rate=1e-3,"], "one or more different values"),
         (["--grid=learning_rate=1e-3,0.001"], "occurs twice"),
-        (["--grid=learning_rate=1e-3,-1"], r"--learning_rate=-1: a number above 0"),
+        (["--grid=learning_rate=1e-3,-1"], r"--learning_rate=-1: expected a number above 0"),
         (["--grid=optimizer=adam,adm"], "did you mean 'adam'"),
         (["--grid=batch_size=8,16", "--batch_size=4"], r"--batch_size=4 with --grid=batch_size"),
         (["--grid=depth=20,x", "--architectures=plain"], "'x' is no number of layers"),

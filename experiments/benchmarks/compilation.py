@@ -18,9 +18,9 @@ from experiments.benchmarks.cases import (
 )
 from experiments.benchmarks.contenders import in_a_process
 from resjax.functional import Functional
-from resjax.training.loop import make_train_step
 from resjax.training.optimizer import make_optimizer
 from resjax.training.state import initial_state
+from resjax.training.step import make_train_step
 from resjax.types import Batch
 
 

@@ -13,7 +13,8 @@ from experiments.benchmarks.train_step import our_peak_bytes
 from resjax.data.augmentation import parse_augmentation
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
-from resjax.training.loop import EVALUATION_BATCH, Trainer, predict_logits
+from resjax.training.loop import Trainer
+from resjax.training.step import EVALUATION_BATCH, predict_logits
 
 AUGMENT = "flip,rotate:15,color:0.2,0.2,0.2,0.1"
 IMAGES = 1166

@@ -22,9 +22,9 @@ from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe
 from experiments.benchmarks.contenders import Contender, Program, Worker, contest, peak_resident_bytes
 from resjax.data.pipeline import take
 from resjax.functional import Functional
-from resjax.training.loop import make_train_step
 from resjax.training.optimizer import make_optimizer
 from resjax.training.state import initial_state
+from resjax.training.step import make_train_step
 from resjax.types import Batch
 
 CAVEAT = (

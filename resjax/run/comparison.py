@@ -38,10 +38,10 @@ from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase
-from resjax.training.ahead import compiling
+from resjax.training.ahead_of_time import compiling
 from resjax.training.loop import Trainer
-from resjax.training.mesh import require_divides
-from resjax.training.processes import another_was_asked_to_stop
+from resjax.training.mesh import require_divisible
+from resjax.training.processes import stop_requested
 from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
 from resjax.types import BadInput, Dataset
@@ -84,7 +84,7 @@ class Run:
             for name, each in self.ledgers.items()
         }
         for way in self.ways.values():
-            require_divides(batch, way.batch)
+            require_divisible(batch, way.batch)
         train = len(split.sides["train"])
         if settings.recipe.batch_size > train:
             raise BadInput(
@@ -255,7 +255,7 @@ class Run:
         def on_epoch(name: str, seed: int, metrics: dict) -> None:
             progress.epoch(name, seed, metrics)
             self.settings.stopping.after_epoch(metrics["seconds"])
-            if another_was_asked_to_stop():
+            if stop_requested():
                 raise Stopped("stopped, as another process was asked to", 128 + signal.SIGTERM)
 
         groups = schedule(pending, self.ways)

@@ -13,7 +13,7 @@ import pytest
 
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = [
     *("--dataset=synthetic:80", "--image_size=16", "--stem=cifar", "--width=2", "--architectures=resnet20"),
     *("--epochs=2", "--seeds=2", "--batch_size=16", "--augment=flip"),
@@ -117,16 +117,16 @@ def test_processes_that_do_not_come_end_it_with_a_line(tmp_path, process):
     waiting = start(address, *more, "--workdir=out", cwd=tmp_path)
     out, errors = waiting.communicate(timeout=120)
     assert waiting.returncode == 2 and out == "" and not (tmp_path / "out").exists()
-    assert errors.splitlines()[-1].startswith(f"error: {address}: ") and "did not come within 1 s" in errors
+    assert errors.splitlines()[-1].startswith(f"error: {address}: ") and "did not connect within 1 s" in errors
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--num_processes=2"], "need --coordinator_address: HOST:PORT or auto is accepted"),
-        (["--coordinator_address=here"], "--coordinator_address=here: HOST:PORT of process 0, or auto, is accepted"),
+        (["--num_processes=2"], "need --coordinator_address: expected HOST:PORT or auto"),
+        (["--coordinator_address=here"], "--coordinator_address=here: expected HOST:PORT of process 0, or auto"),
         (["--coordinator_address=a:1", "--process_id=2", "--num_processes=2"], "--process_id=2 --num_processes=2: "),
-        (["--coordinator_address=auto"], "JAX finds no cluster that it knows"),
+        (["--coordinator_address=auto"], "JAX detects no cluster"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(flags, said):

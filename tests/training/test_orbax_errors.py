@@ -3,15 +3,15 @@
 import sys
 from types import SimpleNamespace
 
-from resjax.training.late_reports import leave_out_late_reports
+from resjax.training.orbax_errors import silence_late_orbax_errors
 
 
 def test_only_reports_to_an_ended_event_loop_are_left_out(monkeypatch):
     heard = []
     monkeypatch.setattr(sys, "unraisablehook", heard.append)
-    leave_out_late_reports()
+    silence_late_orbax_errors()
     hook = sys.unraisablehook
-    leave_out_late_reports()
+    silence_late_orbax_errors()
     assert sys.unraisablehook is hook
     others = [RuntimeError("Event loop stopped"), ValueError("Event loop is closed"), None]
     for error in [RuntimeError("Event loop is closed"), *others]:

@@ -9,16 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from resjax.cli.gpu_flags import GPU_FLAGS, use_gpu_flags
 
-from resjax.cli import gpu_flags
+from resjax.cli import machine
+from resjax.cli.machine import GPU_FLAGS, use_gpu_flags
 from resjax.data.pipeline import ResidentSide, epoch_order
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.run.precision import usable_dtype
-from resjax.training.loop import Trainer, make_train_step, run_steps
+from resjax.training.loop import Trainer
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
+from resjax.training.step import make_train_step, run_steps
 from resjax.types import BadInput, Batch
 
 RECIPE = Recipe(epochs=1, batch_size=4)
@@ -54,10 +55,10 @@ def test_the_installed_xla_knows_every_option():
 
 def test_options_are_set_where_there_is_a_card_and_the_users_stay(monkeypatch, tmp_path):
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/nowhere")
-    monkeypatch.setattr(gpu_flags, "CARD", tmp_path / "none")
+    monkeypatch.setattr(machine, "CARD", tmp_path / "none")
     use_gpu_flags("latency_hiding")
     assert os.environ["XLA_FLAGS"] == "--xla_dump_to=/nowhere"
-    monkeypatch.setattr(gpu_flags, "CARD", tmp_path)
+    monkeypatch.setattr(machine, "CARD", tmp_path)
     use_gpu_flags("latency_hiding")  # JAX_PLATFORMS is cpu here.
     assert os.environ["XLA_FLAGS"] == "--xla_dump_to=/nowhere"
     monkeypatch.delenv("JAX_PLATFORMS")

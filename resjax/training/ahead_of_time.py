@@ -1,8 +1,8 @@
-"""Programs compiled before they are called, in a thread beside what else happens.
+"""Jitted functions that are compiled in a thread before their first call.
 
-XLA lets Python go on while it compiles: a network trains its first batches while the step of the last batch, the
-evaluation and the next network's programs are still being compiled. A program is the one that JAX would compile at its
-first call, so the numbers are the same bit for bit.
+Python goes on while XLA compiles: a network trains on its first batches while the step of the last batch, the
+evaluation and the next network's programs are still being compiled. The programs are those that JAX would compile at
+the first call: the results are the same bit for bit.
 """
 
 import time
@@ -15,15 +15,15 @@ import jax
 from jax import monitoring
 
 WAITED = "/resjax/compile/waited"
-"""The event, with its seconds, of a call that had to wait for a program."""
+"""The `jax.monitoring` event, in seconds, of a call that had to wait for its program."""
 
 
-class Ahead:
-    """A jitted function, some programs of which are compiled ahead; a call with other shapes compiles as it always did.
+class AheadOfTimeJit:
+    """A jitted function that can be compiled before its first call; other shapes are compiled at their first call.
 
     Args:
       function: from `jax.jit`, without static arguments.
-      shape: what tells the programs apart: of the call's arguments, something that can be looked up.
+      shape: from the call's arguments to a hashable value that tells the programs apart.
     """
 
     def __init__(self, function: Any, shape: Callable[..., Hashable]):
@@ -31,14 +31,14 @@ class Ahead:
         self._programs: dict[Hashable, Future] = {}
 
     def compile(self, executor: ThreadPoolExecutor, *arguments: Any) -> None:
-        """Has the program for arguments like these compiled, arrays or `jax.ShapeDtypeStruct`s, unless it is so."""
+        """Compiles for these arguments (arrays or `jax.ShapeDtypeStruct`s) in a thread, once per shape."""
         shape = self._shape(*arguments)
         known = self._programs.get(shape)
         if known is None or known.cancelled():
             self._programs[shape] = executor.submit(_compiled, self.function, arguments)
 
     def __call__(self, *arguments: Any) -> Any:
-        """The function's results; waits where its program is being compiled, and raises what that raised."""
+        """The function's results. Waits if the program is being compiled, and raises what the compilation raised."""
         program = self._programs.get(self._shape(*arguments))
         if program is None or program.cancelled():
             return self.function(*arguments)
@@ -55,9 +55,9 @@ def _compiled(function: Any, arguments: tuple) -> jax.stages.Compiled:
 
 @contextmanager
 def compiling() -> Iterator[ThreadPoolExecutor]:
-    """A thread that compiles; at the end of the block what has not begun is left, and what has is waited for.
+    """One thread for compiling. At the end of the block, waiting compilations are cancelled and a running one finishes.
 
-    It is one, so that the program that is needed first is there first: XLA's code generation takes all cores by itself.
+    With a single thread the program that is needed first is ready first; XLA's code generation uses all cores anyway.
     """
     executor = ThreadPoolExecutor(1, thread_name_prefix="compiling")
     try:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import jax
 import pytest
-from resjax.cli.compilation_cache import FOLDER, keep_compiled_programs, processor, trim
 
+from resjax.cli.machine import COMPILED, keep_compiled_programs, processor, trim
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.types import BadInput
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HITS_AND_VALUE = """
 import sys, jax, pathlib
-from resjax.cli.compilation_cache import keep_compiled_programs
+from resjax.cli.machine import keep_compiled_programs
 keep_compiled_programs(pathlib.Path(sys.argv[1]))
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("/cache_hits") else None)
@@ -36,7 +36,7 @@ def run(folder: Path) -> tuple[int, str]:
 
 def test_a_second_process_reads_what_the_first_compiled_and_computes_the_same(tmp_path):
     hits, value = run(tmp_path)
-    assert hits == 0 and any((tmp_path / FOLDER / processor()).iterdir())
+    assert hits == 0 and any((tmp_path / COMPILED / processor()).iterdir())
     hits_again, value_again = run(tmp_path)
     assert hits_again > 0 and value_again == value
 

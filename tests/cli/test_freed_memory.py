@@ -7,7 +7,7 @@ import pytest
 
 STEPS = """
 import resource, sys
-from resjax.cli.memory import keep_freed_memory
+from resjax.cli.machine import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "keep" else True
 def step():
     block = bytearray(200_000_000)

@@ -31,7 +31,7 @@ def checkpoints(tmp_path):
 def test_the_whole_state_comes_back(checkpoints):
     checkpoints.save_last(4, state(1.0))
     checkpoints.wait()
-    restored = next(checkpoints.stands(state(0.0))).state
+    restored = next(checkpoints.resume_points(state(0.0))).state
     for saved, found in zip(jax.tree.leaves(state(1.0)), jax.tree.leaves(restored), strict=True):
         if jnp.issubdtype(saved.dtype, jax.dtypes.prng_key):
             saved, found = jax.random.key_data(saved), jax.random.key_data(found)
@@ -66,7 +66,7 @@ def test_steps_that_reuse_the_buffers_do_not_reach_into_a_save_under_way(checkpo
         for _ in range(20):
             current = step(current)
         checkpoints.wait()
-        restored = next(checkpoints.stands(state(0.0))).state.variables.parameters
+        restored = next(checkpoints.resume_points(state(0.0))).state.variables.parameters
         assert all(np.array_equal(restored[name], expected[name]) for name in expected)
 
 
@@ -76,7 +76,7 @@ def test_a_state_with_frozen_parameters_comes_back(checkpoints):
     saved = TrainState(jnp.int32(1), Variables(parameters, {}), frozen.init(parameters), jax.random.key(0))
     checkpoints.save_last(1, saved)
     checkpoints.wait()
-    restored = next(checkpoints.stands(saved)).state
+    restored = next(checkpoints.resume_points(saved)).state
     assert jax.tree.structure(restored) == jax.tree.structure(saved)
     np.testing.assert_array_equal(restored.variables.parameters["layer1"], parameters["layer1"])
 
@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_counts(checkpoints
     # The arrays of a checkpoint lie in many small files: whichever is hit, no wrong number comes back.
     for file in (tmp_path / "checkpoints" / "last" / "2" / "arrays" / "d").iterdir():
         file.write_bytes(file.read_bytes()[:-1] + b"x")
-    stand = next(checkpoints.stands(state(0.0)))
+    stand = next(checkpoints.resume_points(state(0.0)))
     assert stand.epoch == 1 and stand.record == {"lines": [1]}
     assert np.array_equal(stand.state.variables.parameters["layer0"], np.full((64, 64), 1.0))
     assert (tmp_path / "checkpoints" / "last-2.damaged").is_dir() and "is damaged" in capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_a_flipped_bit_never_gives_another_state(checkpoints, tmp_path, part):
     checkpoints.save_last(1, state(1.0), {"lines": [1]})
     checkpoints.wait()
     flip_a_bit_in_the_largest_file(tmp_path / "checkpoints" / "last" / "1" / part)
-    for stand in checkpoints.stands(state(0.0)):
+    for stand in checkpoints.resume_points(state(0.0)):
         assert stand.record == {"lines": [1]}
         for saved, found in zip(
             jax.tree.leaves(state(1.0).variables), jax.tree.leaves(stand.state.variables), strict=True
@@ -131,7 +131,7 @@ def test_epochs_that_will_be_trained_again_are_forgotten(checkpoints):
         checkpoints.save_last(epoch, state(float(epoch)))
         checkpoints.save_best(epoch, state(float(epoch)).variables)
     checkpoints.wait()
-    checkpoints.forget_after(3)
+    checkpoints.delete_after(3)
     assert checkpoints.last_epoch == 3 and checkpoints.best_variables(4, state(0.0).variables) is None
     checkpoints.save_best(4, state(5.0).variables)
     checkpoints.wait()
@@ -147,15 +147,15 @@ def test_a_state_inside_an_epoch_is_gone_on_from_until_that_epoch_ends(checkpoin
     for step in (7, 8, 8):
         checkpoints.save_unfinished(2, at_step(step, float(step)), f"at {step}")
     checkpoints.wait()
-    found = [(each.epoch, int(each.state.step), each.record) for each in checkpoints.stands(state(0.0))]
+    found = [(each.epoch, int(each.state.step), each.record) for each in checkpoints.resume_points(state(0.0))]
     assert found == [(2, 8, "at 8"), (2, 7, "at 7"), (2, 6, "after two")]
     # Another process finds them too.
     again = Checkpoints(tmp_path / "checkpoints")
-    assert next(again.stands(state(0.0))).record == "at 8"
+    assert next(again.resume_points(state(0.0))).record == "at 8"
     again.close()
     checkpoints.save_last(3, at_step(9, 3.0), "after three")
     checkpoints.wait()
-    assert [each.record for each in checkpoints.stands(state(0.0))] == ["after three", "after two"]
+    assert [each.record for each in checkpoints.resume_points(state(0.0))] == ["after three", "after two"]
     checkpoints.keep_newest()
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best", "last"]
 
@@ -166,7 +166,7 @@ def test_a_damaged_state_inside_an_epoch_leaves_the_one_after_the_epoch_before(c
     checkpoints.wait()
     for file in (tmp_path / "checkpoints" / "unfinished" / "5" / "arrays" / "d").iterdir():
         file.write_bytes(file.read_bytes()[:-1] + b"x")
-    assert [each.record for each in checkpoints.stands(state(0.0))] == ["after one"]
+    assert [each.record for each in checkpoints.resume_points(state(0.0))] == ["after one"]
     assert (tmp_path / "checkpoints" / "unfinished-5.damaged").is_dir()
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from resjax.training.mesh import make_mesh, of_batch, parse_mesh, require_divides
+from resjax.training.mesh import batch_sharding, make_mesh, parse_mesh, require_divisible
 from resjax.types import BadInput
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
 import jax, numpy as np
@@ -24,7 +24,7 @@ from resjax.models.architecture import Architecture
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe
-from resjax.training.replicas import Together, choose_way
+from resjax.training.replicas import ReplicaTrainer, choose_way
 
 rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 255, (23, 8, 8, 3)).astype(np.uint8), rng.integers(0, 3, 23).astype(np.int32)
@@ -43,13 +43,11 @@ for name, trainer, shape, seeds in (
     ("two replicas, four devices a batch", resident, (2, 4), (0, 1)),
     ("eight devices a batch, streamed", streamed, (1, 8), (0,)),
 ):
-    together = Together(trainer, "devices", make_mesh(*shape))
+    together = ReplicaTrainer(trainer, "devices", make_mesh(*shape))
     epochs = together.fit([trainer.initial_state(seed) for seed in seeds])
     found[name] = list(zip(*([told(result) for result in results] for results in epochs)))
-scanned = Together(resident, "devices", make_mesh(2, 4))
-run_epoch = scanned.run_epoch
-scanned.run_epoch = lambda states, orders, **given: run_epoch(states, orders, **given, scan=True)
-epochs = scanned.fit([resident.initial_state(seed) for seed in (0, 1)])
+scanned = Trainer(tiny, recipe, resident.train, resident.val, scan=True)
+epochs = ReplicaTrainer(scanned, "devices", make_mesh(2, 4)).fit([resident.initial_state(seed) for seed in (0, 1)])
 found["an epoch in one call"] = list(zip(*([told(result) for result in results] for results in epochs)))
 way = choose_way("auto", None, 1e9)
 found["auto"] = [way.name, way.at_once(20), way.describe(6), choose_way("vmap", {"replica": 1, "batch": 4}, 1e9).batch]
@@ -95,21 +93,21 @@ def test_a_mesh_is_read_axis_by_axis():
     "text", ["rows:2", "batch", "batch:0", "batch:-1", "batch:two", "batch:2,batch:4", "", "batch:²"]
 )
 def test_what_is_no_mesh_is_refused(text):
-    with pytest.raises(BadInput, match="devices an axis such as replica:2,batch:4 are accepted"):
+    with pytest.raises(BadInput, match="--mesh=.*: expected devices per axis such as replica:2,batch:4"):
         parse_mesh(text)
 
 
 def test_what_does_not_fit_is_refused_with_what_would():
-    with pytest.raises(BadInput, match="replica:1,batch:4 asks for 4 devices; 1 or fewer, as many as there are"):
+    with pytest.raises(BadInput, match="replica:1,batch:4 needs 4 devices: expected at most 1"):
         make_mesh(batch=4)
-    with pytest.raises(BadInput, match="batch:5 does not divide --batch_size=24: a batch size such as 20 or 25"):
-        require_divides(24, 5)
-    with pytest.raises(BadInput, match="--batch_size=3: a batch size such as 4,"):
-        require_divides(3, 4)
-    require_divides(24, 4)
+    with pytest.raises(BadInput, match="batch:5 does not divide --batch_size=24: expected .* 20 or 25"):
+        require_divisible(24, 5)
+    with pytest.raises(BadInput, match="--batch_size=3: expected a batch size such as 4,"):
+        require_divisible(3, 4)
+    require_divisible(24, 4)
 
 
 def test_a_batch_lies_along_both_axes():
     mesh = make_mesh()
-    assert of_batch(mesh, (2, 8)).spec == PartitionSpec("replica", "batch")
-    assert of_batch(mesh, (8,)).spec == PartitionSpec("batch")
+    assert batch_sharding(mesh, (2, 8)).spec == PartitionSpec("replica", "batch")
+    assert batch_sharding(mesh, (8,)).spec == PartitionSpec("batch")

@@ -11,9 +11,10 @@ from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.functional import Functional, frozen_mask, path_name
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import to_state_dict
-from resjax.training.loop import Trainer, UnfinishedEpoch, predict_logits
+from resjax.training.loop import EpochResult, Trainer, UnfinishedEpoch
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
+from resjax.training.step import predict_logits
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.0)
 
@@ -40,6 +41,21 @@ def trainer(functional, sides) -> Trainer:
     return Trainer(functional, RECIPE, **sides)
 
 
+@pytest.fixture(scope="module")
+def epochs(trainer) -> list[EpochResult]:
+    """A whole run of seed 0, with copies of its states."""
+    return [
+        epoch._replace(state=jax.tree.map(jnp.copy, epoch.state)) for epoch in trainer.fit(trainer.initial_state(0))
+    ]
+
+
+@pytest.fixture(scope="module")
+def even_sides(sides) -> dict[str, ResidentSide]:
+    """Two full batches and no rest, so that a trainer compiles one step."""
+    images, labels = (np.asarray(array)[:16] for array in sides["train"].on_device)
+    return sides | {"train": ResidentSide(images, labels)}
+
+
 def weights(state) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state.variables)]
 
@@ -50,52 +66,51 @@ def test_an_epoch_sums_over_every_image(trainer, sides):
     assert 0 <= sums.correct.sum() <= 19 and np.all(np.isfinite(sums.loss))
 
 
-def test_an_epoch_in_one_compiled_call_gives_the_same_numbers(trainer):
-    looped, sums = trainer.run_epoch(trainer.initial_state(0), 1, scan=False)
-    scanned, scanned_sums = trainer.run_epoch(trainer.initial_state(0), 1, scan=True)
+def test_an_epoch_in_one_compiled_call_gives_the_same_numbers(trainer, functional, sides):
+    assert not trainer.scan
+    looped, sums = trainer.run_epoch(trainer.initial_state(0), 1)
+    scanning = Trainer(functional, RECIPE, **sides, scan=True)
+    scanned, scanned_sums = scanning.run_epoch(scanning.initial_state(0), 1)
     np.testing.assert_allclose(sums.loss, scanned_sums.loss, rtol=1e-5)
     for one, other in zip(weights(looped), weights(scanned), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
-def test_a_streamed_epoch_gives_the_numbers_of_a_resident_one_bit_for_bit(functional, trainer, sides):
+def test_a_streamed_epoch_gives_the_numbers_of_a_resident_one_bit_for_bit(functional, epochs, sides):
     images, labels = (np.asarray(array) for array in sides["train"].on_device)
     val = StreamedSide(np.asarray(sides["val"].on_device.images), sides["val"].labels, np.arange(8))
     streaming = Trainer(functional, RECIPE, StreamedSide(images, labels, np.arange(19)), val)
-    for resident, streamed in zip(*(t.fit(t.initial_state(0)) for t in (trainer, streaming)), strict=True):
+    for resident, streamed in zip(epochs, streaming.fit(streaming.initial_state(0)), strict=True):
         timings = dict.fromkeys(("seconds", "images_per_second"))
         assert resident.metrics | timings == streamed.metrics | timings
         for one, other in zip(weights(resident.state), weights(streamed.state), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_same_seed_gives_the_same_run_bit_for_bit(trainer):
-    def run(seed):
-        return [
-            (epoch.metrics["train_loss"], epoch.metrics["val_loss"])
-            for epoch in trainer.fit(trainer.initial_state(seed))
-        ]
+def test_the_same_seed_gives_the_same_run_bit_for_bit(trainer, epochs):
+    def losses(run):
+        return [(epoch.metrics["train_loss"], epoch.metrics["val_loss"]) for epoch in run]
 
-    first, second, other = run(0), run(0), run(1)
-    assert first == second and first != other
+    again, other = (losses(trainer.fit(trainer.initial_state(seed))) for seed in (0, 1))
+    assert losses(epochs) == again != other
 
 
-def test_training_learns(functional, sides):
-    trainer = Trainer(functional, replace(RECIPE, epochs=15), **sides)
+def test_training_learns(functional, even_sides):
+    trainer = Trainer(functional, replace(RECIPE, epochs=15), **even_sides)
     *_, last = (epoch.metrics for epoch in trainer.fit(trainer.initial_state(0)))
     assert last["train_accuracy"] > 0.8 and last["train_loss"] < 0.5
 
 
-def test_epoch_metrics_have_the_contracts_keys_and_mark_the_best(trainer):
-    lines = [epoch.metrics for epoch in trainer.fit(trainer.initial_state(0))]
+def test_epoch_metrics_have_the_contracts_keys_and_mark_the_best(epochs):
+    lines = [epoch.metrics for epoch in epochs]
     keys = "epoch train_loss train_accuracy val_loss val_accuracy learning_rate is_best seconds images_per_second"
     assert all(list(line) == keys.split() for line in lines)
     assert [line["epoch"] for line in lines] == [1, 2] and lines[0]["is_best"]
     assert lines[1]["is_best"] == (lines[1]["val_accuracy"] > lines[0]["val_accuracy"])
 
 
-def test_validation_metrics_are_exact_means_over_all_images(trainer, sides):
-    *_, last = trainer.fit(trainer.initial_state(0))
+def test_validation_metrics_are_exact_means_over_all_images(trainer, epochs, sides):
+    last = epochs[-1]
     pixels = np.asarray(sides["val"].on_device.images) / 255.0
     standardized = (pixels - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     logits = trainer.functional.apply_eval(last.state.variables, standardized.astype(np.float32))
@@ -108,7 +123,7 @@ def test_validation_metrics_are_exact_means_over_all_images(trainer, sides):
 def test_predictions_do_not_depend_on_how_images_are_batched(trainer, sides, monkeypatch):
     variables = trainer.initial_state(0).variables
     together = predict_logits(trainer.functional, variables, sides["val"])
-    monkeypatch.setattr("resjax.training.loop.EVALUATION_BATCH", 3)
+    monkeypatch.setattr("resjax.training.step.EVALUATION_BATCH", 3)
     np.testing.assert_allclose(
         predict_logits(trainer.functional, variables, sides["val"]), together, rtol=1e-5, atol=1e-6
     )
@@ -131,13 +146,13 @@ def test_an_epoch_that_was_stopped_inside_goes_on_bit_for_bit(trainer, functiona
     stopping = Trainer(functional, RECIPE, **sides, asked_to_stop=lambda: next(answers))
     first, unfinished = stopping.fit(stopping.initial_state(3))
     assert isinstance(unfinished, UnfinishedEpoch) and unfinished.epoch == 2
-    assert len(unfinished.begun.sums.loss) == steps
+    assert len(unfinished.partial.sums.loss) == steps
     assert int(unfinished.state.step) == trainer.steps_per_epoch + steps
     best = first.metrics["val_accuracy"]
-    (second,) = trainer.fit(unfinished.state, first_epoch=2, best=best, begun=unfinished.begun)
+    (second,) = trainer.fit(unfinished.state, first_epoch=2, best=best, partial=unfinished.partial)
     timings = dict.fromkeys(("seconds", "images_per_second"))
     assert second.metrics | timings == whole[1].metrics | timings
-    assert second.metrics["seconds"] > unfinished.begun.seconds
+    assert second.metrics["seconds"] > unfinished.partial.seconds
     for one, other in zip(weights(second.state), weights(whole[1].state), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -148,9 +163,9 @@ def test_divergence_is_reported_with_its_step_and_ends_the_run(functional, sides
     assert len(epochs) == 1 and epochs[0].diverged_step in (2, 3) and not epochs[0].metrics["is_best"]
 
 
-def test_what_is_frozen_does_not_change_at_all_and_the_rest_does(functional, sides):
+def test_what_is_frozen_does_not_change_at_all_and_the_rest_does(functional, even_sides):
     recipe = replace(RECIPE, weight_decay=0.1, freeze=("stem.*", "stages.0.*", "stages.1.0.conv1.kernel"))
-    trainer = Trainer(functional, recipe, **sides)
+    trainer = Trainer(functional, recipe, **even_sides)
     before = jax.tree.map(np.asarray, trainer.initial_state(0).variables)
     *_, last = trainer.fit(trainer.initial_state(0))
     for old, new in zip(before, last.state.variables, strict=True):
@@ -177,13 +192,13 @@ def test_replicas_start_from_weights_and_differ_in_a_fresh_head(functional, side
     assert not np.array_equal(one["head"]["kernel"], other["head"]["kernel"])
 
 
-def test_stochastic_depth_is_trained_with_keys_of_the_step(functional, sides):
+def test_stochastic_depth_is_trained_with_keys_of_the_step(functional, even_sides):
     dropping = replace(functional, architecture=replace(functional.architecture, stochastic_depth=0.5))
-    trainer = Trainer(dropping, RECIPE, **sides)
+    trainer = Trainer(dropping, RECIPE, **even_sides)
     first, again = (trainer.run_epoch(trainer.initial_state(0), 1)[1].loss for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(
-        first, Trainer(functional, RECIPE, **sides).run_epoch(trainer.initial_state(0), 1)[1].loss
+        first, Trainer(functional, RECIPE, **even_sides).run_epoch(trainer.initial_state(0), 1)[1].loss
     )
 
 

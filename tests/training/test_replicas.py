@@ -17,7 +17,7 @@ from resjax.run.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe
-from resjax.training.replicas import Together, Way, choose_way
+from resjax.training.replicas import ReplicaTrainer, Way, choose_way
 from resjax.types import BadInput, Dataset
 from tests.test_several_splits import settings
 
@@ -46,7 +46,7 @@ def vmapped(tiny):
     """All at once, on images that are streamed."""
     images, labels = images_and_labels()
     sides = StreamedSide(images, labels, np.arange(18)), StreamedSide(images, labels, np.arange(18, 23))
-    return Together(Trainer(tiny, RECIPE, *sides), "vmap", make_mesh())
+    return ReplicaTrainer(Trainer(tiny, RECIPE, *sides), "vmap", make_mesh())
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,8 @@ def alone(trainer):
     """The epochs of each seed, and the variables after the last."""
     found = []
     for seed in SEEDS:
-        epochs = [epoch._replace(state=None) for epoch in trainer.fit(trainer.initial_state(seed))]
-        (last,) = [e for e in trainer.fit(trainer.initial_state(seed)) if e.metrics["epoch"] == 2]
-        found.append((epochs, jax.device_get(last.state.variables)))
+        epochs = list(trainer.fit(trainer.initial_state(seed)))
+        found.append((epochs, jax.device_get(epochs[-1].state.variables)))
     return found
 
 
@@ -78,7 +77,7 @@ def test_all_at_once_each_comes_to_what_it_comes_to_alone(vmapped, alone):
 
 
 def test_one_after_the_other_in_one_program_too(trainer, alone):
-    together = Together(trainer, "map", make_mesh())
+    together = ReplicaTrainer(trainer, "map", make_mesh())
     require_equal([*together.fit([trainer.initial_state(seed) for seed in SEEDS])], alone)
 
 
@@ -177,7 +176,7 @@ def test_one_device_is_enough_for_every_way():
     assert choose_way("auto", None, 1e9) == Way("sequential")
     assert choose_way("devices", None, 1e9).describe(1) == "sequential (there is one device)"
     assert choose_way("vmap", None, 1e9).at_once(7) == 7
-    with pytest.raises(BadInput, match="asks for 2 devices; 1 or fewer"):
+    with pytest.raises(BadInput, match="needs 2 devices: expected at most 1"):
         choose_way("auto", {"replica": 2, "batch": 1}, 1e9)
 
 
@@ -188,14 +187,14 @@ def cache(tmp_path_factory):
 
 def test_too_little_memory_is_noted_and_the_next_slower_way_taken(tmp_path, cache, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "draw_figures", lambda workdir: None)
-    fit = Together.fit
+    fit = ReplicaTrainer.fit
 
     def lacking(self, states, **more):
         if len(states) > 1:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes.")
         return fit(self, states, **more)
 
-    monkeypatch.setattr(Together, "fit", lacking)
+    monkeypatch.setattr(ReplicaTrainer, "fit", lacking)
     asked = replace(settings(tmp_path / "out", cache), replicas_as="vmap", seeds=(0, 1))
     summary = compare(asked)
     validate_summary(read_json(tmp_path / "out" / "summary.json"))

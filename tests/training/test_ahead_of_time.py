@@ -13,9 +13,10 @@ import pytest
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.training.ahead import WAITED, Ahead, compiling
-from resjax.training.loop import EpochResult, Trainer, compiled_step
+from resjax.training.ahead_of_time import WAITED, AheadOfTimeJit, compiling
+from resjax.training.loop import EpochResult, Trainer
 from resjax.training.recipe import Recipe
+from resjax.training.step import compiled_step
 
 SIZE = (16, 12)
 
@@ -73,8 +74,8 @@ def test_an_arm_compiled_ahead_trains_bit_for_bit_as_one_compiled_when_called_an
     assert len(compiled) == programs
 
 
-def doubled() -> Ahead:
-    return Ahead(jax.jit(lambda x: x * 2), lambda x: x.shape)
+def doubled() -> AheadOfTimeJit:
+    return AheadOfTimeJit(jax.jit(lambda x: x * 2), lambda x: x.shape)
 
 
 def test_a_call_with_another_shape_compiles_as_ever():
@@ -119,7 +120,7 @@ def test_what_compiling_raised_is_raised_by_the_call():
     def refuses(x: jax.Array) -> jax.Array:
         raise ValueError(f"no program for {x.shape}")
 
-    function = Ahead(jax.jit(refuses), lambda x: x.shape)
+    function = AheadOfTimeJit(jax.jit(refuses), lambda x: x.shape)
     with ThreadPoolExecutor(1) as executor:
         function.compile(executor, jnp.ones(3))
     with pytest.raises(ValueError, match="no program for"):

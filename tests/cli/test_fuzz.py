@@ -15,13 +15,15 @@ from absl import flags
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
-from resjax.cli.process_flags import define_process_flags
 
+from resjax.cli import program as frame
 from resjax.cli import settings as options
-from resjax.cli.compare import load_splits, require_writable
 from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.machine import define_process_flags
 from resjax.data.decoding import decode
 from resjax.data.sources.opening import open_catalogue
+from resjax.run.load_data import load_splits
+from resjax.run.workdir_lock import require_writable
 from resjax.types import BadInput, Dataset
 from tests.image_files import write_images
 from tests.made_files import SIZE, catalogue_of, photograph, saved
@@ -122,8 +124,8 @@ def program(monkeypatch, tmp_path):
     for define in DEFINITIONS:
         define()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(options, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr(options, "keep_compiled_programs", lambda folder: None)
+    monkeypatch.setattr(frame, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(frame, "keep_compiled_programs", lambda folder: None)
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
     drawn = Dataset(
         name="drawn",
@@ -140,14 +142,16 @@ def program(monkeypatch, tmp_path):
         load_splits(asked, drawn)
         require_writable(asked.workdir)
 
+    command = frame.Command("compare", "", checked, ())
+
     def run(text: str) -> int:
         (tmp_path / "some.flags").write_bytes(text.encode("utf-8", "surrogatepass"))
-        monkeypatch.setattr(sys, "argv", ["compare", f"--flagfile={tmp_path}/some.flags"])
+        monkeypatch.setattr(sys, "argv", ["compare"])
         FLAGS.unparse_flags()
         for flag in FLAGS._flags().values():
             flag.value, flag.present = flag.default, 0
         try:
-            options.main_program(checked)
+            frame.run_command(command, [f"--flagfile={tmp_path}/some.flags"])
         except SystemExit as ended:
             return int(ended.code or 0)
         return 0
@@ -156,7 +160,7 @@ def program(monkeypatch, tmp_path):
     FLAGS.mark_as_parsed()
     for name in [flag.name for definition in FLAGS.flags_by_module_dict().values() for flag in definition]:
         module = FLAGS.find_module_defining_flag(name, "")
-        if name in FLAGS and (module.startswith("experiments") or "pytest" in module or module == sys.argv[0]):
+        if name in FLAGS and module.startswith("resjax.cli"):
             delattr(FLAGS, name)
 
 
