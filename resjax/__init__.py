@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from resjax.arrays import Batch, Variables
     from resjax.functional import Functional
     from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
-    from resjax.models.blocks import BasicBlock, BottleneckBlock
+    from resjax.models.blocks import BasicBlock, BottleneckBlock, PreactivationBlock, PreactivationBottleneckBlock
     from resjax.models.network import Network, Stem, build
     from resjax.models.normalization import BatchNorm
+    from resjax.models.residual import BlockVariant
     from resjax.models.torch_weights import Loaded, load_weights, save_weights
     from resjax.run.costs import Ledger, forward_flops, ledger, parameter_count
     from resjax.types import BadInput, Dataset
@@ -24,9 +25,10 @@ _PLACES = {
     "resjax.functional": ("Functional",),
     "resjax.run.costs": ("Ledger", "forward_flops", "ledger", "parameter_count"),
     "resjax.models.architecture": ("ARCHITECTURES", "SHORTCUTS", "STEMS", "Architecture", "architecture"),
-    "resjax.models.blocks": ("BasicBlock", "BottleneckBlock"),
+    "resjax.models.blocks": ("BasicBlock", "BottleneckBlock", "PreactivationBlock", "PreactivationBottleneckBlock"),
     "resjax.models.network": ("Network", "Stem", "build"),
     "resjax.models.normalization": ("BatchNorm",),
+    "resjax.models.residual": ("BlockVariant",),
     "resjax.models.torch_weights": ("Loaded", "load_weights", "save_weights"),
     "resjax.types": ("BadInput", "Dataset"),
 }
@@ -41,12 +43,15 @@ __all__ = [
     "BasicBlock",
     "Batch",
     "BatchNorm",
+    "BlockVariant",
     "BottleneckBlock",
     "Dataset",
     "Functional",
     "Ledger",
     "Loaded",
     "Network",
+    "PreactivationBlock",
+    "PreactivationBottleneckBlock",
     "Stem",
     "Variables",
     "architecture",

@@ -21,7 +21,6 @@ from resjax.run.workdir_lock import only_writer
 from resjax.sweep.cells import FAILURE, all_cells, program_key, share_of
 from resjax.sweep.grid import Point, SweepSettings, define_sweep_flags, name_of, parse_grid, sweep_settings
 from resjax.sweep.merging import merge_sweeps
-from resjax.sweep.record import twins_of
 from resjax.training.replicas import Way
 from resjax.types import BadInput
 from tests.test_several_splits import settings
@@ -102,15 +101,6 @@ def test_what_cannot_be_swept_is_refused_in_a_line(read, words, said, monkeypatc
 def test_a_later_grid_of_the_same_flag_replaces_an_earlier_one():
     assert parse_grid(["width=4,8", "width=2"]) == {"width": ("2",)}
     assert name_of({}) == "all"
-
-
-def test_twins_are_found_by_name():
-    names = ["plain20", "resnet20", "resnet8", "plain8", "preact_resnet20", "resnet20_project"]
-    assert [pair[1:] for pair in twins_of(names)] == [
-        ("plain8", "resnet8"),
-        ("plain20", "resnet20"),
-        ("plain20", "resnet20_project"),
-    ]
 
 
 def asked_for(root: Path, cache: Path, rates=(1e-2, 1e-3), batches=(16,), shard=(1, 1), seeds=(0, 1)) -> SweepSettings:

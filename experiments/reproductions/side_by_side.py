@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from experiments.reproductions.recipes import Reproduction
-from experiments.twins import families_of_twins
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import METRICS
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture
+from resjax.models.twins import families_of_twins, pairs_of_one_depth
 from resjax.report.figures.run import data_note, leak_warning, split_of
 from resjax.report.records import SCHEMA_VERSION, read_json
 from resjax.run.replica_folder import finished_result
@@ -48,7 +48,7 @@ def reproduction_record(
     by_split: dict[str, dict[str, Mapping[int, Any]]] = {}
     for split, folder in runs:
         by_split.setdefault(split, {}).update(results[folder])
-    pairs = pairs_of_arms(architectures)
+    pairs = pairs_of_one_depth(architectures)
     first = next(iter(summaries.values()))
     names = {arm.name for arm in architectures}
     notes = [data_note(first["dataset"]["name"])]
@@ -111,15 +111,6 @@ def reproduction_record(
             if (pair["baseline"], pair["candidate"]) in pairs and pair["mean"] is not None
         ],
     }
-
-
-def pairs_of_arms(architectures: Sequence[Architecture]) -> list[tuple[str, str]]:
-    """Each arm with shortcuts, after the first plain one of the same depth."""
-    plain = {}
-    for arm in architectures:
-        if arm.shortcut == "none":
-            plain.setdefault(arm.depth, arm.name)
-    return [(plain[arm.depth], arm.name) for arm in architectures if arm.shortcut != "none" and arm.depth in plain]
 
 
 def processor() -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments.twins import families_of_twins
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
@@ -20,6 +19,7 @@ from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.planning import level_of_looks
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
+from resjax.models.twins import families_of_twins
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.page.tables import comparison_text, diagnosis_text, ledger_line, plan
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text

@@ -11,11 +11,13 @@ import numpy as np
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
-from resjax.evaluation.comparison.depth import Twins, differences_by_depth
+from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import differences_of_arms
 from resjax.evaluation.comparison.verdict import judged
+from resjax.models.architecture import Architecture, architecture
 from resjax.models.names import parse_name
+from resjax.models.twins import families_of_twins, twins_among
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.report.records import SCHEMA_VERSION, read_json
 from resjax.report.storage import DamagedRecord, RecordError, plain
@@ -177,7 +179,7 @@ def _conditions(
         label = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in condition.items())
         conditions[label] = condition
         by_condition.setdefault(label, []).append(point)
-    twins = twins_of(declared["architectures"])
+    twins = sorted(twins_among(_known(declared["architectures"])))
     pairs = [(pair.baseline, pair.candidate) for pair in twins]
     if not pairs:
         baseline, *others = declared["architectures"]
@@ -208,6 +210,7 @@ def _condition(
         for arm, choice in choices.items()
     }
     groups = _groups(folders, points, side)
+    families = sorted(families_of_twins(_known(arms)), key=min)
     comparisons = differences_of_arms(chosen, pairs, answers, groups, comparisons_in_all=comparisons_in_all)
     described = {
         arm: _place(arm)
@@ -226,7 +229,7 @@ def _condition(
             | {"points": tuning.paired_means(candidates[baseline], candidates[candidate])}
             for baseline, candidate in pairs
         ],
-        "depth": [record for family in _families(arms) if (record := differences_by_depth(family, chosen)) is not None]
+        "depth": [record for family in families if (record := differences_by_depth(family, chosen)) is not None]
         or None,
     }
 
@@ -300,30 +303,16 @@ def _groups(folders: Mapping[Key, Path], points: Sequence[str], side: str) -> np
     return None
 
 
-def twins_of(architectures: Sequence[str]) -> list[Twins]:
-    """The plain networks among the arms with each of their residual twins, by name, in order of depth."""
-    found = []
-    for candidate in architectures:
-        name = parse_name(candidate)
-        if name is not None and not name.plain:
-            baseline = str(name.with_shortcut("none"))
-            if baseline in architectures:
-                found.append(Twins(name.depth, baseline, candidate))
-    return sorted(found)
+def _known(names: Sequence[str]) -> list[Architecture]:
+    """The architectures that are known by these names; a record holds nothing else of them."""
+    return [architecture(name) for name in names if (parts := parse_name(name)) and parts.sizes()]
 
 
-def _families(architectures: Sequence[str]) -> list[list[Twins]]:
-    families: dict[str, list[Twins]] = {}
-    for twins in twins_of(architectures):
-        families.setdefault(twins.candidate.replace(str(twins.depth), "", 1), []).append(twins)
-    return list(families.values())
-
-
-def _place(architecture: str) -> dict[str, Any]:
+def _place(arm: str) -> dict[str, Any]:
     """The depth in an architecture's name, and the rest of it."""
-    name = parse_name(architecture)
+    name = parse_name(arm)
     depth = name.depth if name else None
-    return {"depth": depth, "family": architecture.replace(str(depth), "", 1)}
+    return {"depth": depth, "family": arm.replace(str(depth), "", 1)}
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def test_bfloat16_files_are_read_without_torch(resnet, tmp_path):
 
 @pytest.mark.parametrize("shortcut", ["none", "pad"])
 def test_a_network_without_projections_takes_its_projecting_twins_file_and_says_so(resnet, shortcut):
-    twin = Functional(resnet.architecture.twin(shortcut), 3)
+    twin = Functional(resnet.architecture.with_shortcut(shortcut), 3)
     state = to_state_dict(numbers(resnet))
     loaded, notes = fill(numbers(twin, 1), state, source="file")
     assert_equal(to_state_dict(loaded), {name: array for name, array in state.items() if "downsample" not in name})
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_named_key_by_key(resnet):
 
 
 def test_a_plain_networks_file_lacks_the_projections_of_the_residual_one(resnet):
-    plain = Functional(resnet.architecture.twin("none"), 3)
+    plain = Functional(resnet.architecture.with_shortcut("none"), 3)
     with pytest.raises(BadInput, match=r"5 missing \(.*downsample.0.weight"):
         fill(numbers(resnet, 1), to_state_dict(numbers(plain)))
 

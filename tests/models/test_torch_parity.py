@@ -28,7 +28,7 @@ from tests.golden.reference import (
     our_variables,
 )
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "golden.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
 TOLERANCE = {"float64": 1e-7, "float32": 1e-4}
 RUNS = [(name, "float64") for name in CASES if not name.endswith("px")]
 RUNS += [(name, "float32") for name in CASES if "34-" not in name]

@@ -10,7 +10,7 @@ from flax import nnx
 
 import resjax
 from resjax.functional import Functional
-from resjax.models import blocks
+from resjax.models import residual
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture
 from resjax.models.network import Stem, build
 from resjax.run.costs import parameter_count
@@ -36,6 +36,8 @@ def by_path(tree: object) -> dict[str, jax.Array]:
         ("resnet34", 1000, 21_797_672),
         ("plain34", 5, 21_113_413),
         ("resnet34", 5, 21_287_237),
+        # 19.4 million in He et al. 2015, table 6: stem, 3 x 400 convolutions, the batch norms' two numbers, head.
+        ("resnet1202", 10, 432 + 2304 * 400 + 4608 + 9216 * 399 + 18432 + 36864 * 399 + 2 * 16 + 800 * 112 + 650),
         # A shortcut without parameters, and 1x1 convolutions with their batch norms: one a block, 16 blocks.
         ("resnet34_pad", 5, 21_113_413),
         ("resnet34_project_all", 5, 21_113_413 + sum(
@@ -74,7 +76,9 @@ def test_the_head_starts_small_and_unbiased():
 @pytest.mark.parametrize("shortcut", ["pad", "project", "project_all"])
 def test_twins_start_from_the_same_numbers(shortcut):
     described = short("plain18")
-    plain, residual = (by_path(Functional(each, 3).init(KEY)) for each in (described, described.twin(shortcut)))
+    plain, residual = (
+        by_path(Functional(each, 3).init(KEY)) for each in (described, described.with_shortcut(shortcut))
+    )
     assert set(plain) <= set(residual)
     assert all("shortcut" in path for path in set(residual) - set(plain))
     for path, array in plain.items():
@@ -104,10 +108,10 @@ def test_a_residual_network_less_the_additions_is_the_plain_one(shortcut, monkey
         variables = functional.init(KEY)
         return functional.apply_train(variables, images)[0], functional.apply_eval(variables, images)
 
-    plain, residual = logits(described), logits(described.twin(shortcut))
-    assert not np.array_equal(plain[0], residual[0]) and not np.array_equal(plain[1], residual[1])
-    monkeypatch.setattr(blocks, "add_shortcut", lambda residual, shortcut: residual)
-    for one, other in zip(plain, logits(described.twin(shortcut)), strict=True):
+    plain, added = logits(described), logits(described.with_shortcut(shortcut))
+    assert not np.array_equal(plain[0], added[0]) and not np.array_equal(plain[1], added[1])
+    monkeypatch.setattr(residual, "addition", lambda branch, shortcut: branch)
+    for one, other in zip(plain, logits(described.with_shortcut(shortcut)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -122,7 +126,7 @@ def test_every_parameter_of_whole_networks_gets_a_finite_gradient(name):
     images = jax.random.normal(KEY, (4, 16, 16, 3), jnp.float32)
 
     # Operation by operation: the networks share shapes, so that this compiles far less than eight whole networks.
-    # The other families are asked in tests/test_families.py.
+    # The other families are asked in tests/models/test_families.py.
     def loss(parameters):
         logits, _ = functional.apply_train(Variables(parameters, variables.statistics), images)
         return -jax.nn.log_softmax(logits)[:, 0].mean()

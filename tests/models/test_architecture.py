@@ -55,17 +55,17 @@ def test_a_twin_is_the_named_one_and_differs_by_the_shortcut_alone(name):
     for shortcut in SHORTCUTS:
         if shortcut == "none" and any(option in name for option in STARTS_AT_ZERO):
             with pytest.raises(BadInput, match="without a shortcut.*accepted"):
-                described.twin("none")
+                described.with_shortcut("none")
             continue
-        twin = described.twin(shortcut)
+        twin = described.with_shortcut(shortcut)
         assert twin == architecture(twin.name)
         assert replace(twin, name=name, shortcut=described.shortcut) == described and twin.shortcut == shortcut
-        assert twin.twin(described.shortcut) == described
+        assert twin.with_shortcut(described.shortcut) == described
         assert ("plain" in twin.name) == (shortcut == "none")
 
 
 def test_a_twin_keeps_width_and_stem():
-    assert architecture("resnet34", width=16, stem="cifar").twin("none") == architecture(
+    assert architecture("resnet34", width=16, stem="cifar").with_shortcut("none") == architecture(
         "plain34", width=16, stem="cifar"
     )
 

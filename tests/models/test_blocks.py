@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from resjax.models import blocks
-from resjax.models.blocks import BasicBlock, PadShortcut, make_shortcut
+from resjax.models import residual
+from resjax.models.blocks import BasicBlock, BottleneckBlock, PreactivationBlock, PreactivationBottleneckBlock
 from resjax.models.layers import convolution, he_normal
 from resjax.models.normalization import BatchNorm
+from resjax.models.residual import Block, BlockVariant, drop_branches
+from resjax.models.shortcut import PadShortcut, make_shortcut
 
 KEY = jax.random.key(0)
 
@@ -69,17 +71,69 @@ def test_a_plain_block_has_no_shortcut():
 @pytest.mark.parametrize("shortcut", ["pad", "project", "project_all"])
 def test_a_residual_block_less_the_addition_is_the_plain_one(shortcut, monkeypatch):
     features = normal(1, 4, 8, 8, 4)
-    plain, residual = (BasicBlock(4, 8, 2, shortcut=kind, key=KEY) for kind in ("none", shortcut))
-    assert not np.array_equal(plain(features), residual(features))
-    monkeypatch.setattr(blocks, "add_shortcut", lambda residual, shortcut: residual)
-    np.testing.assert_array_equal(plain(features), residual(features))
+    plain, added = (BasicBlock(4, 8, 2, shortcut=kind, key=KEY) for kind in ("none", shortcut))
+    assert not np.array_equal(plain(features), added(features))
+    monkeypatch.setattr(residual, "addition", lambda branch, shortcut: branch)
+    np.testing.assert_array_equal(plain(features), added(features))
+
+
+def branch_of(block: Block, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The branch of a block, and what its first convolution sees, written as the papers' figures have them."""
+    layers = [(getattr(block, f"conv{n}"), getattr(block, f"norm{n}")) for n in (1, 2, 3) if hasattr(block, f"conv{n}")]
+    seen = branch = features
+    for number, (conv, norm) in enumerate(layers):
+        if isinstance(block, PreactivationBlock | PreactivationBottleneckBlock):
+            branch = branch if norm is None else jax.nn.relu(norm(branch))
+            seen = seen if number else branch
+            branch = conv(branch)
+        else:
+            branch = norm(conv(branch if number == 0 else jax.nn.relu(branch)))
+    return branch, seen
+
+
+@pytest.mark.parametrize("shortcut", ["none", "pad", "project"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_blocks_are_those_of_the_papers(shortcut, stride):
+    features, outputs = normal(1, 4, 6, 6, 4), 4 * stride
+    basic = BasicBlock(4, outputs, stride, shortcut=shortcut, key=KEY)
+    bottleneck = BottleneckBlock(4, 2, outputs, stride, shortcut=shortcut, key=KEY)
+    for block in (basic, bottleneck):
+        branch, _ = branch_of(block, features)
+        total = branch if block.shortcut is None else branch + block.shortcut(features)
+        np.testing.assert_array_equal(block(features), jax.nn.relu(total))
+    for activated in (False, True):
+        common = {"activated": activated, "shortcut": shortcut, "key": KEY}
+        for block in (
+            PreactivationBlock(4, outputs, stride, **common),
+            PreactivationBottleneckBlock(4, 2, outputs, stride, **common),
+        ):
+            branch, seen = branch_of(block, features)
+            # He et al. 2016: an identity leaves from the raw features, any other shortcut from the activated ones.
+            entering = features if stride == 1 else seen
+            total = branch if block.shortcut is None else branch + block.shortcut(entering)
+            np.testing.assert_array_equal(block(features), total)
 
 
 def test_with_zero_gamma_a_residual_block_starts_as_relu():
     features = normal(1, 4, 6, 6, 4)
-    block = BasicBlock(4, 4, shortcut="project", zero_gamma=True, key=KEY)
+    block = BasicBlock(4, 4, variant=BlockVariant(zero_gamma=True), key=KEY)
     np.testing.assert_array_equal(block(features), jnp.maximum(features, 0))
     assert np.all(BasicBlock(4, 4, key=KEY).norm2.scale[...] == 1)
+
+
+@pytest.mark.parametrize("normalization", ["skipinit", "fixup"])
+def test_branches_that_start_at_zero_leave_the_shortcut_alone(normalization):
+    features = normal(1, 2, 6, 6, 4)
+    block = BasicBlock(4, 4, variant=BlockVariant(normalization), key=KEY)
+    np.testing.assert_array_equal(block(features), jnp.maximum(features, 0))
+
+
+def test_a_dropped_branch_is_zero_and_the_mean_stays():
+    branch = jnp.ones((2000, 1, 1, 2))
+    dropped = np.asarray(drop_branches(branch, 0.4, KEY))
+    assert set(np.unique(dropped)) == {0.0, np.float32(1 / 0.6)}
+    # Whole images at once, and 2000 of them: the mean's deviation is 0.018.
+    assert np.array_equal(dropped[..., 0], dropped[..., 1]) and dropped.mean() == pytest.approx(1, abs=0.06)
 
 
 def test_batch_norm_normalizes_by_the_biased_variance_and_keeps_the_unbiased_one():
