@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resjax.arrays import Batch, Variables
+    from resjax.data.dataset import Dataset
     from resjax.functional import Functional
     from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
     from resjax.models.blocks import BasicBlock, BottleneckBlock
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from resjax.models.normalization import BatchNorm
     from resjax.models.torch_weights import Loaded, load_weights, save_weights
     from resjax.run.costs import Ledger, forward_flops, ledger, parameter_count
-    from resjax.types import BadInput, Dataset
+    from resjax.types import BadInput
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,8 @@ _PLACES = {
     "resjax.models.network": ("Network", "Stem", "build"),
     "resjax.models.normalization": ("BatchNorm",),
     "resjax.models.torch_weights": ("Loaded", "load_weights", "save_weights"),
-    "resjax.types": ("BadInput", "Dataset"),
+    "resjax.data.dataset": ("Dataset",),
+    "resjax.types": ("BadInput",),
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 

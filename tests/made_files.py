@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from resjax.data.dataset import Dataset
 from resjax.data.sources.opening import Catalogue
-from resjax.types import Dataset
 
 SIZE = 12
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from experiments.studies.near_duplicates import CHANGES, thumbnails
+from resjax.data.dataset import Dataset, Exclusion
 from resjax.data.duplicates.groups import copy_groups, expected_leak
 from resjax.data.findings import KINDS
 from resjax.data.splits import leaked_images, make_split
@@ -22,7 +23,7 @@ from resjax.data.synthetic import source as synthetic
 from resjax.report.page.audit_page import audit_page
 from resjax.report.records import read_json
 from resjax.run.dataset_record import dataset_record
-from resjax.types import BadInput, Dataset, Exclusion
+from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[1]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"

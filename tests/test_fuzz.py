@@ -20,9 +20,10 @@ from resjax.cli.process_flags import define_process_flags
 from resjax.cli import settings as options
 from resjax.cli.compare import load_splits, require_writable
 from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode
 from resjax.data.sources.opening import open_catalogue
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 from tests.image_files import write_images
 from tests.made_files import SIZE, catalogue_of, photograph, saved
 

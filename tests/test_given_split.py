@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import find_leaks, leaked_images, make_folds, make_split
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 from tests.made_dataset import dataset_of, random_sizes
 
 

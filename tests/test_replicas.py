@@ -8,6 +8,7 @@ import pytest
 
 from resjax.cli.compare import compare
 from resjax.data.augmentation import ColorJitter, Flip
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 from resjax.report.storage import read_npz
@@ -18,7 +19,7 @@ from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe
 from resjax.training.replicas import Together, Way, choose_way
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 from tests.test_several_splits import settings
 
 SEEDS = (3, 0, 8)

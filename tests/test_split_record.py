@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from resjax.data.dataset import Dataset
 from resjax.data.split_record import read_split, split_from_record, split_record
 from resjax.data.splits import METHODS, Split, leaked_images, make_folds, make_split
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 from tests.made_dataset import dataset_of, random_sizes, take
 
 

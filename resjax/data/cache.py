@@ -79,7 +79,7 @@ class _Pack:
 class StoredArrays:
     """Rows of a cache as one array that stays on disk: `arrays[rows]` reads those rows. Safe to read from many threads.
 
-    It satisfies `resjax.types.Pixels`.
+    It satisfies `resjax.data.dataset.Pixels`.
     """
 
     def __init__(self, places: Sequence[tuple[_Pack, int]], shape: tuple[int, ...]):

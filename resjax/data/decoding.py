@@ -16,8 +16,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir, trim
+from resjax.data.dataset import Dataset, Exclusion
 from resjax.data.sources.opening import Catalogue
-from resjax.types import BadInput, Dataset, Exclusion
+from resjax.types import BadInput
 
 THUMBNAIL_SIZE = 64
 """Height and width in pixels of `Dataset.thumbnails`."""

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.opening import Catalogue
-from resjax.types import Exclusion
 
 TINY = 32
 """Pixels: an image with a shorter side than this has little to learn from."""

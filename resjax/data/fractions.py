@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import Split, group_names, hash_of
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 
 
 def take_train_fraction(dataset: Dataset, split: Split, fraction: float, *, seed: int = 0) -> Split:

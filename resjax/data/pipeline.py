@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32
 
+from resjax.data.dataset import Dataset, Pixels
 from resjax.data.residence import RESIDENT_SHARE, free_device_bytes
-from resjax.types import Batch, Dataset, Pixels, PRNGKey
+from resjax.types import Batch, PRNGKey
 
 READ_AHEAD = 4
 """Batches that a stream has ready, at most."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32
 
-from resjax.types import BadInput, Dataset
+from resjax.data.dataset import Dataset
+from resjax.types import BadInput
 
 METHODS = ("grouped", "random", "overlapping", "given")
 SIDES = ("train", "val", "test")

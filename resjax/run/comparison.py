@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from experiments.twins import families_of_twins
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
@@ -44,7 +45,7 @@ from resjax.training.mesh import require_divides
 from resjax.training.processes import another_was_asked_to_stop
 from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 
 ledger_of = lru_cache(maxsize=512)(ledger)
 """The ledger of a network at a size, looked at once however many runs have it."""

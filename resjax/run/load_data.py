@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode
 from resjax.data.duplicates.near_copies import cached_near_copy_groups
 from resjax.data.fractions import take_train_fraction
@@ -13,7 +14,6 @@ from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.data.split_record import read_split
 from resjax.data.splits import Split, make_folds, make_split
 from resjax.run.settings import Settings, SourceSettings
-from resjax.types import Dataset
 
 
 def load_dataset(

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
@@ -20,7 +21,6 @@ from resjax.run.timing import phase
 from resjax.training.checkpoint import Checkpoints, Stand
 from resjax.training.loop import Begun, EpochResult, StepSums, Trainer, UnfinishedEpoch, predict_logits
 from resjax.training.state import TrainState
-from resjax.types import Dataset
 
 FINISHED = ("done", "diverged")
 

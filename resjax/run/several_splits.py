@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import Split
 from resjax.evaluation.comparison.cross_validation import cross_validate
 from resjax.report.figures.split_figures import draw_splits
@@ -12,7 +13,7 @@ from resjax.run.comparison import Run, write_flags
 from resjax.run.progress import duration
 from resjax.run.replica_folder import read_or_set_aside
 from resjax.run.settings import Settings
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 
 SHOWN = (
     *("seeds", "status", "best_val_accuracy", "final_val_accuracy", "final_train_accuracy"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
@@ -23,7 +24,6 @@ from resjax.run.replica_folder import finished_result
 from resjax.sweep.cells import FAILURE
 from resjax.sweep.grid import TUNED, SweepSettings
 from resjax.training.recipe import RECIPE_VERSION
-from resjax.types import Dataset
 
 DECLARED = ("recipe_version", "config", "grid", "points", "architectures", "seeds")
 """What tells sweeps apart, with the fingerprint of the data."""

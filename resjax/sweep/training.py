@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
+from resjax.data.dataset import Dataset
 from resjax.data.fractions import take_train_fraction
 from resjax.data.pipeline import Side
 from resjax.data.splits import Split
@@ -21,7 +22,7 @@ from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way
-from resjax.types import BadInput, Dataset
+from resjax.types import BadInput
 
 MOST_TOGETHER = 64
 """Cells in one program at most: each holds a lock, and a device that has no room for them is asked again for half."""

@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float16, Float32, Int, Int32, UInt8, UInt64
 from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir
-from resjax.types import BadInput, Pixels
+from resjax.data.dataset import Pixels
+from resjax.types import BadInput
 
 VERSION = "pictures-v1"
 """To be changed with anything that changes the groups, so that no cache serves the old ones."""

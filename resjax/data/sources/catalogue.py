@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int32
 
-from resjax.types import BadInput, Exclusion
+from resjax.data.dataset import Exclusion
+from resjax.types import BadInput
 
 SIDE_NAMES = {
     "train": "train",

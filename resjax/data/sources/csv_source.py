@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import Catalogue, usable
 from resjax.data.sources.files import FoundFiles, composed, find_files, is_hidden
-from resjax.types import BadInput, Exclusion
+from resjax.types import BadInput
 
 COLUMNS = ("filename", "label")
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.files import composed, find_files, is_hidden, text_of
-from resjax.types import BadInput, Exclusion
+from resjax.types import BadInput
 
 OUTSIDE = "file outside a class folder"
 ARCHIVERS = {"__MACOSX"}

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.files import composed
-from resjax.types import BadInput, Exclusion
+from resjax.types import BadInput
 
 Builder = Any
 Info = Any
