@@ -31,7 +31,7 @@ def catalogue_of(*files: bytes, labels: list[int] | None = None) -> Catalogue:
         ids=tuple(f"{index:02}.jpg" for index in range(len(files))),
         labels=np.array(labels or [index % 2 for index in range(len(files))], np.int32),
         read=lambda image: files[image],
-        has_near_copies=False,
+        has_near_duplicates=False,
     )
 
 

@@ -9,7 +9,7 @@ from absl import flags
 from resjax.cli import data_flags, probe_flags
 from resjax.cli.data_flags import source_settings, split_settings
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
-from resjax.data.residence import PIPELINES, RESIDENT_SHARE
+from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, architecture

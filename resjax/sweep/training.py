@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from resjax.data.dataset import Dataset
-from resjax.data.fractions import take_train_fraction
 from resjax.data.pipeline import Side
-from resjax.data.splits import Split
+from resjax.data.splits import Split, take_train_fraction
 from resjax.functional import Functional
 from resjax.report.records import SCHEMA_VERSION, write_json
 from resjax.report.storage import DamagedRecord

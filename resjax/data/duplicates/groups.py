@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from resjax.data.dataset import Pixels
-from resjax.data.duplicates.near_copies import resemblance
+from resjax.data.duplicates.near_duplicates import resemblance
 from resjax.types import BadInput
 
 MOST_COMPARED = 64

@@ -1,4 +1,4 @@
-"""The five drawn dishes and what they are made of."""
+"""The five dishes and their ingredients, drawn on a canvas."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ BROTHS = ((225, 180, 60), (210, 170, 95), (215, 195, 150), (190, 150, 105))
 
 
 def scattered(canvas: Canvas, count: int, radius: float) -> list[Point]:
-    """Places for `count` things on a disc, spread so that they seldom hide each other."""
+    """Places for `count` things on a disc, spread so that they rarely hide each other."""
     first, reach = canvas.rng.uniform(0, 2 * np.pi), canvas.rng.uniform(0.3, 1.1, count)
     angles = first + 2 * np.pi * np.arange(count) / max(count, 1) + canvas.rng.normal(0, 0.25, count)
     return list(canvas.rng.permutation(polar(radius * reach, angles)))
@@ -136,7 +136,7 @@ def rice(canvas: Canvas, center: Point, radius: float, colors: list[Color]) -> N
 
 
 def garnish(canvas: Canvas, radius: float) -> None:
-    """Whatever any of the dishes may come with, at the edge of the plate."""
+    """Side dishes that any of the dishes may have, at the edge of the plate."""
     for draw, probability in ((cucumber, 0.3), (tomato, 0.25), (chili, 0.15), (lime, 0.1), (cracker, 0.1)):
         if canvas.chance(probability):
             center = polar(radius, canvas.rng.uniform(-np.pi, np.pi))
