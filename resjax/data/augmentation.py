@@ -5,7 +5,7 @@ dataclass that draws these amounts anew for every image.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import jax
@@ -194,6 +194,7 @@ class ColorJitter:
             (adjust_contrast, self.contrast),
             (adjust_saturation, self.saturation),
         )
+        changes: list[tuple[Callable[[RGBImages, PerImage], RGBImages], float, float]]
         changes = [(adjust, max(0.0, 1.0 - x), 1.0 + x) for adjust, x in factors if x > 0]
         if self.hue > 0:
             changes.append((adjust_hue, -self.hue, self.hue))
@@ -319,7 +320,8 @@ def parse_augmentation(text: str) -> tuple[Augmentation, ...]:
             raise BadInput(
                 f"--augment={text!r}: {name} takes {takes} number(s), {len(numbers)} given; expected {SYNTAX}"
             )
-    return tuple(AUGMENTATIONS[name](*numbers) for name, numbers in calls)
+    # Each class checks its own numbers.
+    return tuple(AUGMENTATIONS[name](*numbers) for name, numbers in calls)  # pyright: ignore[reportArgumentType]
 
 
 def _spread(values: Array) -> Array:

@@ -86,8 +86,9 @@ def _of_header(image: Image.Image, data: bytes, name: str) -> list[tuple[str, st
         found.append(("wrongly named", f"{kind}, named {suffix}"))
     if kind == "EPS":
         found.append(("unreadable", "an EPS file is a program and is not run"))
-    if image.format not in MULTI_PICTURE and getattr(image, "n_frames", 1) > 1:
-        found.append(("animated", f"{image.n_frames} images"))
+    frames = 1 if image.format in MULTI_PICTURE else getattr(image, "n_frames", 1)
+    if frames > 1:
+        found.append(("animated", f"{frames} images"))
     if image.mode == "CMYK":
         found.append(("CMYK", kind or ""))
     if _bits(image, data) > 8:

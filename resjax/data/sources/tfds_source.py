@@ -41,7 +41,7 @@ class _Records:
         from tensorflow_datasets.core.decode import DeserializeMethod
         from tensorflow_datasets.proto import tf_example_pb2
 
-        self._parse = tf_example_pb2.Example.FromString
+        self._parse = tf_example_pb2.Example.FromString  # pyright: ignore[reportAttributeAccessIssue]
         self._image, self._label = image, label
         # Raw records: TFDS's own decoding covers every feature, and some features need TensorFlow.
         self._sources = {

@@ -21,7 +21,7 @@ SHALLOTS = ((120, 65, 25), (165, 100, 45))
 BROTHS = ((225, 180, 60), (210, 170, 95), (215, 195, 150), (190, 150, 105))
 
 
-def scattered(canvas: Canvas, count: int, radius: float) -> list[Point]:
+def scattered(canvas: Canvas, count: int | np.integer, radius: float) -> list[Point]:
     """Places for `count` things on a disc, spread so that they rarely hide each other."""
     first, reach = canvas.rng.uniform(0, 2 * np.pi), canvas.rng.uniform(0.3, 1.1, count)
     angles = first + 2 * np.pi * np.arange(count) / max(count, 1) + canvas.rng.normal(0, 0.25, count)
@@ -98,13 +98,13 @@ def leaf(canvas: Canvas, center: Point, radius: float, color: Color) -> None:
     canvas.stroke(center + np.stack([outline[0], outline[11]]) * 0.9, 0.015, shade(color, 1.4))
 
 
-def herbs(canvas: Canvas, radius: float, count: int) -> None:
+def herbs(canvas: Canvas, radius: float, count: int | np.integer) -> None:
     """Chopped scallion and celery, strewn."""
     for _ in range(count):
         canvas.fill(canvas.spot(radius), canvas.outline(0.035, 0.1, 1.6, 10), canvas.color(*HERBS))
 
 
-def shallots(canvas: Canvas, center: Point, radius: float, count: int) -> None:
+def shallots(canvas: Canvas, center: Point, radius: float, count: int | np.integer) -> None:
     """Crisp fried shallots, strewn."""
     canvas.strands(center, radius, count, 0.1, 0.025, canvas.color(*SHALLOTS), 1.2, 0.0)
 

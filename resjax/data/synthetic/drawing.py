@@ -31,12 +31,14 @@ CLOTHS = ((200, 60, 50), (60, 100, 150), (230, 225, 215), (80, 130, 90), (225, 1
 
 def shade(color: Color, factor: float) -> Color:
     """`color` in more light (factor above 1) or less."""
-    return tuple(float(np.clip(channel * factor, 0, 255)) for channel in color)
+    red, green, blue = (float(np.clip(channel * factor, 0, 255)) for channel in color)
+    return red, green, blue
 
 
 def mix(color: Color, other: Color, share: float) -> Color:
     """`color` with a `share` (0 to 1) of `other` stirred in."""
-    return tuple((1 - share) * a + share * b for a, b in zip(color, other, strict=True))
+    red, green, blue = ((1 - share) * a + share * b for a, b in zip(color, other, strict=True))
+    return red, green, blue
 
 
 def polar(radius: float | np.ndarray, angle: float | np.ndarray) -> np.ndarray:
@@ -153,7 +155,7 @@ class Canvas:
         self,
         center: Point,
         radius: float,
-        count: int,
+        count: int | np.integer,
         length: float,
         width: float,
         color: Color,
