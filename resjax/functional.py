@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
 from resjax.models.changes import Changes
 from resjax.models.network import build
 from resjax.models.normalization import MOMENTUM, BatchNorm
-from resjax.types import BadInput, Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
+from resjax.types import Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
 
 
 class Trace(NamedTuple):

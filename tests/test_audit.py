@@ -15,14 +15,15 @@ import pytest
 from PIL import Image
 
 from experiments.studies.near_duplicates import CHANGES, thumbnails
+from resjax.data.dataset import Dataset, Exclusion
 from resjax.data.duplicates.groups import copy_groups, expected_leak
 from resjax.data.findings import KINDS
 from resjax.data.splits import leaked_images, make_split
 from resjax.data.synthetic import source as synthetic
+from resjax.errors import BadInput
 from resjax.report.page.audit_page import audit_page
 from resjax.report.records import read_json
 from resjax.run.dataset_record import dataset_record
-from resjax.types import BadInput, Dataset, Exclusion
 
 ROOT = Path(__file__).parents[1]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"

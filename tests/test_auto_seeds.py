@@ -8,10 +8,10 @@ import pytest
 
 from resjax.cli.compare import compare
 from resjax.cli.settings import parse_looks
+from resjax.errors import BadInput
 from resjax.report.figures.run import read_run
 from resjax.report.records import read_json, validate_summary, write_json, write_npz
 from resjax.run import comparison
-from resjax.types import BadInput
 from tests.test_several_splits import settings
 
 

@@ -18,10 +18,10 @@ from experiments.benchmarks.epoch import epoch_row
 from experiments.benchmarks.torch_side import parse_modes, require_modes
 from experiments.benchmarks.train_step import describe_train_step, our_train_steps, train_step_row
 from resjax.data import augmentation as ours_augmentation
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.run.costs import parameter_count
-from resjax.types import BadInput
 
 TINY = Case(replace(architecture("resnet18", width=4, stem="cifar"), blocks=(1,)), 8, 2, "float32")
 CPU = Device("cpu", "a processor, 2 cores")

@@ -11,8 +11,8 @@ from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe
 from experiments.benchmarks.contenders import InProcess
 from experiments.benchmarks.replicas import describe_replicas, parse_ways, replicas_row
 from experiments.benchmarks.train_step import describe_train_step, train_step_row
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture
-from resjax.types import BadInput
 
 TINY = Case(Architecture("tiny", (1,), "none", stem="cifar", width=2), 8, 4, "float32")
 CPU = Device("cpu", "a processor, 2 cores")

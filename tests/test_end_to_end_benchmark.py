@@ -12,7 +12,7 @@ from PIL import Image
 from experiments.benchmarks import end_to_end
 from experiments.benchmarks.cases import Device, find_device
 from experiments.benchmarks.end_to_end import Exercise, describe_end_to_end, end_to_end_rows, write_photographs
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 CPU = Device("cpu", "a processor, 2 cores")
 EXERCISE = Exercise("folder:photographs", None, "plain8,resnet8", 16, 4, 1, "float32", (("width", 2),))

@@ -15,6 +15,7 @@ from jax import export
 from PIL import Image
 
 from resjax.data.decoding import decode_files
+from resjax.errors import BadInput
 from resjax.models.torch_weights import load_weights
 from resjax.predict import exporting
 from resjax.predict.exporting import PROGRAM, export_arm, public_name
@@ -22,7 +23,6 @@ from resjax.predict.model_card import model_card, text
 from resjax.predict.trained_network import TrainedArm, trained_arm
 from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json
-from resjax.types import BadInput
 from tests.made_networks import CLASSES, SIZE, make_networks
 
 FORMATS = ("safetensors", "stablehlo")

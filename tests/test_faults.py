@@ -19,13 +19,13 @@ from resjax.cli.disk_faults import disk_fault
 
 from resjax.cli.compare import compare
 from resjax.data.pipeline import StreamedSide
+from resjax.errors import BadInput
 from resjax.report.figures.run import read_run
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 from resjax.run import comparison
 from resjax.run.replica import run_replicas
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
-from resjax.types import BadInput
 from tests.test_several_splits import settings
 
 ROOT = Path(__file__).parents[1]

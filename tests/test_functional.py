@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from resjax.errors import BadInput
 from resjax.functional import Functional, frozen_mask, path_name, require_matched
 from resjax.models.network import build
 from resjax.run.costs import parameter_count
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 
 def assert_close(one: object, other: object) -> None:

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import save_weights
 from resjax.run.initial_weights import parse_init_from, read_initial_weights
 from resjax.run.recipe_check import changes
-from resjax.types import BadInput
 
 ARMS = ("plain18", "resnet18")
 

@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from resjax.cli.predict import PredictSettings, predict
 from resjax.data.decoding import decode_files
+from resjax.errors import BadInput
 from resjax.predict import predicting
 from resjax.predict.predicting import Lines, NamedImage, calibration_sentence, classify, named_images
 from resjax.predict.saliency_pictures import SaliencyPictures, beside
@@ -22,7 +23,6 @@ from resjax.records.run_records import read_run_records
 from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json, read_lines, write_json, write_npz
 from resjax.report.storage import read_npz
-from resjax.types import BadInput
 from tests.made_networks import CLASSES, IMAGES, SIZE, make_images, make_networks
 
 ROOT = Path(__file__).parents[1]
@@ -183,7 +183,7 @@ def test_images_that_cannot_be_read_are_left_out_of_a_batch_and_keep_their_place
     assert [each.name for each in found] == [image.name for image in images] and len(found) == 9
     broken = {Path(each.name).name: each.problem for each in found if each.problem}
     assert broken.keys() == {"001.png", "0025.jpg", "gone.jpg"}
-    assert broken["0025.jpg"] == "no image format that is known" and broken["gone.jpg"] == "no such file or directory"
+    assert broken["0025.jpg"] == "not a known image format" and broken["gone.jpg"] == "no such file or directory"
     for each in found:
         if each.problem is None:
             alone = arm.probabilities(arm.logits(np.stack(decode_files([Path(each.name)], SIZE))))[0]
@@ -287,7 +287,7 @@ def test_what_is_kept_in_a_file_has_a_line_for_each_image(folder, tmp_path, caps
     (tmp_path / "photos" / "notes.txt").write_text("no image")
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.jsonl"))
     records = read_lines(tmp_path / "answers.jsonl")
-    assert [record["problem"] for record in records] == [None, None, "no image format that is known"]
+    assert [record["problem"] for record in records] == [None, None, "not a known image format"]
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.txt", format="table"))
     header, *rows = (tmp_path / "answers.txt").read_text().splitlines()
     assert header.startswith("image") and len(rows) == 3 and records[0]["class"] in rows[0]
@@ -299,7 +299,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(BadInput) as refused:
         predict(asked(folder, tmp_path, output=tmp_path / "answers.jsonl"))
-    said = f"none of 1 files can be read: {tmp_path}/notes.txt (no image format that is known); images are accepted"
+    said = f"none of 1 files can be read: {tmp_path}/notes.txt (not a known image format); images are accepted"
     assert str(refused.value) == said and not (tmp_path / "answers.jsonl").exists()
     with pytest.raises(BadInput, match="--top=4: expected a number of at least 1 and at most 3"):
         predict(asked(folder, tmp_path, top=4))

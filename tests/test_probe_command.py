@@ -10,9 +10,9 @@ import pytest
 
 from resjax.cli.probe import with_flags_of_run
 from resjax.cli.probe_flags import PROBES, parse_probes
+from resjax.errors import BadInput
 from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json
-from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [

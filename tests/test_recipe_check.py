@@ -2,9 +2,9 @@
 
 import pytest
 
+from resjax.errors import BadInput
 from resjax.report.records import write_json
 from resjax.run.recipe_check import data_changes, recipe_before
-from resjax.types import BadInput
 
 
 def split(**images: tuple[str, str, str]) -> dict:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from resjax.cli.report import write_report
+from resjax.errors import RecordError
 from resjax.evaluation.explain import explained
 from resjax.records.run_records import read_run_records
 from resjax.report.figures.charts import ticks
@@ -18,7 +19,6 @@ from resjax.report.page.gallery import MOST_SHOWN, galleries, pictures_of
 from resjax.report.page.run_page import report_page
 from resjax.report.page.verdict import verdict_of
 from resjax.report.records import read_json, read_lines, write_json, write_lines
-from resjax.report.storage import RecordError
 from tests.made_run import make_run
 
 ROOT = Path(__file__).parents[1]

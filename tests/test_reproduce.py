@@ -24,6 +24,7 @@ from experiments.reproductions.recipes import CIFAR_STEPS, REPRODUCTIONS
 from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.settings import Settings, define_training_flags
 from resjax.data.sources.catalogue import Catalogue
+from resjax.errors import BadInput
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture, architecture
 from resjax.report.data_shapes import validate_data_record
@@ -32,7 +33,6 @@ from resjax.report.page.reproduction_tables import tables
 from resjax.report.records import read_json
 from resjax.run import comparison
 from resjax.training.optimizer import learning_rate_schedule
-from resjax.types import BadInput
 from tests.tfds_sets import prepare
 
 FLAGFILES = Path(__file__).parents[1] / "experiments" / "flags"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.studies.self_comparison import compare_with_itself, self_comparison_text
+from resjax.errors import BadInput
 from resjax.report.records import read_json, write_json, write_npz
-from resjax.types import BadInput
 
 
 def write_replicas(workdir, seeds, images=60, shift=0.0):

@@ -7,13 +7,13 @@ import pytest
 
 from resjax.cli.compare import compare, load_splits
 from resjax.cli.data_flags import SourceSettings, SplitSettings
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
 from resjax.report.figures.run import read_run
 from resjax.report.records import read_json, validate_result, validate_splits, validate_summary
 from resjax.run import comparison
 from resjax.run.settings import Settings
 from resjax.training.recipe import Recipe
-from resjax.types import BadInput
 from tests.made_dataset import dataset_of
 
 PLAIN = Architecture("plain", (1,), "none", stem="cifar", width=4)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from resjax.data.dataset import Dataset
 from resjax.data.split_record import read_split, split_from_record, split_record
-from resjax.data.splits import METHODS, Split, leaked_images, make_folds, make_split
-from resjax.types import BadInput, Dataset
+from resjax.data.splits import METHODS, Split, leaked_images, make_folds, make_split, take_train_fraction
+from resjax.errors import BadInput
 from tests.made_dataset import dataset_of, random_sizes, take
 
 
@@ -135,3 +136,10 @@ def test_an_unknown_side_and_an_empty_one_are_refused(recorded):
         split_from_record(record | {"images": [row | {"side": "train"} for row in record["images"]]}, dataset)
     with pytest.raises(BadInput, match="not a record"):
         split_from_record([1, 2], dataset)
+
+
+def test_a_share_of_the_training_images_can_be_given_back():
+    dataset = dataset_of(random_sizes(2))
+    split = take_train_fraction(dataset, make_split(dataset), 0.25)
+    back = split_from_record(split_record(dataset, split), dataset)
+    assert back.train_fraction == 0.25 and np.array_equal(back.sides["train"], split.sides["train"])

@@ -13,16 +13,15 @@ from resjax.cli import settings as options
 from resjax.cli.compare import compare
 from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.sweep import sweep
+from resjax.errors import BadInput, RecordError
 from resjax.report.figures.run import read_run
 from resjax.report.records import read_json, read_lines, validate_failure, validate_result, validate_sweep, write_json
-from resjax.report.storage import RecordError
 from resjax.run import comparison
 from resjax.run.workdir_lock import only_writer
 from resjax.sweep.cells import FAILURE, all_cells, program_key, share_of
 from resjax.sweep.grid import Point, SweepSettings, define_sweep_flags, name_of, parse_grid, sweep_settings
 from resjax.sweep.merging import merge_sweeps
 from resjax.training.replicas import Way
-from resjax.types import BadInput
 from tests.test_several_splits import settings
 
 FLAGS = flags.FLAGS

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from resjax.errors import BadInput
 from resjax.run.workdir_lock import NAME, STALE_SECONDS, only_writer
-from resjax.types import BadInput
 
 
 def write_lock(workdir, seconds_ago: float = 0.0, **owner) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture
 from resjax.training.recipe import Recipe
-from resjax.types import BadInput
 
 CLASSES = 5
 RECIPE = Recipe()

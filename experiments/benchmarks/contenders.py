@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from resjax.cli.machine import keep_freed_memory
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 """What the messages of JAX, torch, cuDNN and the C library have in common where memory is short."""

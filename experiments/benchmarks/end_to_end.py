@@ -19,8 +19,8 @@ from PIL import Image
 from experiments.benchmarks.background_load import Others
 from experiments.benchmarks.cases import Device, compared, spread, versions
 from experiments.benchmarks.contenders import KILLED, LONGEST_REASON
+from resjax.errors import BadInput
 from resjax.report.records import read_json
-from resjax.types import BadInput
 
 AUGMENT = "flip,rotate:15,color:0.2,0.2,0.2,0.1"
 PHOTOGRAPHS = 1166

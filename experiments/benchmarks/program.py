@@ -29,9 +29,9 @@ from experiments.benchmarks.cases import Case, Device, find_device, make_cases, 
 from experiments.benchmarks.contenders import in_a_process
 from resjax.cli.program import Command
 from resjax.cli.settings import DTYPES, FLAGS, define_size_flags, given_sizes
+from resjax.errors import BadInput
 from resjax.report.records import write_lines
 from resjax.training.recipe import WAYS, require_choice, require_range
-from resjax.types import BadInput
 
 AGAINST = ("torch", "none")
 UNDISTURBED = 0.1

@@ -7,8 +7,8 @@ import numpy as np
 
 from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, random_images
 from experiments.benchmarks.contenders import Program, peak_resident_bytes
+from resjax.errors import BadInput
 from resjax.training.recipe import require_choice
-from resjax.types import BadInput
 
 MODES = ("eager", "channels_last", "compile", "compile_graphs")
 """`eager` (NCHW), `channels_last`, `compile` (channels_last under torch.compile), `compile_graphs` (that with

@@ -5,7 +5,7 @@
 Takes pictures of different contents from the data, makes a copy of each in every way that copies come about, and looks
 for each picture among all copies. Pairs of pictures with two labels are the negatives; the hard ones are the nearest of
 those, the same in one frame or over one caption, drawn dishes of one kind, and plain pictures. What is looked for, and
-the thresholds, are those of resjax.data.duplicates.near_copies.
+the thresholds, are those of resjax.data.duplicates.near_duplicates.
 """
 
 import io
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from resjax.cli.data_flags import define_source_flags, source_settings
 from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
-from resjax.data.duplicates.near_copies import DETAIL, HASH_DISTANCE, resemblance
+from resjax.data.duplicates.near_duplicates import DETAIL, HASH_DISTANCE, resemblance
 from resjax.data.sources.opening import open_catalogue
 from resjax.data.synthetic import source as synthetic
 from resjax.report.records import write_json

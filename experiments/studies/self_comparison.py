@@ -17,11 +17,11 @@ import numpy as np
 from absl import flags
 
 from resjax.cli.program import Command, run_command
+from resjax.errors import BadInput
 from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 from resjax.report.records import read_json, write_json
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import METHODS, SIDES, Fold, Split, find_leaks, group_names, listed
-from resjax.types import BadInput, Dataset
+from resjax.errors import BadInput
 
 SCHEMA_VERSION = 1
 ACCEPTED = "a split.json of a run is accepted"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from resjax.errors import RecordError
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
-from resjax.report.storage import RecordError
 
 
 def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecords:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from resjax.errors import BadInput
 from resjax.models.names import NORMALIZATIONS, parse_name
-from resjax.types import BadInput
 
 SHORTCUTS = ("none", "pad", "project", "project_all")
 """He et al. 2015, section 3.3: the plain network, then options A, B and C."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, Place, architecture
 from resjax.models.blocks import BasicBlock, BottleneckBlock, PreactivationBlock, PreactivationBottleneckBlock
 from resjax.models.changes import Changes, mixed_with_input
@@ -16,7 +17,7 @@ from resjax.models.layers import LayerKey, convolution, layer_key
 from resjax.models.normalization import Norm, make_norm
 from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
-from resjax.types import BadInput, Features, Images, Logits, PRNGKey
+from resjax.types import Features, Images, Logits, PRNGKey
 
 _UNCHANGED = Changes()
 

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resjax.types import BadInput, Variables
+from resjax.errors import BadInput
+from resjax.types import Variables
 
 StateDict = Mapping[str, np.ndarray]
 """Arrays by torch's names, kernels in torch's layout: (out, in, height, width), (out, in)."""

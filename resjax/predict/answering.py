@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from resjax.errors import BadInput
 from resjax.report.records import write_lines, write_text
 from resjax.run.progress import duration
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 if TYPE_CHECKING:
     from resjax.predict.predicting import NamedImage

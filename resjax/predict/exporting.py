@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from jax import export
 
 from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD, standardize, to_float
+from resjax.errors import BadInput, RecordError
 from resjax.models.torch_weights import save_weights
 from resjax.predict.model_card import model_card
 from resjax.predict.trained_network import TrainedArm
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json, write_text
-from resjax.report.storage import RecordError, atomic
+from resjax.report.storage import atomic
 from resjax.run.costs import parameter_count
 from resjax.run.environment import describe_environment
-from resjax.types import BadInput, Logits, PixelImages, Variables
+from resjax.types import Logits, PixelImages, Variables
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 MOST_BYTES = 2 * 10**9

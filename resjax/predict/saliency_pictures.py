@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from resjax.errors import BadInput
 from resjax.predict.trained_network import TrainedArm
 from resjax.probes.saliency import grad_cam
 from resjax.report.storage import atomic
-from resjax.types import BadInput, Batch
+from resjax.types import Batch
 
 SHOWN_SIZE = 256
 """Height and width in pixels, at least; the network's own size where that is larger."""

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from resjax.data.pipeline import ResidentSide
+from resjax.errors import BadInput
 from resjax.evaluation.comparison.share_intervals import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
@@ -26,7 +27,7 @@ from resjax.run.settings import SIZES
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.recipe import require_choice
 from resjax.training.step import predict_logits
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 BEST, ENSEMBLE = "best", "ensemble"
 

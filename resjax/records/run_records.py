@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from resjax.errors import RecordError
 from resjax.report.records import read_json, read_lines
-from resjax.report.storage import RecordError, read_npz
+from resjax.report.storage import read_npz
 
 
 class Predictions(NamedTuple):

@@ -13,13 +13,13 @@ from PIL import Image
 from resjax.data.decoding import THUMBNAIL_SIZE, decode_image
 from resjax.data.findings import KINDS, find
 from resjax.data.sources.catalogue import Catalogue
+from resjax.errors import BadInput
 from resjax.report.page.audit_page import audit_page
 from resjax.report.records import write_json, write_text
 from resjax.run.dataset_record import dataset_record
 from resjax.run.load_data import load_dataset
 from resjax.run.progress import duration
 from resjax.run.settings import SourceSettings
-from resjax.types import BadInput
 
 SHOWN_SIZE = 96
 MOST_SHOWN = 700

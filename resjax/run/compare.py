@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 
 from resjax.data.sources.catalogue import Catalogue
+from resjax.errors import BadInput
 from resjax.report.records import write_json
 from resjax.run.comparison import Run
 from resjax.run.load_data import load_dataset, load_splits
@@ -16,7 +17,6 @@ from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
 from resjax.run.workdir_lock import only_writer, require_writable
 from resjax.training.processes import announcing_end
-from resjax.types import BadInput
 
 
 def compare(

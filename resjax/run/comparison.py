@@ -11,9 +11,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
+from resjax.errors import BadInput
 from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.planning import level_of_looks
@@ -44,7 +46,6 @@ from resjax.training.mesh import require_divisible
 from resjax.training.processes import stop_requested
 from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
-from resjax.types import BadInput, Dataset
 
 ledger_of = lru_cache(maxsize=512)(ledger)
 """The ledger of a network at a size, looked at once however many runs have it."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from resjax.data.dataset import Dataset, Exclusion
 from resjax.data.duplicates.groups import copy_groups, expected_leak
 from resjax.data.splits import SIDES, VAL_FRACTION
 from resjax.report.records import SCHEMA_VERSION
-from resjax.types import Dataset, Exclusion
 
 
 def dataset_record(

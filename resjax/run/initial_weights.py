@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.torch_weights import StateDict, fill, read_state_dict
-from resjax.types import BadInput
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode
-from resjax.data.duplicates.near_copies import cached_near_copy_groups
-from resjax.data.fractions import take_train_fraction
+from resjax.data.duplicates.near_duplicates import cached_near_duplicate_groups
 from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.data.split_record import read_split
-from resjax.data.splits import Split, make_folds, make_split
+from resjax.data.splits import Split, make_folds, make_split, take_train_fraction
 from resjax.run.settings import Settings, SourceSettings
-from resjax.types import Dataset
 
 
 def load_dataset(
@@ -36,7 +35,7 @@ def load_dataset(
         catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
     )
     if source.near_copies and dataset.thumbnails is not None:
-        groups = cached_near_copy_groups(
+        groups = cached_near_duplicate_groups(
             dataset.thumbnails, dataset.contents, cache_dir=source.cache_dir, progress=True
         )
         dataset = replace(dataset, groups=groups)

@@ -10,20 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from resjax.errors import BadInput
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
-from resjax.probes import (
-    connectivity,
-    curvature,
-    dose,
-    gradients,
-    landscape,
-    lesions,
-    linear,
-    saliency,
-    shattering,
-    signals,
-)
+from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
 from resjax.probes.common import keeps_shape
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.records import SCHEMA_VERSION, read_json, write_json
@@ -36,7 +26,7 @@ from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
-from resjax.types import BadInput, Batch, Variables
+from resjax.types import Batch, Variables
 
 TRAINED = ("best",)
 STATES = {
@@ -170,8 +160,8 @@ class Prober:
                 "gradients": images,
                 "signals": images,
                 "shattering": 2 * shattering.POINTS,
-                "lesions": scored * (blocks + 4 * lesions.DRAWS) / 3,
-                "dose": 3 * scored * len(dose.DOSES) / 3,
+                "lesions": scored * (blocks + 4 * ablations.DRAWS) / 3,
+                "dose": 3 * scored * len(ablations.DOSES) / 3,
                 "landscape": images * (self.settings.side**2 + 2 * self.settings.side) / 3,
                 "curvature": 3 * images * (self.settings.steps + self.settings.samples),
                 "saliency": 2 * images,
@@ -253,10 +243,10 @@ class Prober:
     def _probe(self, name: str) -> Callable[[Functional, Variables, str, int], Mapping[str, Any] | None]:
         """The probe as a function of a replica's network and variables, and of its arm and seed."""
         return {
-            "gradients": lambda f, v, arm, seed: gradients.gradient_flow(f, v, self.batch),
-            "signals": lambda f, v, arm, seed: signals.signal_flow(f, v, self.batch),
+            "gradients": lambda f, v, arm, seed: flow.gradient_flow(f, v, self.batch),
+            "signals": lambda f, v, arm, seed: flow.signal_flow(f, v, self.batch),
             "shattering": lambda f, v, arm, seed: shattering.shattering(f, v, self.batch),
-            "lesions": lambda f, v, arm, seed: lesions.lesions(f, v, self.scored, SEED),
+            "lesions": lambda f, v, arm, seed: ablations.lesions(f, v, self.scored, SEED),
             "dose": lambda f, v, arm, seed: self._dosed(f, v, arm, seed),
             "landscape": lambda f, v, arm, seed: landscape.landscape(
                 f,
@@ -297,7 +287,7 @@ class Prober:
     def _linear(self, functional: Functional, variables: Variables) -> Mapping[str, Any]:
         if any(len(images) for images in self.run.leaks.values()):
             raise BadInput("images of the split leak: a linear probe would find what it has been fitted on")
-        return linear.linear_probes(functional, variables, self.scored, self.training)
+        return flow.linear_probes(functional, variables, self.scored, self.training)
 
     def _connected(self, functional: Functional, variables: Variables, arm: str, seed: int) -> Mapping[str, Any] | None:
         seeds = self.replicas[arm]
@@ -307,7 +297,7 @@ class Prober:
         return connectivity.connectivity(functional, variables, other, self.scored, self.training)
 
     def _dosed(self, functional: Functional, variables: Variables, arm: str, seed: int) -> Mapping[str, Any]:
-        found = dict(dose.shortcut_dose(functional, variables, self.scored, self.training))
+        found = dict(ablations.shortcut_dose(functional, variables, self.scored, self.training))
         if self.settings.dose_training and seed == self.replicas[arm][0]:
             trained = [self._trained_at(arm, seed, each) for each in self.settings.dose_training]
             found |= {"trained_doses": np.array(self.settings.dose_training), "trained_accuracy": np.array(trained)}

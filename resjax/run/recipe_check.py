@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from resjax.data.splits import listed
+from resjax.errors import BadInput
 from resjax.models.architecture import architecture
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.run.initial_weights import InitialWeights
 from resjax.run.replica_folder import read_or_set_aside
 from resjax.run.settings import SIZES, Settings
 from resjax.training.recipe import RECIPE_VERSION
-from resjax.types import BadInput
 
 
 def changes(before: dict, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:

@@ -10,18 +10,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
+from resjax.errors import DamagedRecord
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
 from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_lines, write_json, write_lines, write_npz
-from resjax.report.storage import DamagedRecord, plain, read_npz, set_aside
+from resjax.report.storage import plain, read_npz, set_aside
 from resjax.run.costs import parameter_count
 from resjax.run.timing import phase
 from resjax.training.checkpoint import Checkpoints, ResumePoint
 from resjax.training.loop import EpochResult, PartialEpoch, Trainer, UnfinishedEpoch
 from resjax.training.state import TrainState
 from resjax.training.step import StepSums, predict_logits
-from resjax.types import Dataset
 
 FINISHED = ("done", "diverged")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from resjax.data.dataset import Dataset
+from resjax.errors import RecordError
 from resjax.evaluation.explain import explained
 from resjax.evaluation.merging import merged
-from resjax.records import RecordError
 from resjax.records.run_records import RunRecords, read_run_records
 from resjax.report.page.gallery import galleries, pictures_of
 from resjax.report.page.run_page import report_page
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
-from resjax.types import Dataset
 
 
 def write_run_report(workdir: Path, dataset: Dataset) -> dict:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import Split
+from resjax.errors import BadInput
 from resjax.evaluation.comparison.cross_validation import cross_validate
 from resjax.report.figures.split_figures import draw_splits
 from resjax.report.page.tables import splits_text
@@ -12,7 +14,6 @@ from resjax.run.comparison import Run, write_flags
 from resjax.run.progress import duration
 from resjax.run.replica_folder import read_or_set_aside
 from resjax.run.settings import Settings
-from resjax.types import BadInput, Dataset
 
 SHOWN = (
     *("seeds", "status", "best_val_accuracy", "final_val_accuracy", "final_train_accuracy"),

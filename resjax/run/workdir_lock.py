@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 NAME = ".lock"
 BEAT_SECONDS = 20.0

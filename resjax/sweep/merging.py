@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from resjax.errors import BadInput
 from resjax.report.records import read_json, write_json
 from resjax.sweep.record import differing, sweep_record
 from resjax.sweep.writing import RECORD, write_report
-from resjax.types import BadInput
 
 SHARED = (
     *("recipe_version", "config", "grid", "points", "architectures", "seeds"),

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
+from resjax.errors import DamagedRecord, RecordError
 from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.depth import differences_by_depth
@@ -20,12 +22,11 @@ from resjax.models.names import parse_name
 from resjax.models.twins import families_of_twins, twins_among
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.report.records import SCHEMA_VERSION, read_json
-from resjax.report.storage import DamagedRecord, RecordError, plain
+from resjax.report.storage import plain
 from resjax.run.replica_folder import finished_result
 from resjax.sweep.cells import FAILURE
 from resjax.sweep.grid import TUNED, SweepSettings
 from resjax.training.recipe import RECIPE_VERSION
-from resjax.types import Dataset
 
 DECLARED = ("recipe_version", "config", "grid", "points", "architectures", "seeds")
 """What tells sweeps apart, with the fingerprint of the data."""

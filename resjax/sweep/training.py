@@ -5,12 +5,12 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
-from resjax.data.fractions import take_train_fraction
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
-from resjax.data.splits import Split
+from resjax.data.splits import Split, take_train_fraction
+from resjax.errors import BadInput, DamagedRecord
 from resjax.functional import Functional
 from resjax.report.records import SCHEMA_VERSION, write_json
-from resjax.report.storage import DamagedRecord
 from resjax.run.comparison import Run, ledger_of
 from resjax.run.environment import estimate_seconds
 from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
@@ -21,7 +21,6 @@ from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way
-from resjax.types import BadInput, Dataset
 
 MOST_TOGETHER = 64
 """Cells in one program at most: each holds a lock, and a device that has no room for them is asked again for half."""

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resjax.errors import BadInput
 from resjax.report.figures.sweep_figures import draw_sweep
 from resjax.report.page.sweep_page import sweep_page
 from resjax.report.records import read_json, write_json, write_text
 from resjax.run.replica_folder import read_or_set_aside
 from resjax.run.workdir_lock import one_at_a_time
 from resjax.sweep.record import differing, sweep_record
-from resjax.types import BadInput
 
 RECORD = "sweep.json"
 

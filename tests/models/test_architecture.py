@@ -4,9 +4,9 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
+from resjax.errors import BadInput
 from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, Architecture, architecture
 from resjax.models.names import parse_name
-from resjax.types import BadInput
 
 STARTS_AT_ZERO = ("skipinit", "fixup", "zero_gamma", "stochastic_depth")
 

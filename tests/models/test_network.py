@@ -9,12 +9,13 @@ import pytest
 from flax import nnx
 
 import resjax
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models import residual
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture
 from resjax.models.network import Stem, build
 from resjax.run.costs import parameter_count
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 KEY = jax.random.key(0)
 

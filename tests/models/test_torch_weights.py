@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models import torch_weights
 from resjax.models.architecture import Architecture, architecture
 from resjax.models.torch_weights import fill, load_weights, read_state_dict, save_weights, to_state_dict
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 
 def numbers(functional: Functional, seed: int = 0) -> Variables:

@@ -13,6 +13,7 @@ import pytest
 from resjax.cli import machine
 from resjax.cli.machine import GPU_FLAGS, use_gpu_flags
 from resjax.data.pipeline import ResidentSide, epoch_order
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.run.precision import usable_dtype
@@ -20,7 +21,7 @@ from resjax.training.loop import Trainer
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
 from resjax.training.step import make_train_step, run_steps
-from resjax.types import BadInput, Batch
+from resjax.types import Batch
 
 RECIPE = Recipe(epochs=1, batch_size=4)
 

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 from resjax.data import decoding
 from resjax.data.decoding import THUMBNAIL_SIZE, decode, decode_image
 from resjax.data.sources.opening import Catalogue
-from resjax.types import BadInput
+from resjax.errors import BadInput
 from tests.made_files import SIZE, catalogue_of, photograph, pixels_of, pngs, saved
 
 
@@ -150,7 +150,7 @@ def test_the_same_bytes_make_one_group_and_are_decoded_once(tmp_path):
 
 def test_thumbnails_come_from_the_same_decoding_and_do_not_depend_on_the_image_size(tmp_path):
     files = pngs(3)
-    catalogue = Catalogue(**{**vars(catalogue_of(*files)), "has_near_copies": True})
+    catalogue = Catalogue(**{**vars(catalogue_of(*files)), "has_near_duplicates": True})
     small, large = (decode(catalogue, size, cache_dir=tmp_path / str(size)) for size in (SIZE, 100))
     rows = np.arange(3)
     np.testing.assert_array_equal(small.thumbnails[rows], large.thumbnails[rows])

@@ -1,4 +1,4 @@
-"""Augmentation against Pillow, colorsys and closed forms; what the keys draw; what the parser accepts."""
+"""Augmentation against Pillow, colorsys and closed forms; the distributions of the draws; the parser."""
 
 import colorsys
 
@@ -32,7 +32,7 @@ from resjax.data.augmentation import (
     standardize,
     to_float,
 )
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 KEY = jax.random.key(0)
 EVERYTHING = parse_augmentation("flip,rotate:15,color:0.2,0.2,0.2,0.1,lighting:0.1,crop:4,scale:9,12,15")
@@ -116,8 +116,8 @@ def test_a_scaled_cut_is_pillows_resize_and_crop_within_its_rounding(side, pixel
 
 
 def test_sides_and_places_of_scaled_cuts_are_uniform_and_reach_every_number():
-    # The images' rows and columns number themselves, so that a cut tells where it is from.
-    ramp = jnp.broadcast_to(jnp.linspace(0.5, 63.5, 64)[None, :, None, None], (4000, 64, 64, 3)) / 64
+    # The values of the rows are their numbers, so that a cut shows its place. Columns do not matter.
+    ramp = jnp.broadcast_to(jnp.linspace(0.5, 63.5, 64)[None, :, None, None], (4000, 64, 4, 3)) / 64
     cut = np.asarray(Scale(8, 16, 18)(KEY, ramp))
     assert cut.shape == (4000, 8, 8, 3)
     # Between neighbouring pixels of a cut there is 1 / side of the picture; at the border less.
@@ -198,36 +198,23 @@ def test_no_amount_of_colour_changes_nothing(images):
     np.testing.assert_array_equal(ColorJitter(0, 0, 0, 0)(KEY, images), images)
 
 
-def test_the_same_key_gives_the_same_batch_and_another_key_another(images):
-    run = jax.jit(lambda key: augment(EVERYTHING, key, images))
-    first = np.asarray(run(KEY))
-    np.testing.assert_array_equal(first, run(KEY))
-    assert not np.array_equal(first, run(jax.random.key(1)))
-
-
-@pytest.mark.parametrize("augmentation", EVERYTHING, ids=lambda a: type(a).__name__)
-def test_images_of_a_batch_get_different_draws(augmentation, images):
-    copies = augmentation(KEY, jnp.tile(images[:1], (8, 1, 1, 1)))
-    assert len({np.asarray(copy).tobytes() for copy in copies}) > 1
-
-
 def test_equal_augmentations_in_a_row_draw_apart(images):
     once = Rotate(15.0)(jax.random.fold_in(KEY, 0), images)
     twice = augment((Rotate(15.0), Rotate(15.0)), KEY, images)
     assert not np.allclose(twice, Rotate(15.0)(jax.random.fold_in(KEY, 0), once))
 
 
-def test_scan_and_vmap_give_what_a_loop_gives_under_strict_promotion(images):
+def test_a_key_decides_the_batch_in_a_loop_as_under_scan_and_vmap_with_strict_promotion(images):
     keys = jax.random.split(KEY, 3)
     with jax.numpy_dtype_promotion("strict"):
         run = jax.jit(lambda key: augment(EVERYTHING, key, images))
         looped = jnp.stack([run(key) for key in keys])
-        _, scanned = jax.lax.scan(lambda carry, key: (carry, augment(EVERYTHING, key, images)), None, keys)
-        mapped = jax.vmap(run)(keys)
+        _, together = jax.lax.scan(lambda carry, keys: (carry, jax.vmap(run)(keys)), None, keys[None])
     assert looped.dtype == jnp.float32 and looped.shape == (3, 2, 9, 9, 3)
-    np.testing.assert_allclose(scanned, looped, atol=1e-5)
-    np.testing.assert_allclose(mapped, looped, atol=1e-5)
-    # Lighting alone leaves [0, 1], by little.
+    np.testing.assert_allclose(together[0], looped, atol=1e-5)
+    np.testing.assert_array_equal(run(keys[0]), looped[0])
+    assert not np.array_equal(looped[0], looped[1])
+    # Only lighting leaves [0, 1], by little.
     assert -0.2 < looped.min() and looped.max() < 1.2
 
 
@@ -258,10 +245,10 @@ def test_text_is_parsed_in_its_order():
         ("", "''"),
         ("flip,none", "'none'"),
         ("15,flip", "'15'"),
-        ("rotate", "rotate takes 1 number(s), 0 given"),
-        ("rotate:15,30", "rotate takes 1 number(s), 2 given"),
-        ("flip:1", "flip takes 0 number(s), 1 given"),
-        ("color:0.2,0.2", "color takes 4 number(s), 2 given"),
+        ("rotate", "rotate takes 1"),
+        ("rotate:15,30", "rotate takes 1"),
+        ("flip:1", "flip takes 0"),
+        ("color:0.2,0.2", "color takes 4"),
         ("rotate:x", "'x'"),
         ("rotate:-15", "rotate:-15"),
         ("rotate:181", "rotate:181"),
@@ -272,18 +259,18 @@ def test_text_is_parsed_in_its_order():
         ("crop:0", "crop:0"),
         ("crop:2.5", "crop:2.5"),
         ("lighting:0", "lighting:0"),
-        ("scale:224,256", "scale takes 3 number(s), 2 given"),
+        ("scale:224,256", "scale takes 3"),
         ("scale:224,200,256", "scale:224,200,256"),
         ("scale:8,9.5,10", "scale:8,9.5,10"),
     ],
 )
-def test_bad_text_is_named_on_one_line_with_what_is_accepted(text, named):
+def test_bad_text_is_refused_in_one_line(text, named):
     with pytest.raises(BadInput) as error:
         parse_augmentation(text)
     message = str(error.value)
-    assert named in message and "accepted" in message and "\n" not in message
+    assert named in message and "expected" in message and "\n" not in message
 
 
 def test_padding_as_large_as_the_image_is_refused(images):
-    with pytest.raises(BadInput, match="crop:18.*fewer pixels than the images have \\(18\\)"):
+    with pytest.raises(BadInput, match="crop:18.*18"):
         Crop(18)(KEY, images)

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from resjax.data.sources.files import find_files
-from resjax.types import BadInput
+from resjax.errors import BadInput
 from tests.image_files import write_images
 
 

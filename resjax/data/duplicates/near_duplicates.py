@@ -1,10 +1,10 @@
-"""Near-copies: pictures that were re-encoded, rescaled, cropped a little, mirrored or recoloured.
+"""Finds near-duplicates: pictures that were re-encoded, rescaled, cropped a little, mirrored or recoloured.
 
-Two looks at small thumbnails. The first is cheap and loose: a perceptual hash by imagehash (pHash: C. Zauner,
-Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1), which says for every pair of
-pictures whether a second look is worth its time. The second is sharp: the correlation of the fine detail alone, under
-the crops that are looked for. Pictures of one kind of thing are alike in their large shapes, and copies alone are alike
-in their detail; `python -m experiments.studies.near_duplicates` shows the thresholds that follow from it.
+Two comparisons of small thumbnails decide. The first is cheap and loose: a perceptual hash by imagehash (pHash: C.
+Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1) selects the pairs that
+are worth the second. The second is sharp: the correlation of the fine detail alone, under each of the expected crops.
+Pictures of the same kind of thing agree in their large shapes; only copies agree in their detail. `python -m
+experiments.studies.near_duplicates` measures the thresholds.
 """
 
 import hashlib
@@ -18,65 +18,68 @@ from jaxtyping import Bool, Float16, Float32, Int, Int32, UInt8, UInt64
 from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir
-from resjax.types import BadInput, Pixels
+from resjax.data.dataset import Pixels
+from resjax.errors import BadInput
 
 VERSION = "pictures-v1"
-"""To be changed with anything that changes the groups, so that no cache serves the old ones."""
+"""Part of the cache's key; change it with anything that changes the groups."""
 
 HASH_DISTANCE = 20
-"""Bits, of 64, in which the hashes of a picture and its copy may differ; 5 % cut from one corner make it 12 to 20,
-unrelated photographs are 32 apart on average."""
+"""The most bits, of 64, in which the hashes of a picture and its copy differ. A crop of 5 % at one corner changes 12 to
+20 bits; unrelated photographs differ in 32 on average."""
 DETAIL = 0.75
-"""Least correlation of the detail of copies: between what other pictures reach and what copies keep."""
+"""The least correlation of detail between copies; different pictures stay below it."""
 
 COMPARED_SIZE = 32
 """Pixels of height and width at which details are compared."""
 BLUR = 2.0
-"""Detail is what a Gaussian blur takes away, against its own strength in the surroundings, which is blurred as much, so
-that a frame or a dark thing on a bright ground counts by its area alone. Standard deviation in pixels."""
+"""Standard deviation in pixels of the Gaussian blur. Detail is what the blur removes, divided by its own local
+strength, so that a frame or a dark object on a bright ground counts by its area alone."""
 NOISE = 4.0
-"""Grey levels, of 255: surroundings with fainter detail count less."""
+"""Grey levels, of 255: regions with fainter detail count less."""
 FAINT = 0.1
-"""The part of all that must have detail: a plain picture is a copy of another by its bytes alone."""
+"""The share of the pixels that must have detail: plain pictures are duplicates only if their bytes are equal."""
 MARGIN = 3
-"""Pixels along the border that are not compared: the blur knows one side of them, and frames are there."""
+"""Pixels along the border that are not compared: the blur sees only one side of them, and frames lie there."""
 WINDOWS = ((0.0, 1.0), (0.0, 0.95), (0.025, 0.975), (0.05, 1.0))
-"""Parts of the height, and of the width, that a crop of 5 % leaves."""
+"""The parts of the height, and of the width, that a crop of 5 % leaves."""
 COMPARED_PIXELS = (COMPARED_SIZE - 2 * MARGIN) ** 2
 GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 PAIRS_AT_ONCE = 2**23
-"""Pairs of hashes that are in memory together, at 8 bytes: what keeps memory linear in the number of pictures."""
+"""Pairs of hashes in memory at a time, 8 bytes each; this keeps memory linear in the number of pictures."""
 ROWS_AT_ONCE = 256
 
 
-class Prints(NamedTuple):
-    """What pictures are compared by, 1.4 kB each."""
+class Fingerprints(NamedTuple):
+    """What pictures are compared by, 1.4 kB per picture."""
 
     hashes: UInt64[np.ndarray, "image 2"]
     """The perceptual hash of the picture, and of its mirror image."""
     details: Float16[np.ndarray, "image pixel"]
+    """The fine detail of the whole picture, with mean 0 and norm 1."""
 
 
-def cached_near_copy_groups(
+def cached_near_duplicate_groups(
     thumbnails: Pixels, contents: Sequence[str], *, cache_dir: Path | None = None, progress: bool = False
 ) -> Int32[np.ndarray, " image"]:
-    """What `near_copy_groups` gives, kept beside the decoded images for the next time that the same contents are asked.
+    """`near_duplicate_groups`, cached beside the decoded images for the next run on the same contents.
 
     Args:
+      thumbnails, contents, progress: as for `near_duplicate_groups`.
       cache_dir: the folder of the cache; by default `resjax` in the user's cache folder.
 
     Raises:
-      BadInput: where the cache cannot be written, or imagehash is not installed.
+      BadInput: if the cache cannot be written, or imagehash is not installed.
     """
     names, content_of = np.unique(np.asarray(contents), return_inverse=True)
-    # One array of four bytes a content: the numbers of the pictures, contents in ascending order.
+    # One array with four bytes per content: the group numbers, contents in ascending order.
     cache = ArrayCache(cache_dir or default_cache_dir(), f"{VERSION}-{len(names)}", (4 * len(names),))
     key = hashlib.sha256("\n".join(names).encode()).hexdigest()
     stored = cache.load(key)
     if stored is not None:
         return stored.view(np.int32)[content_of.reshape(-1)]
-    groups = near_copy_groups(thumbnails, contents, progress=progress)
+    groups = near_duplicate_groups(thumbnails, contents, progress=progress)
     of_names = np.empty(len(names), np.int32)
     of_names[content_of.reshape(-1)] = groups
     cache.add(key, of_names.view(np.uint8))
@@ -84,27 +87,27 @@ def cached_near_copy_groups(
     return groups
 
 
-def near_copy_groups(
+def near_duplicate_groups(
     thumbnails: Pixels, contents: Sequence[str], *, progress: bool = False
 ) -> Int32[np.ndarray, " image"]:
-    """The number of each image's picture: images with one number are copies or near-copies of each other.
+    """The duplicate group of each image: images with the same number are copies or near-duplicates of each other.
 
-    Copies of copies are copies. Numbers follow the contents in ascending order, so files may be renamed and reordered
-    without effect. Time is quadratic (one XOR a pair), memory linear in the number of distinct contents.
+    A copy of a copy is in the same group. Groups are numbered by their contents in ascending order, so names and order
+    of files have no influence. Time is quadratic in the number of distinct contents (one XOR per pair), memory linear.
 
     Args:
-      thumbnails: (image, height, width, 3), uint8: whole pictures, each squeezed into the same square of 64 pixels or
-        so; read a few at a time.
-      contents: equal for images with equal bytes, which are one picture whatever their thumbnails say.
-      progress: show a bar, if stderr is a terminal.
+      thumbnails: (image, height, width, 3), uint8: whole pictures, each resized to the same square of about 64 pixels;
+        read a few at a time.
+      contents: equal for images with equal bytes, which are one picture whatever their thumbnails show.
+      progress: show a progress bar, if stderr is a terminal.
 
     Raises:
-      BadInput: where imagehash is not installed.
+      BadInput: if imagehash is not installed.
     """
     if find_spec("imagehash") is None:
         raise BadInput(
-            "near-copies are looked for with imagehash, which is not installed: pip install imagehash, or "
-            "--nonear_copies to keep together only files with the same bytes"
+            "the search for near-duplicates needs imagehash, which is not installed: pip install imagehash, or use "
+            "--nonear_copies to group only files with the same bytes"
         )
     _, distinct, content_of = np.unique(np.asarray(contents), return_index=True, return_inverse=True)
     prints = fingerprint(thumbnails, distinct, progress=progress)
@@ -113,7 +116,7 @@ def near_copy_groups(
     starts = range(0, len(distinct), step)
     for start in tqdm(starts, desc="comparing pictures", disable=None if progress else True):
         rows = np.arange(start, min(start + step, len(distinct)))
-        # What is one picture already needs no second look: many copies of one picture do not make many comparisons.
+        # Pairs that are in one group already are not compared again: many copies of one picture stay cheap.
         candidates = hash_distances(prints.hashes[rows], prints.hashes) <= HASH_DISTANCE
         candidates &= pictures[rows, None] != pictures[None]
         links = _confirmed(thumbnails, distinct, prints, rows, candidates)
@@ -122,9 +125,9 @@ def near_copy_groups(
     return _in_order_of_appearance(pictures)[content_of.reshape(-1)]
 
 
-def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"], *, progress: bool = False) -> Prints:
-    """What the thumbnails with these numbers are compared by."""
-    prints = Prints(np.empty((len(rows), 2), np.uint64), np.empty((len(rows), COMPARED_PIXELS), np.float16))
+def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"], *, progress: bool = False) -> Fingerprints:
+    """The hashes and details of the thumbnails with these numbers."""
+    prints = Fingerprints(np.empty((len(rows), 2), np.uint64), np.empty((len(rows), COMPARED_PIXELS), np.float16))
     starts = range(0, len(rows), ROWS_AT_ONCE)
     for start in tqdm(starts, desc="hashing pictures", disable=None if progress else True):
         chunk = slice(start, start + ROWS_AT_ONCE)
@@ -151,7 +154,7 @@ def perceptual_hashes(images: UInt8[np.ndarray, "image height width 3"]) -> UInt
 def hash_distances(
     some: UInt64[np.ndarray, "some 2"], others: UInt64[np.ndarray, "other 2"]
 ) -> UInt8[np.ndarray, "some other"]:
-    """Bits in which the hashes of two pictures differ, the second as it is or mirrored, whichever is less."""
+    """The bits in which two pictures' hashes differ, with the second as it is or mirrored, whichever is less."""
     straight, mirrored = (np.bitwise_count(some[:, 0, None] ^ others[None, :, side]) for side in (0, 1))
     return np.minimum(straight, mirrored, out=straight)
 
@@ -159,7 +162,7 @@ def hash_distances(
 def detail_under_crops(
     images: UInt8[np.ndarray, "image height width 3"],
 ) -> Float32[np.ndarray, "image view pixel"]:
-    """The detail of each image under every crop that is looked for, and of the mirror images of those."""
+    """The detail of each image under each of the expected crops, and of their mirror images."""
     windows = np.stack([_resampling(images.shape[1], window) for window in WINDOWS])
     rows = windows @ (images @ GREY)[:, None]
     crops = rows[:, :, None] @ windows.transpose(0, 2, 1)
@@ -172,15 +175,20 @@ def detail_under_crops(
 def resemblance(
     some: UInt8[np.ndarray, "some height width 3"], others: UInt8[np.ndarray, "other height width 3"]
 ) -> tuple[UInt8[np.ndarray, "2 some other"], Float32[np.ndarray, "2 some other"]]:
-    """The distance of hashes, and the correlation of detail, of all pairs: first of `some` with the crops that are
-    looked for, then of `others` with those. Pairs are copies that pass both thresholds one way or the other."""
+    """The distance of hashes and the correlation of detail, of all pairs.
+
+    The first axis is the direction: crops of `some` against whole `others`, then crops of `others` against whole
+    `some`. A pair that passes both thresholds in either direction is a pair of copies.
+    """
     first, second = (fingerprint(images, np.arange(len(images))) for images in (some, others))
     distances = hash_distances(first.hashes, second.hashes), hash_distances(second.hashes, first.hashes).T
     details = _best_views(some, second), _best_views(others, first).T
     return np.stack(distances), np.stack(details)
 
 
-def _best_views(images: UInt8[np.ndarray, "some height width 3"], others: Prints) -> Float32[np.ndarray, "some other"]:
+def _best_views(
+    images: UInt8[np.ndarray, "some height width 3"], others: Fingerprints
+) -> Float32[np.ndarray, "some other"]:
     details = others.details.astype(np.float32).T
     chunks = (images[start : start + ROWS_AT_ONCE] for start in range(0, len(images), ROWS_AT_ONCE))
     return np.stack([(views @ details).max(axis=0) for chunk in chunks for views in detail_under_crops(chunk)])
@@ -189,13 +197,14 @@ def _best_views(images: UInt8[np.ndarray, "some height width 3"], others: Prints
 def _confirmed(
     thumbnails: Pixels,
     distinct: Int[np.ndarray, " picture"],
-    prints: Prints,
+    prints: Fingerprints,
     rows: Int[np.ndarray, " row"],
     candidates: Bool[np.ndarray, "row picture"],
 ) -> Int[np.ndarray, "link 2"]:
-    """The pairs of candidates that a second look confirms.
+    """The pairs of candidates whose detail agrees.
 
-    Every pair is looked at from both sides: as a crop of the first, and in the second's own row as one of that.
+    Every pair is compared in both directions: as a crop of the first picture, and in the row of the second picture as a
+    crop of that one.
     """
     rows_with_some = np.flatnonzero(candidates.any(axis=1))
     links = [np.empty((0, 2), np.int64)]
@@ -222,7 +231,7 @@ def _in_order_of_appearance(numbers: Int32[np.ndarray, " image"]) -> Int32[np.nd
 
 
 def _resampling(size: int, window: tuple[float, float]) -> Float32[np.ndarray, "compared size"]:
-    """The matrix that scales a part of an axis to `COMPARED_SIZE`: Pillow's bilinear filter, with antialiasing."""
+    """The matrix that resizes a part of an axis to `COMPARED_SIZE` by Pillow's bilinear filter with antialiasing."""
     start, end = (size * share for share in window)
     scale = (end - start) / COMPARED_SIZE
     centres = start + scale * (np.arange(COMPARED_SIZE) + 0.5)
@@ -232,7 +241,7 @@ def _resampling(size: int, window: tuple[float, float]) -> Float32[np.ndarray, "
 
 
 def _detail(images: Float32[np.ndarray, "... size size"]) -> Float32[np.ndarray, "... pixel"]:
-    """The detail of grey images, with mean 0 and a norm of 1, or less where there is hardly any."""
+    """The detail of grey images, with mean 0 and norm 1, or a smaller norm where there is hardly any detail."""
     detail = images - _blurred(images)
     detail /= np.sqrt(_blurred(detail**2) + NOISE**2)
     inner = detail[..., MARGIN:-MARGIN, MARGIN:-MARGIN].reshape(*images.shape[:-2], COMPARED_PIXELS)
@@ -244,7 +253,7 @@ def _blurred(images: Float32[np.ndarray, "... size size"]) -> Float32[np.ndarray
     offsets = np.arange(COMPARED_SIZE) - np.arange(COMPARED_SIZE)[:, None]
     weights = np.exp(-0.5 * (offsets / BLUR) ** 2)
     blur = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    # One large matrix product for each axis is several times faster than two small ones for each image.
+    # One large matrix product per axis is several times faster than two small ones per image.
     for _ in range(2):
         images = images.swapaxes(-1, -2)
         images = (images.reshape(-1, COMPARED_SIZE) @ blur.T).reshape(images.shape)

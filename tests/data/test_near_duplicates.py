@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 from experiments.studies.near_duplicates import CHANGES, captioned, framed, plain_pictures, thumbnails
-from resjax.data.duplicates import near_copies
-from resjax.data.duplicates.near_copies import (
-    cached_near_copy_groups,
+from resjax.data.duplicates import near_duplicates
+from resjax.data.duplicates.near_duplicates import (
+    cached_near_duplicate_groups,
     hash_distances,
-    near_copy_groups,
+    near_duplicate_groups,
     perceptual_hashes,
 )
 from resjax.data.synthetic import source as synthetic
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 LOOKED_FOR = [name for name in CHANGES if "more than is looked for" not in name]
 
@@ -27,7 +27,7 @@ def dishes() -> list[Image.Image]:
 
 
 def groups_of(images: list[Image.Image]) -> list[int]:
-    return near_copy_groups(thumbnails(images), [f"{index:04}" for index in range(len(images))]).tolist()
+    return near_duplicate_groups(thumbnails(images), [f"{index:04}" for index in range(len(images))]).tolist()
 
 
 @pytest.mark.parametrize("name", LOOKED_FOR)
@@ -62,16 +62,16 @@ def test_plain_pictures_are_no_copies():
 
 def test_equal_bytes_are_one_picture_whatever_is_seen(dishes):
     seen = thumbnails([dishes[0], dishes[1], dishes[2]])
-    assert near_copy_groups(seen, ["b", "a", "b"]).tolist() == [1, 0, 1]
+    assert near_duplicate_groups(seen, ["b", "a", "b"]).tolist() == [1, 0, 1]
 
 
 def test_order_and_names_change_nothing(dishes):
     rng = np.random.default_rng(0)
     images = dishes + [CHANGES["JPEG quality 30"](dish, rng) for dish in dishes[:5]]
     seen, contents = thumbnails(images), np.array([f"{hash_:08x}" for hash_ in rng.permutation(13)])
-    before = near_copy_groups(seen, contents)
+    before = near_duplicate_groups(seen, contents)
     order = rng.permutation(13)
-    assert np.array_equal(near_copy_groups(seen[order], contents[order]), before[order])
+    assert np.array_equal(near_duplicate_groups(seen[order], contents[order]), before[order])
     # A group's number is the rank of its smallest content.
     smallest = [min(contents[before == group]) for group in range(before.max() + 1)]
     assert smallest == sorted(smallest)
@@ -87,22 +87,22 @@ def test_one_more_picture_parts_no_copies(dishes):
 def test_groups_are_kept_for_the_same_contents_in_any_order(dishes, tmp_path, monkeypatch):
     seen = thumbnails([*dishes[:4], dishes[2].transpose(Image.Transpose.FLIP_LEFT_RIGHT)])
     contents = ["c", "a", "d", "b", "e"]
-    first = cached_near_copy_groups(seen, contents, cache_dir=tmp_path)
-    assert first.tolist() == near_copy_groups(seen, contents).tolist() and first[2] == first[4]
-    monkeypatch.setattr(near_copies, "near_copy_groups", lambda *_, **__: pytest.fail("looked for again"))
+    first = cached_near_duplicate_groups(seen, contents, cache_dir=tmp_path)
+    assert first.tolist() == near_duplicate_groups(seen, contents).tolist() and first[2] == first[4]
+    monkeypatch.setattr(near_duplicates, "near_duplicate_groups", lambda *_, **__: pytest.fail("looked for again"))
     order = np.array([4, 2, 0, 1, 3, 2])
-    again = cached_near_copy_groups(seen[order], [contents[image] for image in order], cache_dir=tmp_path)
+    again = cached_near_duplicate_groups(seen[order], [contents[image] for image in order], cache_dir=tmp_path)
     assert again.tolist() == first[order].tolist()
 
 
 def test_without_imagehash_the_line_names_both_ways_out(dishes, monkeypatch):
-    monkeypatch.setattr(near_copies, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match="pip install imagehash, or --nonear_copies"):
+    monkeypatch.setattr(near_duplicates, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match="pip install imagehash.*--nonear_copies"):
         groups_of(dishes[:2])
 
 
 def test_no_images_have_no_groups():
-    assert near_copy_groups(np.empty((0, 64, 64, 3), np.uint8), []).shape == (0,)
+    assert near_duplicate_groups(np.empty((0, 64, 64, 3), np.uint8), []).shape == (0,)
 
 
 def test_the_hash_is_that_of_imagehash_for_the_picture_and_its_mirror_image(dishes):
@@ -119,18 +119,18 @@ def test_the_hash_is_that_of_imagehash_for_the_picture_and_its_mirror_image(dish
 
 
 def test_memory_grows_with_the_number_of_pictures_and_not_with_its_square(monkeypatch):
-    monkeypatch.setattr(near_copies, "PAIRS_AT_ONCE", 2**14)
-    monkeypatch.setattr(near_copies, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(near_duplicates, "PAIRS_AT_ONCE", 2**14)
+    monkeypatch.setattr(near_duplicates, "ROWS_AT_ONCE", 16)
     rng = np.random.default_rng(0)
     monkeypatch.setattr(
-        near_copies, "perceptual_hashes", lambda images: rng.integers(0, 2**63, (len(images), 2), dtype=np.uint64)
+        near_duplicates, "perceptual_hashes", lambda images: rng.integers(0, 2**63, (len(images), 2), dtype=np.uint64)
     )
 
     def peak(count: int) -> int:
         seen = np.zeros((count, 8, 8, 3), np.uint8)
         contents = [f"{index:06}" for index in range(count)]
         tracemalloc.start()
-        near_copy_groups(seen, contents)
+        near_duplicate_groups(seen, contents)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

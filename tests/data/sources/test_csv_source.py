@@ -106,14 +106,14 @@ def test_a_class_of_which_no_image_is_left_is_listed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"name,class\na.png,x\n", "found: name, class"),
-        (b"filename;label\na.png;x\n", "found: filename;label"),
-        (b"filename,label,label\na.png,x,y\n", "once each"),
-        (b"", "found: none"),
-        (b"filename,label\n", "nothing is there"),
+        (b"name,class\na.png,x\n", "name, class"),
+        (b"filename;label\na.png;x\n", "filename;label"),
+        (b"filename,label,label\na.png,x,y\n", "filename, label, label"),
+        (b"", "none"),
+        (b"filename,label\n", "train.csv"),
         (b"filename,label\n,\ngone.png,x\n", "1 blank row, 1 row without a file"),
-        (b"filename,label\na.png,x\n", "only class"),
-        (b'filename,label\n"a.png,x\n' + b"x" * 200_000, "cannot be read as a csv"),
+        (b"filename,label\na.png,x\n", "'x'"),
+        (b'filename,label\n"a.png,x\n' + b"x" * 200_000, "field larger"),
         ("filename,label\na.png,x\n".encode("utf-16"), "UTF-8"),
     ],
     ids=lambda value: value[:40] if isinstance(value, bytes) else None,
@@ -127,8 +127,9 @@ def test_a_csv_that_cannot_be_used_is_refused_in_one_line(content, named, tmp_pa
 
 
 def test_the_columns_are_checked_before_the_image_folder(tmp_path):
-    assert "found: name, class" in refusal(write_csv(tmp_path, "a.jpg,x", header="name,class"))
+    assert "name, class" in refusal(write_csv(tmp_path, "a.jpg,x", header="name,class"))
 
 
 def test_a_csv_without_its_image_folder_is_refused_with_the_place_that_was_looked_at(tmp_path):
-    assert f"{tmp_path}/train," in refusal(write_csv(tmp_path, "a.jpg,x"))
+    text = refusal(write_csv(tmp_path, "a.jpg,x"))
+    assert f"{tmp_path}/train;" in text and "image_dir" in text

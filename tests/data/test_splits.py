@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resjax.data.splits import METHODS, Split, find_leaks, leaked_images, make_split
-from resjax.types import BadInput
+from resjax.errors import BadInput
 from tests.made_dataset import class_counts, dataset_of, random_sizes, side_of_content, sides_of_contents, take
 
 MADE = [method for method in METHODS if method != "given"]
@@ -125,11 +125,7 @@ def test_images_with_the_label_of_another_classs_copies_are_named_where_a_class_
     # Class b is made of copies of a's pictures.
     contents = (*dataset.contents[:12], *dataset.contents[0:6:2])
     dataset = replace(dataset, contents=contents, groups=np.unique(contents, return_inverse=True)[1])
-    expected = (
-        r"class 'b' has too few distinct images for val, train: 0, at least 2 are needed; 3 of its images "
-        r"\(0012.png, 0013.png, 0014.png\) are copies of images of class 'a' and count there"
-    )
-    with pytest.raises(BadInput, match=expected):
+    with pytest.raises(BadInput, match=r"class 'b' .*3 of its images \(0012.png, 0013.png, 0014.png\) .*class 'a'"):
         make_split(dataset)
 
 
@@ -167,16 +163,16 @@ def test_overlapping_draws_its_sides_apart_as_the_first_exercise_did():
     assert 140 <= len(train & val) <= 180 and leaked_images(split, dataset.groups) == len(train & val)
 
 
-@pytest.mark.parametrize(("fraction", "needed"), [(0.0, "at least 2"), (0.2, "at least 3")])
+@pytest.mark.parametrize(("fraction", "needed"), [(0.0, 2), (0.2, 3)])
 @pytest.mark.parametrize("method", ["grouped", "random"])
 def test_a_class_that_cannot_be_on_every_side_is_refused(method, fraction, needed):
     dataset = dataset_of([[1] * 9, [1] * (2 if fraction else 1)])
-    with pytest.raises(BadInput, match=f"class 'b' has too few .*images for .*val, train: ., {needed}"):
+    with pytest.raises(BadInput, match=f"class 'b' .*val, train: {needed - 1}, expected at least {needed}"):
         make_split(dataset, method=method, test_fraction=fraction)
 
 
 def test_copies_are_not_distinct_images():
-    with pytest.raises(BadInput, match="class 'b' has too few distinct images for val, train: 1,"):
+    with pytest.raises(BadInput, match="class 'b' .*distinct images for val, train: 1,"):
         make_split(dataset_of([[1] * 9, [5]]))
 
 
@@ -186,10 +182,10 @@ def test_copies_are_not_distinct_images():
         ({"val_fraction": 0.0}, "val_fraction 0 "),
         ({"val_fraction": 1.5}, "val_fraction 1.5"),
         ({"test_fraction": -0.1}, "test_fraction -0.1"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "together below 1"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "val_fraction 0.5 with test_fraction 0.5"),
         ({"val_fraction": float("nan")}, "nan"),
         ({"method": "group"}, "grouped, random, overlapping, given"),
-        ({"method": "given"}, "without a split of its own"),
+        ({"method": "given"}, "'given'"),
     ],
 )
 def test_impossible_splits_are_refused_in_one_line(arguments, named):

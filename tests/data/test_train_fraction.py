@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from resjax.data.fractions import take_train_fraction
-from resjax.data.split_record import split_from_record, split_record
-from resjax.data.splits import find_leaks, make_split
-from resjax.types import BadInput
+from resjax.data.splits import find_leaks, make_split, take_train_fraction
+from resjax.errors import BadInput
 from tests.made_dataset import class_counts, dataset_of, random_sizes, take
 
 SHARES = (0.1, 0.25, 0.5, 0.9, 1.0)
@@ -47,14 +45,11 @@ def test_it_depends_on_seed_and_contents_and_not_on_the_order_of_the_files():
     assert contents[0] == contents[1]
 
 
-def test_its_record_can_be_given_back_and_says_what_share_it_is():
+def test_a_share_is_named_and_is_taken_once():
     dataset = dataset_of(random_sizes(2))
     split = take_train_fraction(dataset, make_split(dataset), 0.25)
-    assert split.label == "grouped, 25 % of the training images"
-    back = split_from_record(split_record(dataset, split), dataset)
-    assert back.train_fraction == 0.25 and np.array_equal(back.sides["train"], split.sides["train"])
-    assert take_train_fraction(dataset, back, 1.0) is back
-    with pytest.raises(BadInput, match=r"--train_fraction=0.5 of a split that holds 0.25"):
-        take_train_fraction(dataset, back, 0.5)
-    with pytest.raises(BadInput, match=r"--train_fraction=0: a share above 0"):
-        take_train_fraction(dataset, split, 0.0)
+    assert split.train_fraction == 0.25 and split.label == "grouped, 25 % of the training images"
+    assert take_train_fraction(dataset, split, 1.0) is split
+    for fraction in (0.5, 0.0):
+        with pytest.raises(BadInput, match=f"--train_fraction={fraction:g}"):
+            take_train_fraction(dataset, split, fraction)

@@ -4,17 +4,18 @@ import jax
 import numpy as np
 import pytest
 
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import (
     READ_AHEAD,
     READERS,
+    RESIDENT_SHARE,
     ResidentSide,
     StreamedSide,
     epoch_order,
+    free_device_bytes,
     make_sides,
     padded_batches,
 )
-from resjax.data.residence import RESIDENT_SHARE, free_device_bytes
-from resjax.types import Dataset
 
 
 @pytest.mark.parametrize("images", [1, 7, 24, 25, 48])
