@@ -11,7 +11,7 @@ class BadInput(ValueError):
     ...     architecture("resnet34", width=0)
     ... except BadInput as error:
     ...     print(error)
-    --width=0: a number of channels, 1 or more, is accepted
+    --width=0: expected a number of channels, 1 or more
     """
 
 

@@ -172,7 +172,7 @@ def test_build_refuses_in_one_line(arguments, words):
     name, fields = arguments
     with pytest.raises(BadInput, match=words) as error:
         build(name, key=KEY, **fields)
-    assert "\n" not in str(error.value) and "accepted" in str(error.value)
+    assert "\n" not in str(error.value) and "expected" in str(error.value)
 
 
 def test_every_public_name_loads():

@@ -185,7 +185,7 @@ def test_a_head_of_other_features_is_mis_shaped_not_fresh(resnet):
         ("nowhere.safetensors", None, "no such file"),
         ("noise.safetensors", b"these are no weights", "no whole safetensors file"),
         ("empty.safetensors", b"", "no whole safetensors file"),
-        ("weights.onnx", b"x", ".safetensors is accepted"),
+        ("weights.onnx", b"x", "expected a file named .safetensors"),
     ],
 )
 def test_a_file_that_is_no_weights_is_refused(name, content, words, tmp_path):
@@ -208,7 +208,7 @@ def test_a_truncated_file_is_refused(resnet, tmp_path):
 def test_torchs_files_need_torch(tmp_path, monkeypatch):
     (tmp_path / "weights.pth").write_bytes(b"")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match="torch is not installed.*safetensors file is accepted"):
+    with pytest.raises(BadInput, match="torch is not installed.*expected a .safetensors"):
         read_state_dict(tmp_path / "weights.pth")
 
 
