@@ -2,9 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from resjax.evaluation.comparison.depth import Twins
 from resjax.models.architecture import Architecture
+
+
+class Twins(NamedTuple):
+    """The names of a plain network and of its residual twin."""
+
+    depth: int
+    baseline: str
+    candidate: str
 
 
 def families_of_twins(architectures: Sequence[Architecture]) -> list[list[Twins]]:

@@ -18,7 +18,7 @@ class Components(NamedTuple):
 
     mean: float
     over_seeds: float
-    """The part of the variance that more seeds reduce: the variance between the seeds' differences over their number."""
+    """The part of the variance that more seeds reduce: the variance between the seeds, divided by their number."""
     seed_degrees: float
     over_images: float = 0.0
     """The part that only more images reduce: how much the mean difference varies from group to group."""
