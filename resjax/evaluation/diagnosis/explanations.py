@@ -100,8 +100,8 @@ CLAIMS = (
 )
 """The explanations in the order of the paragraph, with their thresholds."""
 RULE = (
-    "{measure}: supported where the 95 % interval of the mean {compared} (Student's t over {few} seeds or more) lies "
-    "{side} 0 and the mean is {least} or more{extra}; not supported where the whole interval falls short of {least}; "
+    "{measure}: supported if the 95 % interval of the mean {compared} (Student's t over {few} seeds or more) lies "
+    "{side} 0 and the mean is {least} or more{extra}; not supported if the whole interval falls short of {least}; "
     "otherwise the seeds cannot say"
 )
 

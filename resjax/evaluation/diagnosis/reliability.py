@@ -87,7 +87,7 @@ def pooled_reliability(
     )
 
 
-def miscalibration(network: str, found: PooledReliability) -> Finding | None:
+def miscalibration(network: str, found: Reliability) -> Finding | None:
     """The expected calibration error is at least 0.05, and at least twice that of chance on as many images."""
     error, chance = found.expected_calibration_error, found.expected_by_chance
     if error < MISCALIBRATED or error < TIMES_CHANCE * chance:

@@ -7,6 +7,7 @@ from sklearn import metrics
 
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
+from resjax.records import Described, PartScores
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_per_class_scores_are_scikit_learns(logits_and_labels):
     scores = per_class_scores(confusion_matrix(predictions, labels, 4), "abcd")
     reference = metrics.precision_recall_fscore_support(labels, predictions, labels=range(4), zero_division=0)
     for index, name in enumerate("abcd"):
-        ours = [scores[name][key] for key in ("precision", "recall", "f1", "support")]
+        ours = [getattr(scores[name], key) for key in ("precision", "recall", "f1", "support")]
         assert ours == pytest.approx([column[index] for column in reference])
 
 
@@ -47,19 +48,19 @@ def test_interval_of_the_mean_is_students():
     values = [0.5, 0.6, 0.55, 0.7]
     described = describe(values)
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert described["ci95"] == pytest.approx([interval.low, interval.high])
-    assert described["sd"] == pytest.approx(np.std(values, ddof=1))
+    assert described.ci95 == pytest.approx([interval.low, interval.high])
+    assert described.sd == pytest.approx(np.std(values, ddof=1))
 
 
 def test_one_value_has_no_deviation_and_none_has_no_mean():
-    assert describe([0.5]) == {"values": [0.5], "mean": 0.5, "sd": None, "ci95": None}
-    assert describe([]) == {"values": [], "mean": None, "sd": None, "ci95": None}
+    assert describe([0.5]) == Described(values=[0.5], mean=0.5, sd=None, ci95=None)
+    assert describe([]) == Described(values=[], mean=None, sd=None, ci95=None)
 
 
 def test_leaked_and_clean_images_are_counted_apart():
     logits = np.eye(2)[[0, 0, 1, 1, 0]]
     labels = np.array([0, 1, 1, 0, 0])
     parts = accuracy_by_leak(logits, labels, np.array([True, True, True, False, False]))
-    assert parts["leaked"] == {"images": 3, "correct": 2, "accuracy": pytest.approx(2 / 3)}
-    assert parts["clean"] == {"images": 2, "correct": 1, "accuracy": 0.5}
-    assert accuracy_by_leak(logits, labels, np.zeros(5, bool))["leaked"]["accuracy"] is None
+    assert parts["leaked"] == PartScores(images=3, correct=2, accuracy=2 / 3)
+    assert parts["clean"] == PartScores(images=2, correct=1, accuracy=0.5)
+    assert accuracy_by_leak(logits, labels, np.zeros(5, bool))["leaked"].accuracy is None

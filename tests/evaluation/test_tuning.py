@@ -1,14 +1,15 @@
-"""Each arm's best setting, against cases made by hand."""
+"""Each network's best setting, against cases made by hand."""
 
 import numpy as np
 import pytest
 
 from resjax.evaluation.comparison import tuning
+from resjax.records import MeanAtPoint, Result
+from tests.made_results import made_diverged, made_done
 
 
-def result(val: float, test: float | None = None, status: str = "done") -> dict:
-    reported = {"evaluated_on": "val", "accuracy": val} if test is None else {"evaluated_on": "test", "accuracy": test}
-    return reported | {"status": status, "best": {"val_accuracy": val}, "last": {"train_accuracy": 1.0}}
+def result(val: float, test: float | None = None, status: str = "done") -> Result:
+    return made_done(val, test=test) if status == "done" else made_diverged()
 
 
 def by_seed(*values: float | None) -> dict:
@@ -66,4 +67,5 @@ def test_differences_at_equal_settings_are_paired_by_seed():
     plain = {"a": {0: result(0.5, 0.1), 1: result(0.5, 0.2), 2: None}, "b": by_seed(None)}
     residual = {"a": {0: result(0.5, 0.4), 1: result(0.9, 0.0, "diverged"), 2: result(0.5, 0.9)}, "b": by_seed(0.5)}
     found = tuning.paired_means(plain, residual)
-    assert found == {"a": {"seeds": 1, "mean": pytest.approx(0.3)}, "b": {"seeds": 0, "mean": None}}
+    assert found["a"].seeds == 1 and found["a"].mean == pytest.approx(0.3)
+    assert found["b"] == MeanAtPoint(seeds=0, mean=None)

@@ -9,11 +9,13 @@ from resjax.evaluation.comparison.intervals import Components, components_of_see
 from resjax.evaluation.comparison.planning import level_of_looks, looks_until, seeds_to_settle, smallest_detectable
 from resjax.evaluation.comparison.summary import compare_arms
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
+from resjax.records import plain
+from tests.made_results import made_diverged, made_done
 
 
 def comparison(differences, answers=None, **more):
-    names = {"baseline": "plain34", "candidate": "resnet34", "metric": "best_val_accuracy"}
-    return names | paired_statistics(range(len(differences)), differences, answers, **more)
+    seeds = range(len(differences))
+    return paired_statistics("plain34", "resnet34", "best_val_accuracy", seeds, differences, answers, **more)
 
 
 def drawn(seeds, images, better, seed=0, copies=1):
@@ -31,23 +33,23 @@ def record_of(answers, **more):
 
 def test_a_clear_difference_over_six_seeds_is_a_verdict_in_one_sentence():
     record = record_of(drawn(6, 200, 0.25))
-    assert record["verdict"] == "candidate better" and record["p_value"] == 0.03125
-    assert record["ci95"][0] > 0 and record["seeds_to_settle"] is None and record["holm_p_value"] is None
-    assert record["sentence"].startswith("resnet34 is better than plain34: resnet34 minus plain34 is +2")
-    assert "points of validation accuracy at the best epoch (95 % interval +" in record["sentence"]
-    assert [each["seed"] for each in record["over_images"]] == [0, 1, 2, 3, 4, 5]
+    assert record.verdict == "candidate better" and record.p_value == 0.03125
+    assert record.ci95[0] > 0 and record.seeds_to_settle is None and record.holm_p_value is None
+    assert record.sentence.startswith("resnet34 is better than plain34: resnet34 minus plain34 is +2")
+    assert "points of validation accuracy at the best epoch (95 % interval +" in record.sentence
+    assert [each.seed for each in record.over_images] == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_other_way_round_the_baseline_is_better():
     record = record_of(drawn(8, 200, -0.25))
-    assert record["verdict"] == "baseline better" and record["sentence"].startswith("plain34 is better than resnet34")
+    assert record.verdict == "baseline better" and record.sentence.startswith("plain34 is better than resnet34")
 
 
 def test_five_seeds_are_too_few_whatever_they_say():
     record = record_of(drawn(5, 200, 0.25))
-    assert record["verdict"] == "inconclusive" and record["ci95"][0] > 0
-    assert record["sentence"].endswith("no verdict is possible with fewer than 6 seeds.")
-    assert record["smallest_detectable"] is None and record["detectable"]["6"] > record["detectable"]["20"]
+    assert record.verdict == "inconclusive" and record.ci95[0] > 0
+    assert record.sentence.endswith("No verdict is possible with fewer than 6 seeds.")
+    assert record.smallest_detectable is None and record.detectable[6] > record.detectable[20]
 
 
 def test_seeds_that_agree_on_few_images_say_nothing_of_other_images():
@@ -57,20 +59,20 @@ def test_seeds_that_agree_on_few_images_say_nothing_of_other_images():
     candidate[:, :5], baseline[:, 5:7] = True, True
     candidate[::2, 11] = True
     record = record_of(Answers(baseline, candidate, np.arange(12)))
-    assert record["over_seeds"]["p_value"] < 0.01 and record["over_both"]["p_value"] > 0.05
-    assert record["verdict"] == "inconclusive" and record["ci95"][0] < 0
+    assert record.over_seeds.p_value < 0.01 and record.over_both.p_value > 0.05
+    assert record.verdict == "inconclusive" and record.ci95[0] < 0
 
 
 def test_between_two_looks_there_is_no_verdict():
     record = record_of(drawn(9, 200, 0.3), next_look=12)
-    assert record["verdict"] == "inconclusive" and record["sentence"].endswith("it is judged after 12 seeds.")
+    assert record.verdict == "inconclusive" and record.sentence.endswith("It is judged after 12 seeds.")
 
 
 def test_several_comparisons_take_holms_p():
     records = judged([comparison([0.2, 0.25, 0.22, 0.21, 0.18, 0.24]) for _ in range(3)])
-    assert all(record["p_value"] == 0.03125 and record["holm_p_value"] == 3 * 0.03125 for record in records)
-    assert all(record["verdict"] == "inconclusive" for record in records)
-    assert "of 3 comparisons); no verdict is possible with fewer than 7 seeds" in records[0]["sentence"]
+    assert all(record.p_value == 0.03125 and record.holm_p_value == 3 * 0.03125 for record in records)
+    assert all(record.verdict == "inconclusive" for record in records)
+    assert "of 3 comparisons). No verdict is possible with fewer than 7 seeds" in records[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -85,22 +87,21 @@ def test_degenerate_differences_give_nulls_and_a_sentence(differences, known):
         misses = np.round(np.maximum(np.negative(differences), 0) * images).astype(int)
         answers = Answers(np.arange(images) < misses[:, None], np.arange(images) < hits[:, None], np.arange(images))
     (record,) = judged([comparison(differences, answers)])
-    text = json.dumps(record, allow_nan=False)
-    assert "nan" not in text.lower() and record["sentence"]
-    assert (record["verdict"] is None) == (not differences)
+    text = json.dumps(plain(record), allow_nan=False)
+    assert "nan" not in text.lower() and record.sentence
+    assert (record.verdict is None) == (not differences)
     if len(differences) < 2:
-        assert record["p_value"] is None and record["ci95"] is None and record["over_seeds"]["ci95"] is None
+        assert record.p_value is None and record.ci95 is None and record.over_seeds.ci95 is None
 
 
-def test_arms_without_a_shared_seed_and_diverged_ones_are_compared_as_far_as_they_go():
-    line = {"val_accuracy": 0.5, "train_accuracy": 0.9}
-    done = {"status": "done", "best": line, "last": line, "evaluated_on": "val"}
-    arms = {"a": {0: done, 1: None}, "b": {0: {"status": "diverged"}, 1: done}, "c": {0: done, 1: done}}
-    records = compare_arms(arms)
-    assert [record["verdict"] for record in records] == [None, "inconclusive", "inconclusive"]
-    assert records[0]["sentence"] == "No verdict on b against a: no seed is finished in both."
-    answers = {name: {0: np.ones(4, bool)} for name in arms}
-    assert compare_arms(arms, answers, np.arange(4))[1]["over_images"][0]["p_value"] is None
+def test_networks_without_a_shared_seed_and_diverged_ones_are_compared_as_far_as_they_go():
+    done = made_done(0.5)
+    networks = {"a": {0: done, 1: None}, "b": {0: made_diverged(), 1: done}, "c": {0: done, 1: done}}
+    records = compare_arms(networks)
+    assert [record.verdict for record in records] == [None, "inconclusive", "inconclusive"]
+    assert records[0].sentence == "No verdict on b against a: no seed is finished in both."
+    answers = {name: {0: np.ones(4, bool)} for name in networks}
+    assert compare_arms(networks, answers, np.arange(4))[1].over_images[0].p_value is None
 
 
 def test_more_seeds_detect_less_and_images_set_a_limit():
@@ -119,7 +120,7 @@ def test_the_smallest_detectable_difference_is_detected_in_about_80_percent():
         # Components with the true variance, 1 between seeds.
         true = smallest_detectable(Components(0.0, 1 / seeds, seeds - 1), seeds)
         verdicts = [
-            judged([comparison(rng.normal(true, 1, seeds))])[0]["verdict"] == "candidate better" for _ in range(300)
+            judged([comparison(rng.normal(true, 1, seeds))])[0].verdict == "candidate better" for _ in range(300)
         ]
         assert 0.7 < np.mean(verdicts) < 0.9
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.comparison.paired_tests import SAMPLED_FLIPS, fewest_seeds, holm, mcnemar_test, sign_flip_test
+from resjax.evaluation.comparison.paired_tests import (
+    SAMPLED_FLIPS,
+    McNemar,
+    fewest_seeds,
+    holm,
+    mcnemar_test,
+    sign_flip_test,
+)
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 9])
@@ -56,17 +63,17 @@ def test_mcnemar_is_the_binomial_of_the_images_that_part_the_arms():
     baseline, candidate = rng.random((2, 60)) < 0.6
     found = mcnemar_test(baseline, candidate)
     low, parted = (
-        sorted((found["only_baseline_right"], found["only_candidate_right"]))[0],
+        sorted((found.only_baseline_right, found.only_candidate_right))[0],
         (baseline != candidate).sum(),
     )
     closed = min(1.0, 2 * sum(comb(parted, k) for k in range(low + 1)) / 2**parted)
-    assert found["only_candidate_right"] == np.sum(candidate & ~baseline) and found["p_value"] == pytest.approx(closed)
+    assert found.only_candidate_right == np.sum(candidate & ~baseline) and found.p_value == pytest.approx(closed)
 
 
-def test_mcnemar_of_one_sided_and_of_equal_arms():
+def test_mcnemar_of_one_sided_and_of_equal_networks():
     yes, no = np.ones(6, bool), np.zeros(6, bool)
-    assert mcnemar_test(no, yes) == {"only_baseline_right": 0, "only_candidate_right": 6, "p_value": 2 / 64}
-    assert mcnemar_test(yes, yes) == {"only_baseline_right": 0, "only_candidate_right": 0, "p_value": None}
+    assert mcnemar_test(no, yes) == McNemar(only_baseline_right=0, only_candidate_right=6, p_value=2 / 64)
+    assert mcnemar_test(yes, yes) == McNemar(only_baseline_right=0, only_candidate_right=0, p_value=None)
 
 
 @pytest.mark.parametrize(

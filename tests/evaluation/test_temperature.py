@@ -45,21 +45,21 @@ def test_labels_that_have_nothing_to_do_with_the_logits_end_at_the_largest_tempe
 def test_where_all_is_right_or_too_little_is_known_there_is_no_temperature_and_it_says_why():
     logits, labels = drawn(60, 1.0)
     right = temperature_scaling(logits, logits.argmax(-1), np.arange(60))
-    assert right["temperature"] == 1 and "every validation image is right" in right["problem"]
+    assert right.temperature == 1 and "every validation image is right" in right.problem
     few = temperature_scaling(logits[:5], labels[:5], np.arange(5))
-    assert few["temperature"] == 1 and few["problem"] == f"5 validation images; {FEWEST_IMAGES} are needed"
+    assert few.temperature == 1 and few.problem == f"5 validation images; {FEWEST_IMAGES} are needed"
     logits[3, 1] = np.nan
-    assert "not finite" in temperature_scaling(logits, labels, np.arange(60))["problem"]
+    assert "not finite" in temperature_scaling(logits, labels, np.arange(60)).problem
 
 
 def test_calibration_gets_better_where_it_was_bad_and_the_order_of_classes_stays():
     logits, labels = drawn(3000, 3.0)
     found = temperature_scaling(logits, labels, np.arange(3000))
-    assert found["measured_on"] == "cross-fitted" and found["measured_images"] == 3000
-    before, after = (found[when]["expected_calibration_error"] for when in ("before", "after"))
-    assert before == pytest.approx(reliability(logits, labels)["expected_calibration_error"])
-    assert after < 1.5 * found["after"]["expected_by_chance"] < before / 4
-    assert found["after"]["loss"] < found["before"]["loss"]
+    assert found.measured_on == "cross-fitted" and found.measured_images == 3000
+    before, after = (each.expected_calibration_error for each in (found.before, found.after))
+    assert before == pytest.approx(reliability(logits, labels).expected_calibration_error)
+    assert after < 1.5 * found.after.expected_by_chance < before / 4
+    assert found.after.loss < found.before.loss
 
 
 def test_cross_fitting_is_not_flattered_by_the_images_that_it_was_fitted_on_nor_by_their_copies():
@@ -71,9 +71,9 @@ def test_cross_fitting_is_not_flattered_by_the_images_that_it_was_fitted_on_nor_
         together = temperature_scaling(logits, labels, np.arange(12).repeat(4))
         # Copies dealt to different folds, as if they were pictures of their own.
         apart = temperature_scaling(logits, labels, np.arange(48))
-        if together["problem"] is None:
-            fitted = cross_entropy(logits / together["temperature"], labels)
-            losses.append([fitted, apart["after"]["loss"], together["after"]["loss"]])
+        if together.problem is None:
+            fitted = cross_entropy(logits / together.temperature, labels)
+            losses.append([fitted, apart.after.loss, together.after.loss])
     fitted, apart, together = np.mean(losses, axis=0)
     assert len(losses) > 20 and fitted + 0.02 < together and apart + 0.01 < together
 
@@ -82,8 +82,8 @@ def test_images_that_were_held_out_are_scored_by_the_temperature_of_the_others()
     logits, labels = drawn(500, 3.0)
     other, truth = drawn(200, 3.0, seed=1)
     found = temperature_scaling(logits, labels, np.arange(500), (other, truth))
-    assert found["measured_on"] == "held out" and found["measured_images"] == 200
-    assert found["after"]["loss"] == pytest.approx(cross_entropy(other / found["temperature"], truth))
+    assert found.measured_on == "held out" and found.measured_images == 200
+    assert found.after.loss == pytest.approx(cross_entropy(other / found.temperature, truth))
 
 
 def test_seeds_are_pooled_by_their_probabilities():

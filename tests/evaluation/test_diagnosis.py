@@ -4,18 +4,23 @@ import json
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy import stats
 
-from resjax.evaluation.comparison.share_intervals import newcombe, over_seeds, wilson
+from resjax.evaluation.comparison.statistics import newcombe, over_seeds, wilson
 from resjax.evaluation.diagnosis.class_rules import (
     class_differences,
     collapsed_classes,
     confused_pairs,
     gains_and_losses,
 )
-from resjax.evaluation.diagnosis.diagnose import KINDS, Replica, diagnose
+from resjax.evaluation.diagnosis.diagnose import Replica, diagnose
 from resjax.evaluation.diagnosis.history_rules import instability, over_fitting, under_training
 from resjax.evaluation.diagnosis.reliability import miscalibration, pooled_reliability, reliability
+from resjax.evaluation.diagnosis.rules import KINDS
+from resjax.records import PartScores, plain
+from tests.made_results import made_diverged, made_done, made_line
+from tests.records.made import summary
 
 CLASSES = ["bakso", "gado_gado", "nasi_goreng", "rendang", "soto_ayam"]
 # The first exercise's best epochs: rows true, columns predicted.
@@ -27,10 +32,10 @@ def history(val_loss, train_loss, val_accuracy=None, train_accuracy=None):
     epochs = len(val_loss)
     val_accuracy = np.full(epochs, 0.5) if val_accuracy is None else val_accuracy
     train_accuracy = val_accuracy if train_accuracy is None else train_accuracy
-    columns = zip(val_loss, train_loss, val_accuracy, train_accuracy, strict=True)
-    keys = ("val_loss", "train_loss", "val_accuracy", "train_accuracy")
+    columns = [map(float, row) for row in zip(val_loss, train_loss, val_accuracy, train_accuracy, strict=True)]
     return [
-        {"epoch": epoch} | dict(zip(keys, map(float, row), strict=True)) for epoch, row in enumerate(columns, start=1)
+        made_line(val_accuracy, epoch, val_loss=val_loss, train_loss=train_loss, train_accuracy=train_accuracy)
+        for epoch, (val_loss, train_loss, val_accuracy, train_accuracy) in enumerate(columns, start=1)
     ]
 
 
@@ -50,7 +55,7 @@ def test_over_fitting_takes_half_of_the_seeds_and_a_training_loss_that_falls():
     found = over_fitting("a", {0: falling_then_rising(18), 1: falling_then_rising(22), 2: healthy})
     assert found.evidence["epoch"] == 20 and "in 2 of 3 seeds" in found.sentence
     assert over_fitting("a", {0: falling_then_rising(), 1: healthy, 2: healthy}) is None
-    stuck = history([line["val_loss"] for line in falling_then_rising()], np.ones(40))
+    stuck = history([line.val_loss for line in falling_then_rising()], np.ones(40))
     assert over_fitting("a", {0: stuck}) is None
 
 
@@ -78,14 +83,14 @@ def test_training_that_stopped_early_is_told_from_one_that_levelled_off():
 def test_plain34_of_the_first_exercise_lost_soto_ayam_to_bakso():
     (found,) = collapsed_classes("plain34", {0: PLAIN}, CLASSES)
     assert found.sentence == (
-        "plain34 lost soto_ayam: 2 of 39 images right, recall 5 %, 24 taken for bakso, 7 for nasi_goreng."
+        "plain34 lost soto_ayam: 2 of 39 images right, recall 5 %, 24 predicted as bakso, 7 as nasi_goreng."
     )
 
 
 def test_a_class_that_is_lost_in_half_of_the_seeds_is_named_with_shares():
     (found,) = collapsed_classes("plain34", {0: PLAIN, 1: RESIDUAL[::-1, ::-1], 2: PLAIN, 3: PLAIN}, CLASSES)
     assert found.sentence == (
-        "plain34 lost soto_ayam in 3 of 4 seeds: recall 5 %, 62 % taken for bakso, 18 % for nasi_goreng."
+        "plain34 lost soto_ayam in 3 of 4 seeds: recall 5 %, 62 % predicted as bakso, 18 % as nasi_goreng."
     )
 
 
@@ -96,14 +101,16 @@ def test_resnet34_of_the_first_exercise_gained_two_classes_and_lost_one():
         ("class gained", "rendang"),
         ("class lost", "bakso"),
     ]
-    assert found[0].sentence.startswith("resnet34 gains soto_ayam against plain34: recall 82 % after 5 %, +77 points (")
+    assert found[0].sentence.startswith(
+        "resnet34 gains soto_ayam against plain34: recall 82 % instead of 5 %, +77 points ("
+    )
 
 
 def test_resnet34_of_the_first_exercise_takes_gado_gado_and_bakso_for_soto_ayam():
     found = confused_pairs("resnet34", {0: RESIDUAL}, CLASSES)
     pairs = [(pair["true"], pair["predicted"]) for pair in found.evidence["pairs"]]
     assert pairs[:2] == [("gado_gado", "soto_ayam"), ("bakso", "soto_ayam")]
-    assert "gado_gado for soto_ayam (62 % of its images, 48 to 75)" in found.sentence
+    assert "gado_gado as soto_ayam (62 % of its images, 48 to 75)" in found.sentence
 
 
 def test_few_images_are_no_evidence_of_a_lost_class():
@@ -114,7 +121,7 @@ def test_few_images_are_no_evidence_of_a_lost_class():
 def test_a_class_that_nobody_holds_has_no_share_and_no_sentence():
     empty = np.array([[0, 0], [0, 30]])
     described = class_differences({0: empty}, {0: empty}, ["x", "y"])
-    assert described["x"]["difference"] is None and described["x"]["interval"] is None
+    assert described["x"].difference is None and described["x"].interval is None
     assert gains_and_losses("a", "b", described) == collapsed_classes("a", {0: empty}, ["x", "y"]) == []
 
 
@@ -122,9 +129,9 @@ def test_an_interval_over_seeds_widens_that_over_images_and_never_narrows_it():
     alike = {seed: PLAIN for seed in range(4)}
     single = class_differences({0: PLAIN}, {0: RESIDUAL}, CLASSES)["rendang"]
     repeated = class_differences(alike, {seed: RESIDUAL for seed in range(4)}, CLASSES)["rendang"]
-    assert repeated["interval"] == single["interval"] and repeated["interval_over"] == "images and seeds"
+    assert repeated.interval == single.interval and repeated.interval_over == "images and seeds"
     spread = class_differences(alike, {0: RESIDUAL, 1: RESIDUAL, 2: PLAIN, 3: PLAIN}, CLASSES)["rendang"]
-    assert spread["interval"][0] < single["interval"][0]
+    assert spread.interval[0] < single.interval[0]
 
 
 def test_intervals_agree_with_scipy_and_with_newcombe():
@@ -146,8 +153,8 @@ def sure_logits(images, confidence, accuracy, seed=0):
 
 def test_the_expected_calibration_error_is_confidence_less_accuracy_in_one_bin():
     found = reliability(*sure_logits(200, confidence=0.9, accuracy=0.7))
-    assert found["expected_calibration_error"] == pytest.approx(0.2)
-    assert len(found["bins"]) == 1 and found["bins"][0]["images"] == 200
+    assert found.expected_calibration_error == pytest.approx(0.2)
+    assert len(found.bins) == 1 and found.bins[0].images == 200
 
 
 def test_chance_alone_is_about_the_error_of_a_calibrated_network():
@@ -158,8 +165,8 @@ def test_chance_alone_is_about_the_error_of_a_calibrated_network():
         probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         labels = np.array([rng.choice(4, p=row) for row in probabilities])
         found = reliability(logits, labels)
-        errors.append(found["expected_calibration_error"])
-        expected.append(found["expected_by_chance"])
+        errors.append(found.expected_calibration_error)
+        expected.append(found.expected_by_chance)
         assert miscalibration("a", found) is None
     assert np.mean(expected) == pytest.approx(np.mean(errors), rel=0.1)
 
@@ -167,34 +174,42 @@ def test_chance_alone_is_about_the_error_of_a_calibrated_network():
 def test_a_network_that_is_too_sure_is_called_so_and_broken_logits_are_left_out():
     broken = np.full((5, 2), np.nan), np.zeros(5, int)
     found = pooled_reliability([sure_logits(200, 0.9, 0.7), broken])
-    assert "too sure" in miscalibration("a", found).sentence and found["seeds"] == 1
-    assert "not sure enough" in miscalibration("a", reliability(*sure_logits(200, 0.6, 0.9))).sentence
+    assert "over-confident" in miscalibration("a", found).sentence and found.seeds == 1
+    assert "under-confident" in miscalibration("a", reliability(*sure_logits(200, 0.6, 0.9))).sentence
     assert pooled_reliability([]) is None
 
 
 def replica(confusion, lines, **more):
-    result = {"status": "done", "confusion_matrix": confusion.tolist()} | more
-    return Replica(result, lines, *sure_logits(60, 0.9, 0.9))
+    return Replica(made_done(0.5, matrix=confusion.tolist(), **more), lines, *sure_logits(60, 0.9, 0.9))
+
+
+def data_of(leaked, val):
+    made = summary().dataset
+    return replace(made, splits={"train": 900, "val": val, "test": 0}, leaked={"val": leaked, "test": 0})
 
 
 def test_a_whole_diagnosis_is_plain_json_in_the_order_of_the_rules():
-    parts = {"leaked": {"accuracy": 0.9}, "clean": {"accuracy": 0.6}}
-    diverged = Replica({"status": "diverged", "diverged_at": {"epoch": 1, "step": 7}}, [])
-    arms = {
+    parts = {
+        "leaked": PartScores(images=10, correct=9, accuracy=0.9),
+        "clean": PartScores(images=10, correct=6, accuracy=0.6),
+    }
+    diverged = Replica(made_diverged(epoch=1, step=7), [])
+    networks = {
         "plain34": {0: replica(PLAIN, falling_then_rising(), **parts), 1: diverged},
         "resnet34": {0: replica(RESIDUAL, falling_then_rising())},
     }
-    dataset = {"splits": {"train": 900, "val": 245, "test": 0}, "leaked": {"val": 49, "test": 0}}
-    found = diagnose(arms, CLASSES, dataset)
-    kinds = [each["kind"] for each in found["diagnosis"]]
+    found = diagnose(networks, CLASSES, data_of(leaked=49, val=245))
+    kinds = [each.kind for each in found.diagnosis]
     assert kinds == sorted(kinds, key=list(KINDS).index) and kinds[:2] == ["leaks", "divergence"]
     assert {"collapsed class", "class gained", "class lost", "over-fitting", "confused pairs"} <= set(kinds)
-    assert "49 of 245 val images (20 %)" in found["diagnosis"][0]["sentence"]
-    assert "plain34 +30" in found["diagnosis"][0]["sentence"]
-    assert "seed 1 in epoch 1, step 7" in found["diagnosis"][1]["sentence"]
-    json.dumps(found, allow_nan=False)
+    assert "49 of 245 val images (20 %)" in found.diagnosis[0].sentence
+    assert "plain34 +30" in found.diagnosis[0].sentence
+    assert "seed 1 in epoch 1, step 7" in found.diagnosis[1].sentence
+    json.dumps(plain(found._asdict()), allow_nan=False)
+    for each in found.diagnosis:
+        assert plain(each.evidence) == each.evidence and each.rule == f"{each.kind}: {KINDS[each.kind]}"
 
 
 def test_nothing_finished_gives_no_sentence():
-    found = diagnose({"a": {}, "b": {}}, ["x", "y"], {"splits": {"val": 10}, "leaked": {}})
-    assert found["diagnosis"] == [] and found["calibration"] == {"a": None, "b": None}
+    found = diagnose({"a": {}, "b": {}}, ["x", "y"], data_of(leaked=0, val=10))
+    assert found.diagnosis == [] and found.calibration == {"a": None, "b": None}
