@@ -15,7 +15,7 @@ from resjax.cli import gpu_flags
 from resjax.data.pipeline import ResidentSide, epoch_order
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.run.precision import usable_dtype
+from resjax.run.device import usable_dtype
 from resjax.training.loop import Trainer, make_train_step, run_steps
 from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from resjax.data.fractions import take_train_fraction
-from resjax.data.split_record import split_from_record, split_record
 from resjax.data.splits import find_leaks, make_split
+from resjax.run.dataset import split_of_record, split_record
 from resjax.types import BadInput
 from tests.made_dataset import class_counts, dataset_of, random_sizes, take
 
@@ -51,7 +51,7 @@ def test_its_record_can_be_given_back_and_says_what_share_it_is():
     dataset = dataset_of(random_sizes(2))
     split = take_train_fraction(dataset, make_split(dataset), 0.25)
     assert split.label == "grouped, 25 % of the training images"
-    back = split_from_record(split_record(dataset, split), dataset)
+    back = split_of_record(split_record(dataset, split), dataset)
     assert back.train_fraction == 0.25 and np.array_equal(back.sides["train"], split.sides["train"])
     assert take_train_fraction(dataset, back, 1.0) is back
     with pytest.raises(BadInput, match=r"--train_fraction=0.5 of a split that holds 0.25"):

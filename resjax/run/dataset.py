@@ -128,7 +128,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
     except OSError as error:
         raise BadInput(f"split file {path}: {error.strerror}, expected a split.json of a run") from error
     except RecordError as error:
-        raise BadInput(f"split file {error}") from error
+        raise BadInput(f"split file {error}; expected a split.json of a run") from error
     return split_of_record(record, dataset)
 
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import yaml
 from jax import export
+from msgspec.structs import replace
 from PIL import Image
 
 from resjax.data.decoding import decode_files
 from resjax.models.torch_weights import load_weights
 from resjax.predict import exporting
-from resjax.predict.exporting import PROGRAM, export_arm, public_name
+from resjax.predict.exporting import PROGRAM, export_network, public_name
 from resjax.predict.model_card import model_card, text
-from resjax.predict.trained_network import TrainedArm, trained_arm
-from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json
+from resjax.predict.trained_network import TrainedNetwork, trained_network
+from resjax.records import ExportConfig, read_record
 from resjax.types import BadInput
 from tests.made_networks import CLASSES, SIZE, make_networks
 
@@ -34,13 +34,13 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     # 16 channels: from there on a CPU has convolutions of its own, which a batch without a number does without.
     make_networks(folder, ("plain8", "resnet8"), width=16)
-    export_arm(trained_arm(folder / "run", "resnet8", "ensemble"), folder / "model", FORMATS)
+    export_network(trained_network(folder / "run", "resnet8", "ensemble"), folder / "model", FORMATS)
     return folder
 
 
 @pytest.fixture(scope="module")
-def arm(folder) -> TrainedArm:
-    return trained_arm(folder / "run", "resnet8", "ensemble")
+def arm(folder) -> TrainedNetwork:
+    return trained_network(folder / "run", "resnet8", "ensemble")
 
 
 def test_the_weights_of_each_seed_read_back_to_the_bit_and_can_be_started_from(folder, arm):
@@ -65,16 +65,15 @@ def test_the_program_gives_the_same_numbers_for_any_batch_and_is_there_for_every
 
 
 def test_the_config_says_all_that_a_reader_needs(folder, arm):
-    config = read_json(folder / "model" / "config.json")
-    validate_data_record("export", config)
-    assert config["classes"] == list(CLASSES) and config["seeds"] == [0, 1] and config["width"] == 16
-    assert config["temperature"] == arm.temperature == config["calibration"]["temperature"] != 1
+    config = read_record(folder / "model" / "config.json", ExportConfig)
+    assert config.classes == list(CLASSES) and config.seeds == [0, 1] and config.width == 16
+    assert config.temperature == arm.temperature == config.calibration.temperature != 1
     # The first four images of the made run are two pictures with a copy each.
-    assert config["scores"]["pictures"] == config["scores"]["images"] - 2
-    low, high = config["scores"]["accuracy_ci95"]
-    assert low < config["scores"]["accuracy"] < high
-    for name, described in config["files"].items():
-        assert (folder / "model" / name).stat().st_size == described["bytes"]
+    assert config.scores.pictures == config.scores.images - 2
+    low, high = config.scores.accuracy_ci95
+    assert low < config.scores.accuracy < high
+    for name, described in config.files.items():
+        assert (folder / "model" / name).stat().st_size == described.bytes
 
 
 @pytest.mark.slow
@@ -86,7 +85,7 @@ def test_the_examples_of_the_card_run_and_the_first_needs_no_resjax(folder, arm,
         image.save(tmp_path / "photo.jpg", "JPEG", quality=100, subsampling=0)
     without, within = re.findall(r"^```python\n(.*?)^```", (tmp_path / "README.md").read_text(), re.M | re.S)
     assert "resjax" not in without and "import resjax" in within
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     for code in (without, within):
         found = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
@@ -101,22 +100,22 @@ def test_the_examples_of_the_card_run_and_the_first_needs_no_resjax(folder, arm,
 def test_another_export_takes_the_place_of_the_one_before_and_of_nothing_else(folder, tmp_path):
     shutil.copytree(folder / "model", tmp_path / "model")
     (tmp_path / "model" / "mine.txt").write_text("kept")
-    one = trained_arm(folder / "run", "plain8", "best")
-    config = export_arm(one, tmp_path / "model", ("safetensors",))
+    one = trained_network(folder / "run", "plain8", "best")
+    config = export_network(one, tmp_path / "model", ("safetensors",))
     there = {path.name for path in (tmp_path / "model").iterdir()}
     assert there == {"model.safetensors", "config.json", "README.md", "mine.txt"}
-    assert list(config["files"]) == ["model.safetensors"] and config["architecture"] == "plain8"
+    assert list(config.files) == ["model.safetensors"] and config.architecture == "plain8"
     card = (tmp_path / "model" / "README.md").read_text()
     assert "model.stablehlo" not in card and "may have been chosen on these very images" in card
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "README.md").write_text("# My project")
-    with pytest.raises(BadInput, match="there is something else than an earlier export; a new or an empty folder"):
-        export_arm(one, tmp_path / "project", ("safetensors",))
+    with pytest.raises(BadInput, match="it holds something else than an earlier export"):
+        export_network(one, tmp_path / "project", ("safetensors",))
     assert (tmp_path / "project" / "README.md").read_text() == "# My project"
 
 
 def test_an_export_that_was_broken_off_can_be_made_again(folder, tmp_path, monkeypatch):
-    one = trained_arm(folder / "run", "plain8", "best")
+    one = trained_network(folder / "run", "plain8", "best")
 
     def full(*_):
         raise BadInput("the disk is full")
@@ -124,18 +123,18 @@ def test_an_export_that_was_broken_off_can_be_made_again(folder, tmp_path, monke
     with monkeypatch.context() as broken:
         broken.setattr(exporting, "save_weights", full)
         with pytest.raises(BadInput, match="the disk is full"):
-            export_arm(one, tmp_path / "model", ("safetensors",))
-    assert read_json(tmp_path / "model" / "config.json")["files"] == {}
-    assert export_arm(one, tmp_path / "model", ("safetensors",))["files"].keys() == {"model.safetensors"}
+            export_network(one, tmp_path / "model", ("safetensors",))
+    assert read_record(tmp_path / "model" / "config.json", ExportConfig).files == {}
+    assert export_network(one, tmp_path / "model", ("safetensors",)).files.keys() == {"model.safetensors"}
 
 
 def test_a_program_that_cannot_be_serialized_is_refused_before_anything_is_written(arm, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "MOST_BYTES", 1000)
-    with pytest.raises(BadInput, match=r"2 replicas are .* --replica=best, or safetensors alone"):
-        export_arm(arm, tmp_path / "model", FORMATS)
+    with pytest.raises(BadInput, match=r"2 replicas .* --replica=best, or safetensors alone"):
+        export_network(arm, tmp_path / "model", FORMATS)
     monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"stablehlo needs flatbuffers \(pip install flatbuffers\)"):
-        export_arm(arm, tmp_path / "model", FORMATS)
+        export_network(arm, tmp_path / "model", FORMATS)
     assert not (tmp_path / "model").exists()
 
 
@@ -144,17 +143,17 @@ EVIL = ("- yes: [no", "a|b*c_d", "<script>alert(1)</script>", "1. `x`\nnext: lin
 
 def test_no_name_becomes_markup_in_the_card_or_breaks_its_head(folder, arm):
     summary = arm.records.summary
-    config = read_json(folder / "model" / "config.json")
-    scores = dict(zip(EVIL, [*config["scores"]["per_class"].values()] * 2, strict=False))
-    named = config["dataset"] | {"name": EVIL[2] + "\n---\nevil: true"}
-    config |= {"classes": list(EVIL), "dataset": named, "scores": config["scores"] | {"per_class": scores}}
+    config = read_record(folder / "model" / "config.json", ExportConfig)
+    scores = dict(zip(EVIL, [*config.scores.per_class.values()] * 2, strict=False))
+    named = replace(config.dataset, name=EVIL[2] + "\n---\nevil: true")
+    config = replace(config, classes=list(EVIL), dataset=named, scores=replace(config.scores, per_class=scores))
     card = model_card(config, summary)
     assert card.startswith("---\n")
     head, body = card[4:].split("\n---\n", 1)
     head = yaml.safe_load(head)
     assert head["pipeline_tag"] == "image-classification" and "evil" not in head
     (result,) = head["model-index"][0]["results"]
-    assert result["dataset"]["name"] == named["name"] and result["metrics"][0]["type"] == "accuracy"
+    assert result["dataset"]["name"] == named.name and result["metrics"][0]["type"] == "accuracy"
     assert "<script" not in body.replace("\\<script", "") and "\nevil" not in body
     rows = [line for line in body.splitlines() if line.startswith("|") and "%" in line]
     assert len(rows) == 5 and all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
@@ -162,17 +161,17 @@ def test_no_name_becomes_markup_in_the_card_or_breaks_its_head(folder, arm):
 
 
 def test_the_card_says_where_the_numbers_come_from(folder, arm):
-    pair = arm.records.summary["comparisons"][0] | {"sentence": "resnet8 is better than plain8."}
-    other = pair | {"baseline": "plain20", "candidate": "resnet20", "sentence": "resnet20 is better."}
-    config = read_json(folder / "model" / "config.json")
-    card = model_card(config, arm.records.summary | {"comparisons": [pair, other]})
-    assert (folder / "model" / "README.md").read_text() == card.replace(
-        "\n\nIt was trained to be compared:\n\n> resnet8 is better than plain8.", ""
-    )
+    summary = arm.records.summary
+    pair = replace(summary.comparisons[0], sentence="resnet8 is better than plain8.")
+    other = replace(pair, baseline="plain20", candidate="resnet20", sentence="resnet20 is better.")
+    config = read_record(folder / "model" / "config.json", ExportConfig)
+    assert (folder / "model" / "README.md").read_text() == model_card(config, summary)
+    card = model_card(config, replace(summary, comparisons=[pair, other]))
+    assert "resnet20 is better" not in card
     for words in (
         *("# resnet8 on made", "An ensemble of 2 networks (seeds 0, 1)", "## Data and recipe", "## Limits"),
         *("## Calibration", "Cross-fitted: each fifth of the images", "| learning\\_rate | 0.0005 |"),
-        *("> resnet8 is better than plain8.", "on average over 2 seeds", "`0123456789abcdef`"),
+        *("> resnet8 is better than plain8.", "over 2 seeds", "`0123456789abcdef`"),
     ):
         assert words in card, words
     # A folder of the machine it was trained on is nobody's business.

@@ -12,20 +12,28 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from resjax.cli.predict import PredictSettings, predict
 from resjax.data.decoding import decode_files
 from resjax.predict import predicting
+from resjax.predict.answering import PredictSettings, predict
 from resjax.predict.predicting import Lines, NamedImage, calibration_sentence, classify, named_images
 from resjax.predict.saliency_pictures import SaliencyPictures, beside
-from resjax.predict.trained_network import trained_arm
+from resjax.predict.trained_network import trained_network
+from resjax.records import (
+    Prediction,
+    from_plain,
+    plain,
+    read_lines,
+    read_npz,
+    read_values,
+    write_npz,
+    write_record,
+)
 from resjax.records.run_records import read_run_records
-from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json, read_lines, write_json, write_npz
-from resjax.report.storage import read_npz
 from resjax.types import BadInput
 from tests.made_networks import CLASSES, IMAGES, SIZE, make_images, make_networks
+from tests.made_records import splits_record
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(module: str, *words: object) -> subprocess.CompletedProcess:
@@ -51,40 +59,40 @@ def pixels_of(folder: Path) -> np.ndarray:
 
 
 def change(path: Path, edit) -> None:
-    record = read_json(path)
+    record = read_values(path)
     edit(record)
-    write_json(path, record)
+    write_record(path, record)
 
 
 # Which network answers.
 
 
 def test_by_default_all_seeds_of_the_arm_with_the_best_mean_on_validation_answer(folder):
-    arm = trained_arm(folder / "run", None, "ensemble")
+    arm = trained_network(folder / "run", None, "ensemble")
     assert (arm.name, arm.seeds, arm.classes, arm.image_size) == ("resnet8", (0, 1), CLASSES, SIZE)
-    assert arm.chosen == "resnet8 (of plain8, resnet8 the best on validation), the ensemble of seeds 0, 1"
+    assert arm.chosen == "resnet8 (the best of plain8, resnet8 on validation), the ensemble of seeds 0, 1"
 
 
 def test_the_best_seed_is_chosen_by_validation_even_where_test_says_otherwise(changed):
     for seed, (val, test) in enumerate([(0.7, 0.2), (0.6, 0.9)]):
         path = changed / "runs" / "resnet8" / f"seed{seed}" / "result.json"
         change(path, lambda r, v=val, t=test: r["best"].update(val_accuracy=v) or r.update(accuracy=t))
-    arm = trained_arm(changed, "resnet8", "best")
-    assert arm.seeds == (0,) and arm.chosen == "resnet8, seed 0 (of 0, 1 the best on validation)"
-    assert trained_arm(changed, "resnet8", "1").seeds == (1,)
+    arm = trained_network(changed, "resnet8", "best")
+    assert arm.seeds == (0,) and arm.chosen == "resnet8, seed 0 (the best of 0, 1 on validation)"
+    assert trained_network(changed, "resnet8", "1").seeds == (1,)
 
 
 def test_an_ensemble_leaves_out_who_diverged_or_has_no_checkpoint_and_says_so(tmp_path):
     workdir = make_networks(tmp_path, ("resnet8",), (0, 1, 2), diverged=[("resnet8", 1)])
-    arm = trained_arm(workdir, None, "ensemble")
+    arm = trained_network(workdir, None, "ensemble")
     assert arm.seeds == (0, 2) and arm.notes == ("left out: seed 1 diverged",)
     shutil.rmtree(workdir / "runs" / "resnet8" / "seed0" / "checkpoints")
-    arm = trained_arm(workdir, None, "best")
+    arm = trained_network(workdir, None, "best")
     assert arm.seeds == (2,) and arm.notes == ("left out: seed 0 without a checkpoint, seed 1 diverged",)
     with pytest.raises(
         BadInput, match=r"--replica=1 \(resnet8 seed 1 is diverged\): .* finished seed of resnet8 \(2\)"
     ):
-        trained_arm(workdir, None, "1")
+        trained_network(workdir, None, "1")
 
 
 @pytest.mark.parametrize(
@@ -94,53 +102,53 @@ def test_an_ensemble_leaves_out_who_diverged_or_has_no_checkpoint_and_says_so(tm
         (
             None,
             "esemble",
-            r"--replica=esemble: did you mean ensemble\? best, ensemble or a finished seed of resnet8 \(",
+            r"--replica=esemble: expected best, ensemble or .* resnet8 \(0, 1\); did you mean ensemble\?",
         ),
-        (None, "7", r"--replica=7: best, ensemble or a finished seed of resnet8 \(0, 1\) is accepted"),
+        (None, "7", r"--replica=7: expected best, ensemble or a finished seed of resnet8 \(0, 1\)"),
     ],
 )
 def test_an_unknown_arm_or_replica_is_refused_with_those_that_there_are(folder, arm, replica, words):
     with pytest.raises(BadInput, match=words):
-        trained_arm(folder / "run", arm, replica)
+        trained_network(folder / "run", arm, replica)
 
 
 def test_a_workdir_that_is_none_has_nothing_finished_or_was_another_networks_is_refused(folder, changed, tmp_path):
-    with pytest.raises(BadInput, match="nowhere: no such folder; the workdir of a comparison is accepted"):
-        trained_arm(tmp_path / "nowhere", None, "best")
+    with pytest.raises(BadInput, match="nowhere: no such folder"):
+        trained_network(tmp_path / "nowhere", None, "best")
     with pytest.raises(ValueError, match="images: no summary.json there"):
-        trained_arm(folder / "images", None, "best")
+        trained_network(folder / "images", None, "best")
     change(changed / "summary.json", lambda record: record["architectures"]["resnet8"].update(parameters=7))
     with pytest.raises(BadInput, match="resnet8 has [0-9,]+ parameters here and 7 in summary.json"):
-        trained_arm(changed, None, "best")
-    write_json(changed / "splits.json", {"schema_version": 1, "splits": {"random": {}, "grouped": {}}})
-    with pytest.raises(BadInput, match=r"several splits: one of .*run/random, .*run/grouped is accepted"):
-        trained_arm(changed, None, "best")
+        trained_network(changed, None, "best")
+    write_record(changed / "splits.json", splits_record())
+    with pytest.raises(BadInput, match=r"several splits, expected one of .*run/random, .*run/grouped"):
+        trained_network(changed, None, "best")
     pending = [("plain8", 0), ("plain8", 1)]
     with pytest.raises(BadInput, match="no replica of plain8 is finished"):
-        trained_arm(make_networks(tmp_path / "pending", ("plain8",), pending=pending), None, "best")
+        trained_network(make_networks(tmp_path / "pending", ("plain8",), pending=pending), None, "best")
 
 
 def test_a_damaged_checkpoint_is_refused_in_one_line(changed):
     for path in (changed / "runs/resnet8/seed0/checkpoints/best").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(BadInput, match="damaged while in use: the command of the comparison makes it again"):
-        trained_arm(changed, "resnet8", "0")
+    with pytest.raises(BadInput, match="damaged while in use"):
+        trained_network(changed, "resnet8", "0")
 
 
 # What it says.
 
 
 def test_an_image_of_validation_gets_the_logits_of_the_run(folder):
-    arm = trained_arm(folder / "run", "resnet8", "ensemble")
+    arm = trained_network(folder / "run", "resnet8", "ensemble")
     stored = [read_run_records(folder / "run").predictions("resnet8", seed, "val").logits for seed in (0, 1)]
     np.testing.assert_allclose(arm.logits(pixels_of(folder)), stored, rtol=1e-5, atol=1e-5)
 
 
 def test_probabilities_are_the_seeds_mean_at_the_temperature(folder):
-    arm = trained_arm(folder / "run", "resnet8", "ensemble")
+    arm = trained_network(folder / "run", "resnet8", "ensemble")
     logits = arm.logits(pixels_of(folder))
-    assert arm.temperature != 1 and arm.calibration["images"] == IMAGES
+    assert arm.temperature != 1 and arm.calibration.images == IMAGES
     powers = softmax(logits, axis=-1).mean(0) ** (1 / arm.temperature)
     np.testing.assert_allclose(arm.probabilities(logits), powers / powers.sum(-1, keepdims=True), rtol=1e-5)
 
@@ -150,12 +158,12 @@ def test_leaked_images_and_lost_predictions_do_not_calibrate(changed):
         record["images"] += [dict(image, side="train", id=f"copy of {image['id']}") for image in record["images"][:2]]
 
     change(changed / "split.json", leak)
-    found = trained_arm(changed, "resnet8", "best").calibration
+    found = trained_network(changed, "resnet8", "best").calibration
     # Images 0 and 1 are copies of each other: one copy in train leaks both.
-    assert found["leaked_left_out"] == 2 and found["images"] == IMAGES - 2
+    assert found.leaked_left_out == 2 and found.images == IMAGES - 2
     assert "(2 more leak and are left out)" in calibration_sentence(found)
     (changed / "runs/resnet8/seed0/predictions.npz").unlink()
-    arm = trained_arm(changed, "resnet8", "0")
+    arm = trained_network(changed, "resnet8", "0")
     assert arm.temperature == 1 and arm.scores is None
     assert calibration_sentence(arm.calibration).startswith("probabilities are not calibrated: predictions.npz of the")
 
@@ -166,15 +174,15 @@ def test_where_there_is_a_test_set_accuracy_and_calibration_are_measured_on_it(c
     stored["id"], stored["label"], stored["logits"] = (np.tile(stored[key].T, 2).T for key in ("id", "label", "logits"))
     stored["side"] = np.repeat(["val", "test"], IMAGES)
     write_npz(path, **stored)
-    arm = trained_arm(changed, "resnet8", "0")
-    assert arm.scores["side"] == "test" and arm.scores["images"] == IMAGES
-    assert arm.calibration["measured_on"] == "held out" and arm.calibration["measured_images"] == IMAGES
+    arm = trained_network(changed, "resnet8", "0")
+    assert arm.scores.side == "test" and arm.scores.images == IMAGES
+    assert arm.calibration.measured_on == "held out" and arm.calibration.measured_images == IMAGES
     assert f"on {IMAGES} test images" in calibration_sentence(arm.calibration)
 
 
 def test_images_that_cannot_be_read_are_left_out_of_a_batch_and_keep_their_place(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(predicting, "EVALUATION_BATCH", 3)
-    arm = trained_arm(folder / "run", "resnet8", "best")
+    arm = trained_network(folder / "run", "resnet8", "best")
     paths = make_images(tmp_path / "photos", 7)
     paths[1].write_bytes(paths[1].read_bytes()[:200])
     (tmp_path / "photos" / "0025.jpg").write_text("no image")
@@ -204,7 +212,7 @@ def test_folders_are_walked_in_order_and_each_file_counts_once(tmp_path):
 
 
 def test_a_line_is_a_record_or_a_row_that_no_terminal_takes_for_commands(folder):
-    arm = trained_arm(folder / "run", "resnet8", "ensemble")
+    arm = trained_network(folder / "run", "resnet8", "ensemble")
     images = [NamedImage("evil\x1b[2J\n.png", Path("evil")), NamedImage("gone.png", Path("gone"))]
     good = predicting.Classified(images[0].name, np.array([0.2, 0.1, 0.7]))
     bad = predicting.Classified("gone.png", None, "no such file")
@@ -215,13 +223,13 @@ def test_a_line_is_a_record_or_a_row_that_no_terminal_takes_for_commands(folder)
     lines = Lines(arm, images, 3, as_json=True)
     records = [json.loads(lines.line(each)) for each in (good, bad)]
     for record in records:
-        validate_data_record("prediction", record)
+        assert plain(from_plain(record, Prediction, "line")) == record
     assert list(records[0]["probabilities"]) == ["soto_ayam", "bakso", "gado_gado"] and records[0]["seeds"] == [0, 1]
     assert records[1]["class"] is None and records[1]["problem"] == "no such file"
 
 
 def test_grad_cam_leaves_a_picture_for_each_image_that_shows_it_and_its_map(folder, tmp_path):
-    arm = trained_arm(folder / "run", "resnet8", "ensemble")
+    arm = trained_network(folder / "run", "resnet8", "ensemble")
     pictures = SaliencyPictures(arm, tmp_path / "cam")
     pixels = pixels_of(folder)[:3]
     paths = pictures.write(["a/same name.png", "b/same name.png"], pixels, np.array([0, 1, 2]))
@@ -271,7 +279,7 @@ def test_the_command_classifies_what_it_can_and_lists_the_rest(folder, tmp_path)
     of_run = [f"--workdir={folder}/run", "--nocompile_cache"]
     found = run("predict", photos, *of_run, "--grad_cam", tmp_path / "cam")
     assert found.returncode == 0, found.stderr
-    assert "resnet8 (of plain8, resnet8 the best on validation), the ensemble of seeds 0, 1" in found.stdout
+    assert "resnet8 (the best of plain8, resnet8 on validation), the ensemble of seeds 0, 1" in found.stdout
     assert "expected calibration error" in found.stdout and f"{photos}/000.png" in found.stdout
     assert "3 images classified, 1 could not be read" in found.stdout and f"{photos}/broken.jpg (" in found.stdout
     assert len(list((tmp_path / "cam").iterdir())) == 3
@@ -286,7 +294,7 @@ def test_what_is_kept_in_a_file_has_a_line_for_each_image(folder, tmp_path, caps
     make_images(tmp_path / "photos", 2)
     (tmp_path / "photos" / "notes.txt").write_text("no image")
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.jsonl"))
-    records = read_lines(tmp_path / "answers.jsonl")
+    records = [plain(line) for line in read_lines(tmp_path / "answers.jsonl", Prediction)]
     assert [record["problem"] for record in records] == [None, None, "no image format that is known"]
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.txt", format="table"))
     header, *rows = (tmp_path / "answers.txt").read_text().splitlines()
@@ -299,7 +307,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(BadInput) as refused:
         predict(asked(folder, tmp_path, output=tmp_path / "answers.jsonl"))
-    said = f"none of 1 files can be read: {tmp_path}/notes.txt (no image format that is known); images are accepted"
+    said = f"none of 1 files can be read: {tmp_path}/notes.txt (no image format that is known); expected images"
     assert str(refused.value) == said and not (tmp_path / "answers.jsonl").exists()
     with pytest.raises(BadInput, match="--top=4: a number at least 1 and at most 3 is accepted"):
         predict(asked(folder, tmp_path, top=4))
@@ -314,7 +322,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
         (["--workdir=RUN", "x.png", "--top=0"], "--top=0: a number at least 1 is accepted"),
         (
             ["--workdir=RUN", "--export=RUN/summary.json/x"],
-            "summary.json is no folder that can be written; name another",
+            "summary.json is not a folder that can be written",
         ),
         (["--workdir=RUN", "--export=x", "--export_formats=onnx"], "--export_formats='onnx': one of safetensors, "),
         (["--workdir=RUN", "x.png", "--output=/no/where.txt"], "--output=/no/where.txt: there is no folder /no;"),
@@ -338,8 +346,8 @@ def test_a_real_run_predicts_its_own_validation_images(tmp_path):
     where = [f"--dataset=folder:{tmp_path}/photos", f"--workdir={tmp_path}/run", f"--cache_dir={tmp_path}/cache"]
     trained = run("compare", *small, *where, "--batch_size=8", "--val_fraction=0.5", "--augment=none")
     assert trained.returncode == 0, trained.stderr
-    arm = trained_arm(tmp_path / "run", None, "ensemble")
+    arm = trained_network(tmp_path / "run", None, "ensemble")
     expected = read_run_records(tmp_path / "run").predictions("resnet8", 0, "val")
     pixels = np.stack(decode_files([tmp_path / "photos" / name for name in expected.ids], SIZE))
-    assert len(expected.ids) >= 20 and arm.calibration["images"] == len(expected.ids)
+    assert len(expected.ids) >= 20 and arm.calibration.images == len(expected.ids)
     np.testing.assert_allclose(arm.logits(pixels)[0], expected.logits, rtol=1e-5, atol=1e-5)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from resjax.run.dataset_record import dataset_record
 
 from experiments.studies.near_duplicates import CHANGES, thumbnails
 from resjax.data.duplicates.groups import copy_groups, expected_leak
@@ -21,10 +22,9 @@ from resjax.data.splits import leaked_images, make_split
 from resjax.data.synthetic import source as synthetic
 from resjax.report.page.audit_page import audit_page
 from resjax.report.records import read_json
-from resjax.run.dataset_record import dataset_record
 from resjax.types import BadInput, Dataset, Exclusion
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"
 NASTY = '<img src=x onerror="alert(1)">&.png'
 

@@ -3,20 +3,23 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 
-from resjax.cli.compare import compare
 from resjax.cli.settings import parse_looks
-from resjax.report.figures.run import read_run
-from resjax.report.records import read_json, validate_summary, write_json, write_npz
+from resjax.evaluation.metrics import per_class_scores
+from resjax.records import Summary, read_record, write_npz, write_record
+from resjax.run import compare as engine
 from resjax.run import comparison
+from resjax.run.compare import compare
 from resjax.types import BadInput
-from tests.test_several_splits import settings
+from tests.made_results import made_done
+from tests.run.test_several_splits import settings
 
 
 def undiagnosed(workdir, dataset):
-    return read_json(workdir / "summary.json") | {"diagnosis": []}
+    return msgspec.structs.replace(read_record(workdir / "summary.json", Summary), diagnosis=[])
 
 
 @pytest.fixture
@@ -38,22 +41,20 @@ def trained(monkeypatch):
         folder.mkdir(parents=True)
         side = np.full(len(images), "val")
         write_npz(folder / "predictions.npz", label=np.ones(len(images), int), side=side, logits=logits)
-        line = {"epoch": 1, "val_accuracy": float(right.mean()), "train_accuracy": 0.5, "train_loss": 1.0}
-        result = {
-            **{"schema_version": 1, "architecture": name, "seed": seed, "status": "done", "evaluated_on": "val"},
-            **{"best": line, "last": line, "accuracy": float(right.mean()), "best_updates": 1},
-            **{"confusion_matrix": np.eye(len(dataset.classes), dtype=int), "timing": {"seconds": 1.0}},
-        }
-        write_json(folder / "result.json", result)
+        matrix = np.eye(len(dataset.classes), dtype=int)
+        scores = per_class_scores(matrix, dataset.classes)
+        done = made_done(float(right.mean()), matrix=matrix.tolist(), per_class=scores, train_accuracy=0.5)
+        result = msgspec.structs.replace(done, architecture=name, seed=seed)
+        write_record(folder / "result.json", result)
         (folder / "metrics.jsonl").write_text("")
         return result
 
     monkeypatch.setattr(comparison, "run_replicas", run_replicas)
     monkeypatch.setattr(comparison, "ReplicaFolder", replica_folder)
     monkeypatch.setattr(comparison, "Trainer", lambda *arguments: SimpleNamespace(compile_ahead=lambda *_: None))
-    monkeypatch.setattr(comparison, "draw_figures", read_run)
+    monkeypatch.setattr(engine, "draw_figures", lambda workdir: None)
     # What these replicas leave is enough for the verdict, and not for a page about them.
-    monkeypatch.setattr(comparison, "write_run_report", undiagnosed)
+    monkeypatch.setattr(engine, "write_run_report", undiagnosed)
     return started, gain
 
 
@@ -70,40 +71,40 @@ def test_a_clear_difference_ends_at_the_first_look(trained, tmp_path, cache, cap
     started, gain = trained
     gain["residual"] = 0.5
     summary = compare(automatic(tmp_path / "out", cache))
-    validate_summary(summary)
-    (pair,) = summary["comparisons"]
-    assert pair["verdict"] == "candidate better" and pair["seeds"] == list(range(8)) and len(started) == 16
-    assert pair["level"] == 0.0182 and "98.2 % interval" in pair["sentence"]
+    assert read_record(tmp_path / "out" / "summary.json", Summary).comparisons == summary.comparisons
+    (pair,) = summary.comparisons
+    assert pair.verdict == "candidate better" and pair.seeds == list(range(8)) and len(started) == 16
+    assert pair.level == 0.0182 and "98.2 % interval" in pair.sentence
     said = capsys.readouterr().out
-    assert "8 to 20 seeds each" in said and pair["sentence"] in said
+    assert "8 to 20 seeds each" in said and pair.sentence in said
     assert "residual minus plain after 3 seeds" in said
     # The same command trains nothing more, and says the same.
-    assert compare(automatic(tmp_path / "out", cache))["comparisons"] == [pair] and len(started) == 16
+    assert compare(automatic(tmp_path / "out", cache)).comparisons == [pair] and len(started) == 16
 
 
 def test_without_one_it_goes_on_to_the_last_look(trained, tmp_path, cache):
     started, _ = trained
     summary = compare(automatic(tmp_path / "out", cache, most=12))
-    (pair,) = summary["comparisons"]
-    assert pair["verdict"] == "inconclusive" and len(pair["seeds"]) == 12 and len(started) == 24
-    assert summary["architectures"]["plain"]["seeds"] == list(range(12))
+    (pair,) = summary.comparisons
+    assert pair.verdict == "inconclusive" and len(pair.seeds) == 12 and len(started) == 24
+    assert summary.architectures["plain"].seeds == list(range(12))
 
 
 def test_between_two_looks_nothing_is_judged(trained, tmp_path, cache, monkeypatch):
     _, gain = trained
     gain["residual"] = 0.5
     seen = []
-    write = comparison.Run.write_summary
+    write = comparison.ComparisonRun.write_summary
 
     def noting(run):
         summary = write(run)
-        seen.append((len(summary["comparisons"][0]["seeds"]), summary["comparisons"][0]["verdict"]))
+        seen.append((len(summary.comparisons[0].seeds), summary.comparisons[0].verdict))
         return summary
 
-    monkeypatch.setattr(comparison.Run, "write_summary", noting)
+    monkeypatch.setattr(comparison.ComparisonRun, "write_summary", noting)
     compare(automatic(tmp_path / "out", cache))
     assert (7, "inconclusive") in seen and seen[-1] == (8, "candidate better")
-    assert read_json(tmp_path / "out" / "summary.json")["comparisons"][0]["over_both"]["p_value"] < 0.01
+    assert read_record(tmp_path / "out" / "summary.json", Summary).comparisons[0].over_both.p_value < 0.01
 
 
 def test_it_is_refused_with_several_splits(tmp_path, cache):

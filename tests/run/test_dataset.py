@@ -9,7 +9,7 @@ from PIL import Image
 
 from resjax.data.splits import leaked_images, make_split
 from resjax.data.synthetic import source as synthetic
-from resjax.run.load_data import load_dataset
+from resjax.run.dataset import load_dataset
 from resjax.run.settings import SourceSettings
 
 
@@ -64,6 +64,6 @@ def test_a_picture_with_two_labels_is_told(source, tmp_path, capsys):
 
 
 def test_drawn_dishes_need_no_search(source, capsys, monkeypatch):
-    monkeypatch.setattr("resjax.run.load_data.cached_near_copy_groups", lambda *_, **__: pytest.fail("searched"))
+    monkeypatch.setattr("resjax.run.dataset.cached_near_copy_groups", lambda *_, **__: pytest.fail("searched"))
     _, dataset = load_dataset(replace(source, dataset="synthetic:20"), 16)
     assert f"{len(np.unique(dataset.groups))} distinct pictures" in capsys.readouterr().out

@@ -28,7 +28,7 @@ from resjax.training.loop import Trainer
 from resjax.types import BadInput
 from tests.test_several_splits import settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 137438953472 bytes.")
 
 

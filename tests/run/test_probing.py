@@ -14,7 +14,7 @@ from resjax.report.data_shapes import validate_data_record
 from resjax.report.records import read_json
 from resjax.types import BadInput
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TRAIN = [
     *("--dataset=synthetic:40", "--image_size=16", "--architectures=plain20,resnet20", "--width=2", "--seeds=2"),
     *("--epochs=1", "--batch_size=16", "--augment=none", "--near_copies=False"),

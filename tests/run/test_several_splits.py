@@ -4,14 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
-from resjax.cli.compare import compare, load_splits
-from resjax.cli.data_flags import SourceSettings, SplitSettings
 from resjax.models.architecture import Architecture
-from resjax.report.figures.run import read_run
-from resjax.report.records import read_json, validate_result, validate_splits, validate_summary
-from resjax.run import comparison
-from resjax.run.settings import Settings
+from resjax.records import SplitRecord, Splits, Summary, read_record, read_result
+from resjax.records.run_records import read_run_records
+from resjax.run import compare as engine
+from resjax.run.compare import compare
+from resjax.run.dataset import load_splits
+from resjax.run.settings import Settings, SourceSettings, SplitSettings
 from resjax.training.recipe import Recipe
 from resjax.types import BadInput
 from tests.made_dataset import dataset_of
@@ -45,7 +46,7 @@ def settings(workdir: Path, cache: Path, **asked) -> Settings:
 def without_the_pictures_of_each_run():
     """They take longer than a tiny run; that its records can be read for them is enough here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "draw_figures", read_run)
+        patch.setattr(engine, "draw_figures", read_run_records)
         yield
 
 
@@ -55,7 +56,7 @@ def cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def methods(tmp_path_factory, cache) -> tuple[Settings, dict]:
+def methods(tmp_path_factory, cache) -> tuple[Settings, Splits]:
     """A finished comparison on the three methods, and its record."""
     chosen = settings(tmp_path_factory.mktemp("methods"), cache, methods=("overlapping", "random", "grouped"))
     return chosen, compare(chosen)
@@ -63,15 +64,13 @@ def methods(tmp_path_factory, cache) -> tuple[Settings, dict]:
 
 def test_each_split_has_a_whole_run_and_all_stand_side_by_side(methods):
     chosen, record = methods
-    validate_splits(record)
-    assert record == read_json(chosen.workdir / "splits.json")
-    assert list(record["splits"]) == ["overlapping", "random", "grouped"] and record["cross_validated"] is None
+    assert record == read_record(chosen.workdir / "splits.json", Splits)
+    assert list(record.splits) == ["overlapping", "random", "grouped"] and record.cross_validated is None
     assert {"splits.png", "splits.svg"} == {path.name for path in (chosen.workdir / "figures").iterdir()}
-    for method in record["splits"]:
+    for method in record.splits:
         run = chosen.workdir / method
-        summary = read_json(run / "summary.json")
-        validate_summary(summary)
-        assert read_json(run / "split.json")["method"] == summary["dataset"]["split"] == method
+        summary = read_record(run / "summary.json", Summary)
+        assert read_record(run / "split.json", SplitRecord).method == summary.dataset.split == method
         assert f"--split={method}\n" in (run / "config.flags").read_text()
         for arm in ("plain", "residual"):
             for seed in (0, 1):
@@ -80,29 +79,26 @@ def test_each_split_has_a_whole_run_and_all_stand_side_by_side(methods):
 
 def test_leaked_and_clean_images_add_up_to_all(methods):
     chosen, record = methods
-    for method, split in record["splits"].items():
+    for method, split in record.splits.items():
         for path in (chosen.workdir / method).glob("runs/*/*/result.json"):
-            result = read_json(path)
-            validate_result(result)
+            result = read_result(path)
             if method == "grouped":
-                assert "leaked" not in result and "clean" not in result
+                assert result.leaked is UNSET and result.clean is UNSET
                 continue
-            leaked, clean = result["leaked"], result["clean"]
-            assert leaked["images"] == split["leaked_images"] > 0
-            assert leaked["images"] + clean["images"] == split["sides"]["val"]
-            assert leaked["correct"] + clean["correct"] == pytest.approx(result["accuracy"] * split["sides"]["val"])
-    arm = record["splits"]["random"]["architectures"]["plain"]
-    assert len(arm["leaked_accuracy"]["values"]) == len(arm["clean_accuracy"]["values"]) == 2
+            leaked, clean = result.leaked, result.clean
+            assert leaked.images == split.leaked_images > 0
+            assert leaked.images + clean.images == split.sides["val"]
+            assert leaked.correct + clean.correct == pytest.approx(result.accuracy * split.sides["val"])
+    network = record.splits["random"].architectures["plain"]
+    assert len(network.leaked_accuracy.values) == len(network.clean_accuracy.values) == 2
 
 
 def test_faulty_splits_are_labelled_wherever_their_results_stand(methods):
     chosen, record = methods
-    assert record["splits"]["random"]["label"].startswith("random (faulty")
-    summary = read_json(chosen.workdir / "random" / "summary.json")
-    assert summary["dataset"]["split_label"].startswith("random (faulty") and summary["dataset"]["split_is_faulty"]
-    assert read_json(chosen.workdir / "random" / "split.json")["label"].startswith("random (faulty")
-    assert read_run(chosen.workdir / "random").warning.startswith("WARNING: split random (faulty")
-    assert read_run(chosen.workdir / "grouped").warning == ""
+    assert record.splits["random"].label.startswith("random (faulty")
+    summary = read_record(chosen.workdir / "random" / "summary.json", Summary)
+    assert summary.dataset.split_label.startswith("random (faulty") and summary.dataset.split_is_faulty
+    assert read_record(chosen.workdir / "random" / "split.json", SplitRecord).label.startswith("random (faulty")
     assert "split random (faulty" in (chosen.workdir / "figures" / "splits.svg").read_text()
 
 
@@ -138,22 +134,22 @@ def test_another_recipe_or_kind_of_comparison_is_refused_before_anything_changes
 def test_folds_are_pooled_over_every_image_and_one_can_be_run_again_from_its_split_file(tmp_path, cache):
     chosen = settings(tmp_path / "folds", cache, folds=2)
     record = compare(chosen)
-    validate_splits(record)
-    assert list(record["splits"]) == ["fold1", "fold2"]
-    pooled = record["cross_validated"]
-    assert pooled["images"] == 80 and pooled["architectures"]["plain"]["seeds"] == [0, 1]
+    assert record == read_record(tmp_path / "folds" / "splits.json", Splits)
+    assert list(record.splits) == ["fold1", "fold2"]
+    pooled = record.cross_validated
+    assert pooled.images == 80 and pooled.architectures["plain"].seeds == [0, 1]
     correct = sum(
-        read_json(tmp_path / "folds" / name / "runs" / "plain" / "seed1" / "result.json")["accuracy"]
-        * split["sides"]["val"]
-        for name, split in record["splits"].items()
+        read_result(tmp_path / "folds" / name / "runs" / "plain" / "seed1" / "result.json").accuracy
+        * split.sides["val"]
+        for name, split in record.splits.items()
     )
-    assert pooled["architectures"]["plain"]["best_val_accuracy"]["values"][1] == pytest.approx(correct / 80)
+    assert pooled.architectures["plain"].best_val_accuracy.values[1] == pytest.approx(correct / 80)
 
     alone = tmp_path / "folds" / "fold2"
     assert f"--split_file={alone / 'split.json'}\n" in (alone / "config.flags").read_text()
     again = settings(alone, cache, file=alone / "split.json")
     again = replace(again, flags=again.flags | {"folds": None})
-    assert compare(again)["dataset"]["split_label"] == "grouped, fold 2 of 2"
+    assert compare(again).dataset.split_label == "grouped, fold 2 of 2"
     with pytest.raises(BadInput, match="holds a comparison on fold1, fold2"):
         compare(replace(chosen, split=replace(chosen.split, folds=3)))
 
@@ -167,4 +163,4 @@ def test_a_sources_own_split_is_the_default_and_a_named_method_says_that_it_leav
     ]
     assert capsys.readouterr().out == ""
     assert list(load_splits(settings(tmp_path, tmp_path, methods=("random",)), dataset)) == ["random"]
-    assert "made comes with a split of its own, which --split=random leaves aside" in capsys.readouterr().out
+    assert "made comes with a split of its own, which --split=random ignores" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 
 from resjax.run.stopping import Stopped, Stopping, how_to_go_on
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HEARD = """
 import signal, time
 from resjax.run.stopping import Stopping

@@ -41,7 +41,7 @@ def test_the_lock_of_a_process_that_has_ended_is_taken_over(tmp_path, capsys):
     ended.wait()
     write_lock(tmp_path, pid=ended.pid)
     with only_writer(tmp_path):
-        assert "taken over" in capsys.readouterr().out
+        assert "taking it over" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="the system does not say when a process began")
@@ -62,7 +62,7 @@ def test_a_lock_of_another_host_counts_until_it_has_been_silent_for_long(tmp_pat
 
 def test_a_damaged_lock_counts_until_it_has_been_silent_for_long(tmp_path):
     (tmp_path / NAME).write_text("{")
-    with pytest.raises(BadInput, match="not said its name"), only_writer(tmp_path):
+    with pytest.raises(BadInput, match="an unknown process"), only_writer(tmp_path):
         pass
     os.utime(tmp_path / NAME, (0, 0))
     with only_writer(tmp_path):
