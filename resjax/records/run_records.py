@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from resjax.report.records import read_json, read_lines
-from resjax.report.storage import RecordError, read_npz
+from resjax.records.dataset import DatasetRecord, Gallery, SplitRecord
+from resjax.records.files import read_lines, read_record
+from resjax.records.probes import Probes
+from resjax.records.replica import Diverged, Done, MetricsLine, read_result
+from resjax.records.storage import RecordError, read_npz
+from resjax.records.summary import Summary
+
+T = TypeVar("T")
 
 
 class Predictions(NamedTuple):
@@ -25,31 +31,31 @@ class Predictions(NamedTuple):
 class RunRecords:
     """A summary with the folders of its replicas, and what else is known of the data; None is for what is not there."""
 
-    summary: dict[str, Any]
+    summary: Summary
     folders: Mapping[str, Mapping[int, Path]]
-    """The folder of each replica that was asked for, by arm and seed."""
-    dataset: dict[str, Any] | None
-    split: dict[str, Any] | None
+    """The folder of each replica that was asked for, by network and seed."""
+    dataset: DatasetRecord | None
+    split: SplitRecord | None
     thumbnails: Mapping[str, str]
     """Data URIs of pictures, by id."""
-    probes: dict[str, Any] | None = None
+    probes: Probes | None = None
     """What the probes measured."""
 
-    def results(self) -> dict[str, dict[int, dict | None]]:
+    def results(self) -> dict[str, dict[int, Done | Diverged | None]]:
         """`result.json` of each replica, None of one that has not ended."""
         return {
-            arm: {seed: _read(folder / "result.json") for seed, folder in seeds.items()}
-            for arm, seeds in self.folders.items()
+            network: {seed: _result(folder / "result.json") for seed, folder in seeds.items()}
+            for network, seeds in self.folders.items()
         }
 
-    def history(self, arm: str, seed: int) -> list[dict]:
+    def history(self, network: str, seed: int) -> list[MetricsLine]:
         """The lines of `metrics.jsonl`, none where there is no such file."""
-        path = self.folders[arm][seed] / "metrics.jsonl"
-        return read_lines(path) if path.exists() else []
+        path = self.folders[network][seed] / "metrics.jsonl"
+        return read_lines(path, MetricsLine) if path.exists() else []
 
-    def predictions(self, arm: str, seed: int, side: str) -> Predictions | None:
+    def predictions(self, network: str, seed: int, side: str) -> Predictions | None:
         """Predictions on the images of a side, None where they were not kept."""
-        path = self.folders[arm][seed] / "predictions.npz"
+        path = self.folders[network][seed] / "predictions.npz"
         if not path.exists():
             return None
         stored = read_npz(path)
@@ -66,17 +72,27 @@ def read_run_records(workdir: Path) -> RunRecords:
     Raises:
       RecordError: where it holds no summary, or a record that cannot be read.
     """
-    summary = _read(workdir / "summary.json")
+    summary = _read(workdir / "summary.json", Summary)
     if summary is None:
-        raise RecordError(f"{workdir}: no summary.json there; the workdir of a comparison is accepted")
+        raise RecordError(f"{workdir}: no summary.json there; expected the workdir of a comparison")
     folders = {
-        arm: {seed: workdir / "runs" / arm / f"seed{seed}" for seed in record["seeds"]}
-        for arm, record in summary["architectures"].items()
+        name: {seed: workdir / "runs" / name / f"seed{seed}" for seed in network.seeds}
+        for name, network in summary.architectures.items()
     }
-    gallery = _read(workdir / "gallery.json") or {"thumbnails": {}}
-    dataset, split = _read(workdir / "dataset.json"), _read(workdir / "split.json")
-    return RunRecords(summary, folders, dataset, split, gallery["thumbnails"], _read(workdir / "probes.json"))
+    gallery = _read(workdir / "gallery.json", Gallery)
+    return RunRecords(
+        summary,
+        folders,
+        _read(workdir / "dataset.json", DatasetRecord),
+        _read(workdir / "split.json", SplitRecord),
+        gallery.thumbnails if gallery else {},
+        _read(workdir / "probes.json", Probes),
+    )
 
 
-def _read(path: Path) -> dict | None:
-    return read_json(path) if path.exists() else None
+def _read(path: Path, kind: type[T]) -> T | None:
+    return read_record(path, kind) if path.exists() else None
+
+
+def _result(path: Path) -> Done | Diverged | None:
+    return read_result(path) if path.exists() else None
