@@ -79,7 +79,7 @@ def described(mean: float, seeds: int) -> Described:
 
 def _on_split(index: int, place: int, leaked: int, tested: bool, seeds: int) -> NetworkOnSplit:
     accuracy = 0.9 - 0.1 * place + 0.03 * index
-    more = {"test_accuracy": described(accuracy - 0.02, seeds)} if tested else {}
+    more: dict[str, Any] = {"test_accuracy": described(accuracy - 0.02, seeds)} if tested else {}
     if leaked:
         more |= {"leaked_accuracy": described(0.95, seeds), "clean_accuracy": described(0.65, seeds)}
     return NetworkOnSplit(
@@ -125,7 +125,7 @@ def comparison(baseline: str, candidate: str, differences: list[float], **known:
     return Comparison(**(values | known))
 
 
-def probes_record(seeds: int = 3, plain_decades: float = 2.0, residual_decades: float = 0.5) -> dict:
+def probes_record(seeds: int = 3, plain_decades: float = 2.0, residual_decades: float = 0.5) -> Probes:
     """`probes.json` of two networks with two blocks each, whose gradients grow by so many decades towards the input."""
     blocks = [{"stage": stage, "index": 0, "keeps_shape": stage == 0} for stage in range(2)]
     measurements = {"gradients": [], "lesions": [], "saliency": []}

@@ -242,7 +242,7 @@ def _write_data(workdir: Path, ids: Sequence[str], labels: np.ndarray, classes: 
         train_fraction=1.0,
         fractions={"val": 1.0},
         images=[
-            SplitImage(id=name, label=classes[label], group=f"{group:012}", side="val", content=f"{place:064}")
+            SplitImage(id=name, label=classes[int(label)], group=f"{group:012}", side="val", content=f"{place:064}")
             for place, (name, label, group) in enumerate(zip(ids, labels, groups, strict=True))
         ],
     )

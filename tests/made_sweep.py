@@ -39,11 +39,15 @@ def make_sweep(
         for network in networks:
             is_plain, deep = network.startswith("plain"), network.endswith(str(max(depths)))
             shares[network] = 0.7 - 0.08 * place - 0.25 * deep if is_plain else 0.6 + 0.08 * place
-        here = {
-            kind: [(network, seed) for of, network, seed in cells if of == point]
-            for kind, cells in {"diverged": diverged, "pending": (*pending, *failed)}.items()
-        }
-        make_run(workdir / "cells" / point, shares, seeds=seeds, images=images, leaked=leaked, **here)
+        make_run(
+            workdir / "cells" / point,
+            shares,
+            seeds=seeds,
+            images=images,
+            leaked=leaked,
+            diverged=[(network, seed) for of, network, seed in diverged if of == point],
+            pending=[(network, seed) for of, network, seed in (*pending, *failed) if of == point],
+        )
     for point, network, seed in failed:
         folder = workdir / "cells" / point / "runs" / network / f"seed{seed}"
         folder.mkdir(parents=True)

@@ -102,14 +102,15 @@ def test_help_says_what_a_report_needs(tmp_path):
     assert shown.returncode == 0 and "--workdir" in shown.stdout and "neither the images nor jax" in shown.stdout
 
 
-def test_the_page_of_a_reproduction_and_of_a_sweep_are_made_again_from_their_records(tmp_path):
-    for name, record, page in (
-        ("reproduction", reproduction_record(), reproduction_page),
-        ("sweep", make_sweep(tmp_path / "made", depths=(8,), seeds=(0,), images=20), sweep_page),
-    ):
-        folder = tmp_path / name
-        folder.mkdir()
-        write_record(folder / f"{name}.json", record)
-        done = run_report(f"--workdir={name}", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / done.stdout.strip()).read_text() == page(record)
+def test_the_page_of_a_reproduction_is_made_again_from_its_record(tmp_path):
+    write_record(tmp_path / "reproduction.json", reproduction_record())
+    done = run_report(f"--workdir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout == f"{tmp_path / 'reproduction.html'}\n", done.stderr
+    assert (tmp_path / "reproduction.html").read_text() == reproduction_page(reproduction_record())
+
+
+def test_the_page_of_a_sweep_is_made_again_from_its_record(tmp_path):
+    record = make_sweep(tmp_path / "sweep", depths=(8,), seeds=(0,), images=20)
+    done = run_report("--workdir=sweep", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sweep" / "report.html").read_text() == sweep_page(record)

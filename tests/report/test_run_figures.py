@@ -26,10 +26,19 @@ def write_run(workdir, accuracies, classes=CLASSES, epochs=3, unfinished=None, e
     unfinished = {(name, seed): "pending" for name in accuracies for seed in seeds if seed >= len(accuracies[name])} | (
         unfinished or {}
     )
-    of = {status: [key for key, each in unfinished.items() if each == status] for status in ("pending", "diverged")}
+    pending, diverged = (
+        [key for key, each in unfinished.items() if each == status] for status in ("pending", "diverged")
+    )
     size = len(classes)
     make_run(
-        workdir, dict.fromkeys(accuracies, 0.5), classes=classes, seeds=seeds, images=4 * size, leaked=leaked, **of
+        workdir,
+        dict.fromkeys(accuracies, 0.5),
+        classes=classes,
+        seeds=seeds,
+        images=4 * size,
+        leaked=leaked,
+        pending=pending,
+        diverged=diverged,
     )
     for path in workdir.glob("runs/*/*/result.json"):
         result = read_result(path)

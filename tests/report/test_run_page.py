@@ -108,7 +108,8 @@ def test_everything_that_a_reader_asks_for_has_a_section(tmp_path):
 def test_a_tested_verdict_is_shown_as_it_was_recorded(tmp_path):
     workdir = make_run(tmp_path / "run", NETWORKS)
     pair = comparison(
-        *NETWORKS,
+        "plain18",
+        "resnet18",
         [0.25, 0.35],
         sentence="resnet18 is better by 30 points (98.6 % interval +20 to +40).",
         verdict="candidate better",

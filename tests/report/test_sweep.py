@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from resjax.records import Sweep
 from resjax.report.figures.style import svg_texts
@@ -56,13 +57,13 @@ def test_the_figures_show_the_numbers_on_one_scale_and_mark_the_choice(made):
     assert list(figures) == ["depth", "sensitivity"]
     train, val = figures["depth"].axes
     networks = record.conditions[0].networks
-    drawn = {line.get_label(): line.get_ydata() for line in val.lines if not line.get_label().startswith("_")}
+    drawn = {line.get_label(): line.get_ydata() for line in val.lines if not str(line.get_label()).startswith("_")}
     for family in ("plain", "resnet"):
         means = [
             100 * networks[f"{family}{depth}"].settings[networks[f"{family}{depth}"].chosen].best_val_accuracy.mean
             for depth in (8, 20)
         ]
-        assert list(drawn[family]) == pytest.approx(means)
+        assert np.asarray(drawn[family]).tolist() == pytest.approx(means)
     assert train.get_title().startswith("Training") and val.get_title().startswith("Validation")
     maps = [axes.images[0] for axes in figures["sensitivity"].axes if axes.images]
     assert len(maps) == 6
@@ -72,7 +73,8 @@ def test_the_figures_show_the_numbers_on_one_scale_and_mark_the_choice(made):
     assert low == -high
     mean = 100 * networks["plain8"].settings[BEST].best_val_accuracy.mean
     assert np.asarray(accuracies[0].get_array())[0, 0] == pytest.approx(mean)
-    framed = [axes.patches[0].get_xy() for axes in figures["sensitivity"].axes if axes.images and axes.patches]
+    patches = [axes.patches[0] for axes in figures["sensitivity"].axes if axes.images and axes.patches]
+    framed = [patch.get_xy() for patch in patches if isinstance(patch, Rectangle)]
     assert framed == [(-0.5, -0.5), (0.5, -0.5), (-0.5, -0.5), (0.5, 0.5)]
 
 

@@ -83,12 +83,12 @@ def _gradients(found: Measured, warning: str) -> Figure:
     figure, panels = _panels(len(states) + 1, 3.1)
     for panel, at in zip(panels, states, strict=False):
         found.draw(panel, at, "block_inputs", change=lambda values: values / values[:, -1:])
-        panel.set_title(f"By what enters a block, {AT[at]}")
+        panel.set_title(f"Block inputs, {AT[at]}")
     found.draw(panels[-1], "init", "kernels")
-    panels[-1].set_title("By kernels, before training")
+    panels[-1].set_title("Kernels, before training")
     for panel in panels:
         logarithmic(panel)
-        _label(panel, "block (the last: what leaves)", "|gradient| / that at the last")
+        _label(panel, "block (last: the output)", "|gradient| / that at the last")
     _label(panels[-1], "layer", "|gradient| / |kernel|")
     panels[0].legend()
     frame(figure, "How much of the gradient reaches each depth", f"Left is the input. {SEEDS_NOTE}", warning=warning)
@@ -105,12 +105,12 @@ def _signals(found: Measured, warning: str) -> Figure:
             found.draw(panel, at, f"{mode}_{quantity}")
             panel.set_title(f"{quantity.capitalize()}, {AT[at]}, {modes[mode]}")
             label = "variance" if quantity == "variance" else "correlation between images"
-            _label(panel, "block (the last: what leaves)", label)
+            _label(panel, "block (last: the output)", label)
             if quantity == "variance":
                 logarithmic(panel)
     panels[0].legend()
     note = f"Left is the input. Correlation: Pearson's, between two images, mean over pairs. {SEEDS_NOTE}"
-    frame(figure, "What becomes of the images' activations with depth", note, warning=warning)
+    frame(figure, "Activations of the images by depth", note, warning=warning)
     return figure
 
 
@@ -123,12 +123,10 @@ def _shattering(found: Measured, warning: str) -> Figure:
     for panel, at in zip(panels[1:], ("init", "best"), strict=True):
         found.draw(panel, at, "whiteness")
         panel.set_title(f"Whiteness by depth, {AT[at]}")
-        _label(panel, "block (the last: what leaves)", "1 − cosine of neighbours")
+        _label(panel, "block (last: the output)", "1 − cosine of neighbours")
     panels[0].legend()
-    note = (
-        f"64 images on the line between two. Whiteness 0: a gradient that stays the same; 1: white noise. {SEEDS_NOTE}"
-    )
-    frame(figure, "Does the gradient at one image foretell that at the next?", note, warning=warning)
+    note = f"64 images on the line between two. Whiteness 0: equal gradients; 1: white noise. {SEEDS_NOTE}"
+    frame(figure, "How similar are the gradients at neighbouring images?", note, warning=warning)
     return figure
 
 
@@ -151,15 +149,15 @@ def _lesions(found: Measured, warning: str) -> Figure:
         right.plot([0, *counts], [intact.mean(), *means], label=network, **look)
     left.set_title("Without one block")
     _label(left, "block", "accuracy (%)")
-    right.set_title("Without several that keep the shape")
+    right.set_title("Without several blocks (of those that keep the shape)")
     _label(right, "blocks deleted at random", "accuracy (%)")
     left.legend()
     note = (
-        "Dotted: the whole network. A residual block loses its branch and keeps its shortcut; in a plain block's place "
-        "stands the identity, and plain blocks that change the shape cannot be deleted: gaps. Lines: means over seeds "
-        "and draws."
+        "Dotted: the whole network. A residual block keeps its shortcut and loses its branch; a plain block is "
+        "replaced by the identity, which is impossible where it changes the shape (gaps). Lines: means over seeds and "
+        "draws."
     )
-    frame(figure, "What a trained network still knows without some of its blocks", note, warning=warning)
+    frame(figure, "Accuracy of a trained network without some of its blocks", note, warning=warning)
     return figure
 
 
@@ -177,8 +175,8 @@ def _dose(found: Measured, warning: str) -> Figure:
             panel.plot(places.ravel(), trained.ravel(), "k*", ms=9, label=f"{network}, trained at that dose")
     _label(panel, "factor on every shortcut", "accuracy (%)", whole=False)
     panel.legend()
-    note = f"Batch norm's statistics estimated anew at each dose; grey: without that. {SEEDS_NOTE}"
-    frame(figure, "A trained network with its shortcut turned down", note, warning=warning)
+    note = f"Batch norm statistics are re-estimated at each dose; grey: without that. {SEEDS_NOTE}"
+    frame(figure, "Accuracy of a trained network with its shortcuts scaled down", note, warning=warning)
     return figure
 
 
@@ -206,10 +204,10 @@ def _landscape(found: Measured, warning: str) -> Figure:
         ticks = np.linspace(low, high, 5)
         bar.set_ticks(ticks.tolist(), labels=[f"{10**tick:.2g}" for tick in ticks])
     note = (
-        "Best epoch; filter-normalized random directions, the same for all seeds, one colour scale for all networks; "
+        "Best epoch; filter-normalized random directions, the same for all seeds, one colour scale; "
         f"planes are means over seeds. {SEEDS_NOTE}"
     )
-    frame(figure, "The loss around the solutions", note, warning=warning)
+    frame(figure, "The loss around the trained networks", note, warning=warning)
     return figure
 
 
@@ -248,9 +246,9 @@ def _curvature(found: Measured, warning: str) -> Figure:
 def _linear(found: Measured, warning: str) -> Figure:
     figure, (panel,) = _panels(1, 5.6, 3.6)
     found.draw(panel, "best", "accuracy", change=lambda values: 100 * values)
-    _label(panel, "block (the last: what leaves)", "validation accuracy (%)")
+    _label(panel, "block (last: the output)", "validation accuracy (%)")
     panel.legend()
-    note = f"Logistic regression on the mean over pixels of what enters a block. {SEEDS_NOTE}"
+    note = f"Logistic regression on the input of a block, averaged over pixels. {SEEDS_NOTE}"
     frame(figure, "How separable the classes are at each depth", note, warning=warning)
     return figure
 
@@ -265,8 +263,8 @@ def _connectivity(found: Measured, warning: str) -> Figure:
         _label(panel, "share of the other seed", "validation loss (nats)", whole=False)
     panels[1].sharey(panels[0])
     panels[0].legend()
-    note = f"Batch norm's statistics estimated anew at each point. {SEEDS_NOTE}"
-    frame(figure, "The loss between the solutions of two seeds", note, warning=warning)
+    note = f"Batch norm statistics are re-estimated at each point. {SEEDS_NOTE}"
+    frame(figure, "The loss between the networks of two seeds", note, warning=warning)
     return figure
 
 

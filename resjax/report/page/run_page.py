@@ -142,7 +142,9 @@ def _heat(records: RunRecords) -> dict[str, dict[str, list[list[float]]]]:
         size = [int(side) for side in np.array(each.values["size"], float)]
         for name, values in each.values.items():
             if name in records.thumbnails:
-                found.setdefault(name, {}).setdefault(each.network, []).append(np.reshape(np.array(values, float), size))
+                found.setdefault(name, {}).setdefault(each.network, []).append(
+                    np.reshape(np.array(values, float), size)
+                )
     return {
         name: {network: np.mean(maps, axis=0).tolist() for network, maps in by_network.items()}
         for name, by_network in found.items()
