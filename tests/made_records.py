@@ -74,12 +74,12 @@ def splits_record(
 
 def described(mean: float, seeds: int) -> Described:
     values = [mean + 0.02 * (seed - (seeds - 1) / 2) for seed in range(seeds)]
-    return describe(values)
+    return from_plain(plain(describe(values)), Described, "made")
 
 
 def _on_split(index: int, place: int, leaked: int, tested: bool, seeds: int) -> NetworkOnSplit:
     accuracy = 0.9 - 0.1 * place + 0.03 * index
-    more = {"test_accuracy": described(accuracy - 0.02, seeds)} if tested else {}
+    more: dict[str, Any] = {"test_accuracy": described(accuracy - 0.02, seeds)} if tested else {}
     if leaked:
         more |= {"leaked_accuracy": described(0.95, seeds), "clean_accuracy": described(0.65, seeds)}
     return NetworkOnSplit(
@@ -98,7 +98,7 @@ def _comparison(networks: tuple[str, ...], seeds: int, metric: str) -> Compariso
 
 def comparison(baseline: str, candidate: str, differences: list[float], **known: Any) -> Comparison:
     """A comparison of which nothing is known but the differences, and what else is given."""
-    found = describe(differences)
+    found = from_plain(plain(describe(differences)), Described, "made")
     values: dict[str, Any] = {
         "baseline": baseline,
         "candidate": candidate,
@@ -159,7 +159,9 @@ def probes_record(seeds: int = 3, plain_decades: float = 2.0, residual_decades: 
             for name, each in measurements.items()
         },
     }
-    return explain(from_plain(plain(record) | {"explanations": [], "paragraph": ""}, Probes, "made"))
+    record = plain(record)
+    explain(record)
+    return from_plain(record, Probes, "made")
 
 
 def prediction_record() -> Prediction:

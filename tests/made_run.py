@@ -8,6 +8,7 @@ import numpy as np
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.records import (
+    Comparison,
     DatasetRecord,
     Diverged,
     Done,
@@ -15,6 +16,7 @@ from resjax.records import (
     ExpectedLeak,
     Gallery,
     MetricsLine,
+    NetworkSummary,
     SplitImage,
     SplitRecord,
     Summary,
@@ -25,7 +27,6 @@ from resjax.records import (
     write_npz,
     write_record,
 )
-from tests.made_results import COSTS
 
 PIXEL = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP/Z"
 Results = Mapping[str, Mapping[int, Done | Diverged | None]]
@@ -178,7 +179,12 @@ def _summary(
     seeds: Sequence[int],
     config: Mapping[str, object],
 ) -> Summary:
+    costs = {"parameters": 1000, "forward_flops": 36e6, "forward_flops_xla": None, "activation_bytes": 483_000}
+    costs |= {"init_from": None, "trained_as": ["alone"]}
     flags = {"architectures": ",".join(results), "seeds": ",".join(map(str, seeds)), "workdir": "runs/made"}
+    values = {
+        name: {seed: None if each is None else plain(each) for seed, each in of.items()} for name, of in results.items()
+    }
     return Summary(
         recipe_version=1,
         config={"dataset": "made", "epochs": 6, "learning_rate": 5e-4, "optimizer": "adam"} | flags | dict(config),
@@ -199,8 +205,11 @@ def _summary(
             unreadable=[],
             left_out=0,
         ),
-        architectures={name: summarize_arm(by_seed, classes, COSTS) for name, by_seed in results.items()},
-        comparisons=compare_arms(results),
+        architectures={
+            name: from_plain(plain(costs | plain(summarize_arm(of, classes))), NetworkSummary, "made")
+            for name, of in values.items()
+        },
+        comparisons=from_plain(plain(compare_arms(values)), list[Comparison], "made"),
         depth=None,
     )
 
@@ -233,7 +242,7 @@ def _write_data(workdir: Path, ids: Sequence[str], labels: np.ndarray, classes: 
         train_fraction=1.0,
         fractions={"val": 1.0},
         images=[
-            SplitImage(id=name, label=classes[label], group=f"{group:012}", side="val", content=f"{place:064}")
+            SplitImage(id=name, label=classes[int(label)], group=f"{group:012}", side="val", content=f"{place:064}")
             for place, (name, label, group) in enumerate(zip(ids, labels, groups, strict=True))
         ],
     )

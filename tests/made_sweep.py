@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from resjax.report.records import write_json
+from resjax.records import Failure, Sweep, from_plain, plain, write_record
 from resjax.sweep.record import fingerprint, sweep_record
-from tests.made_run import make_run
+from tests.made_run import environment, make_run
 
 
 def make_sweep(
@@ -20,7 +20,7 @@ def make_sweep(
     failed: Sequence[tuple[str, str, int]] = (),
     pending: Sequence[tuple[str, str, int]] = (),
     leaked: int = 0,
-) -> dict:
+) -> Sweep:
     """Writes the cells of a sweep into `workdir` and returns its record, which is there too.
 
     The plain networks are best at the first point and get worse with depth, the residual ones at the last and do not.
@@ -33,34 +33,32 @@ def make_sweep(
         )
         for values in product(*grid.values())
     }
-    arms = [f"{family}{depth}" for depth in depths for family in ("plain", "resnet")]
+    networks = [f"{family}{depth}" for depth in depths for family in ("plain", "resnet")]
     for place, point in enumerate(points):
         shares = {}
-        for arm in arms:
-            plain, deep = arm.startswith("plain"), arm.endswith(str(max(depths)))
-            shares[arm] = 0.7 - 0.08 * place - 0.25 * deep if plain else 0.6 + 0.08 * place
-        here = {
-            kind: [(arm, seed) for of, arm, seed in cells if of == point]
-            for kind, cells in {"diverged": diverged, "pending": (*pending, *failed)}.items()
-        }
-        make_run(workdir / "cells" / point, shares, seeds=seeds, images=images, leaked=leaked, **here)
-    for point, arm, seed in failed:
-        folder = workdir / "cells" / point / "runs" / arm / f"seed{seed}"
+        for network in networks:
+            is_plain, deep = network.startswith("plain"), network.endswith(str(max(depths)))
+            shares[network] = 0.7 - 0.08 * place - 0.25 * deep if is_plain else 0.6 + 0.08 * place
+        make_run(
+            workdir / "cells" / point,
+            shares,
+            seeds=seeds,
+            images=images,
+            leaked=leaked,
+            diverged=[(network, seed) for of, network, seed in diverged if of == point],
+            pending=[(network, seed) for of, network, seed in (*pending, *failed) if of == point],
+        )
+    for point, network, seed in failed:
+        folder = workdir / "cells" / point / "runs" / network / f"seed{seed}"
         folder.mkdir(parents=True)
-        record = {
-            "schema_version": 1,
-            "architecture": arm,
-            "seed": seed,
-            "kind": "out of memory",
-            "reason": "too small",
-        }
-        write_json(folder / "failure.json", record)
+        failure = Failure(architecture=network, seed=seed, kind="out of memory", reason="too small")
+        write_record(folder / "failure.json", failure)
     declared = {
         "recipe_version": 1,
         "config": {"epochs": 6, "dataset": "made", "seeds": str(len(seeds)), "weight_decay": 5e-4},
         "grid": {name: list(values) for name, values in grid.items()},
         "points": points,
-        "architectures": arms,
+        "architectures": networks,
         "seeds": list(seeds),
         "dataset": {
             "name": "made",
@@ -73,17 +71,10 @@ def make_sweep(
             "splits": {"train": 3 * images, "val": images, "test": 0},
             "leaked": {"val": leaked, "test": 0},
         },
-        "environment": {
-            "jax": "0.10.2",
-            "flax": "0.12.8",
-            "platform": "cpu",
-            "device_kind": "cpu",
-            "device_count": 1,
-            "git_revision": None,
-        },
+        "environment": plain(environment()),
     }
     declared["config"] = {name: value for name, value in declared["config"].items() if name not in grid}
     declared["fingerprint"] = fingerprint(declared)
-    record = sweep_record(declared, [workdir])
-    write_json(workdir / "sweep.json", record)
+    record = from_plain(plain(sweep_record(declared, [workdir])), Sweep, "made")
+    write_record(workdir / "sweep.json", record)
     return record

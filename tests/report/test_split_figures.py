@@ -3,15 +3,19 @@
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
+from resjax.records import Done, PartScores, Splits, read_record, write_record
+from resjax.records.run_records import read_run_records
+from resjax.report.cautions import leak_warning
 from resjax.report.figures import style
-from resjax.report.figures.run import Arm, Run, leak_warning
+from resjax.report.figures.drawn_run import drawn_run
 from resjax.report.figures.split_figures import draw_splits, leaks_figure
-from resjax.report.records import write_json
 from tests.made_records import splits_record
+from tests.made_run import make_run
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +34,8 @@ def assert_nothing_is_cut_off(path: Path) -> None:
     assert all((edge == 255).all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])), path.name
 
 
-def drawn(record: dict, folder: Path) -> str:
-    write_json(folder / "splits.json", record)
+def drawn(record: Splits, folder: Path) -> str:
+    write_record(folder / "splits.json", record)
     png, svg = draw_splits(folder)
     assert_nothing_is_cut_off(png)
     return words(svg)
@@ -58,27 +62,32 @@ def test_test_images_are_shown_where_there_are_any(tmp_path):
     assert "All test images" in text and "20 of 25 leak" in text
 
 
-@pytest.mark.parametrize(("seeds", "arms"), [(1, ("a18",)), (2, tuple(f"arm{n}_project_all" for n in range(5)))])
-def test_unusual_comparisons_are_drawn_whole(seeds, arms, tmp_path):
-    text = drawn(splits_record(seeds=seeds, arms=arms), tmp_path)
-    assert f"Validation accuracy of {' and '.join(arms)}: overlapping 90.0" in text.replace("\n", " ")
+@pytest.mark.parametrize(("seeds", "networks"), [(1, ("a18",)), (2, tuple(f"net{n}_project_all" for n in range(5)))])
+def test_unusual_comparisons_are_drawn_whole(seeds, networks, tmp_path):
+    text = drawn(splits_record(seeds=seeds, networks=networks), tmp_path)
+    assert f"Validation accuracy of {' and '.join(networks)}: overlapping 90.0" in text.replace("\n", " ")
 
 
 def test_without_a_finished_replica_there_is_no_picture(tmp_path):
-    write_json(tmp_path / "splits.json", splits_record(seeds=0))
+    write_record(tmp_path / "splits.json", splits_record(seeds=0))
     assert draw_splits(tmp_path) == []
 
 
-def test_a_run_with_leaks_shows_what_they_gain_each_arm(tmp_path):
-    results = {seed: {"leaked": {"accuracy": 0.9}, "clean": {"accuracy": 0.5 + 0.1 * seed}} for seed in range(3)}
-    arms = tuple(Arm(name, color, "o", {}, results, "") for name, color in (("plain18", "red"), ("resnet18", "blue")))
-    warning = leak_warning({"label": "random (faulty)", "is_faulty": True, "sides": {"val": 8}, "leaked": {"val": 4}})
-    run = Run(arms, ("bakso", "rendang"), "validation", "", warning, "")
-    png, svg = style.save((("leaks", figure) for figure in [leaks_figure(run)]), tmp_path)
+def test_a_run_with_leaks_shows_what_they_gain_each_network(tmp_path):
+    workdir = make_run(tmp_path / "run", {"plain18": 0.5, "resnet18": 0.8}, leaked=20)
+    for path in workdir.rglob("result.json"):
+        result = msgspec.structs.replace(
+            read_record(path, Done),
+            leaked=PartScores(images=20, correct=18, accuracy=0.9),
+            clean=PartScores(images=40, correct=24, accuracy=0.6),
+        )
+        write_record(path, result)
+    run = drawn_run(read_run_records(workdir))
+    png, svg = style.save([("leaks", leaks_figure(run))], tmp_path)
     assert_nothing_is_cut_off(png)
     text = words(svg).replace("\n", " ")
     assert "Validation accuracy on leaked images, points above clean ones: plain18 +30.0, resnet18 +30.0" in text
-    assert "90.0" in text and "60.0" in text and "4 of 8 validation images (50 %)" in text
+    assert "90.0" in text and "60.0" in text and "20 of 60 validation images (33 %)" in text
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,9 @@ def test_a_run_with_leaks_shows_what_they_gain_each_arm(tmp_path):
     ],
 )
 def test_a_warning_is_given_where_there_is_a_leak_or_a_fault(is_faulty, leaked, expected):
-    split = {"label": "random", "is_faulty": is_faulty, "sides": {"val": 8, "test": 4}, "leaked": leaked}
-    warning = leak_warning(split)
+    split = splits_record().splits["random"]
+    sides = {"train": 9, "val": 8, "test": 4}
+    warning = leak_warning(
+        msgspec.structs.replace(split, label="random", is_faulty=is_faulty, sides=sides, leaked=leaked)
+    )
     assert warning.startswith(expected) and bool(warning) == bool(expected)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from resjax.evaluation.explain import explained
 from resjax.records.run_records import read_run_records
 from resjax.report.page.run_page import report_page
 from tests.made_run import make_run
+from tests.report.made import explain
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (Debian's package: chromium)")
@@ -23,7 +23,7 @@ addEventListener("load", () => {
     const box = each.getBoundingClientRect();
     return box.width && box.right > innerWidth + 1 && !each.closest(".scroll");
   });
-  const cut = [...document.querySelectorAll("svg.chart text")].filter(text => {
+  const cut = [...document.querySelectorAll("svg.figure text")].filter(text => {
     const box = text.getBoundingClientRect(), frame = text.closest("svg").getBoundingClientRect();
     return box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1;
   });
@@ -69,8 +69,9 @@ def page(tmp_path_factory) -> Path:
         ids=[f"a_folder/with_a_long_name_{image:020}.jpeg" for image in range(80)],
         config={"image_dir": "/a/very/long/path" * 8},
     )
+    explain(workdir, classes)
     path = folder / "report.html"
-    path.write_text(report_page(explained(read_run_records(workdir))))
+    path.write_text(report_page(read_run_records(workdir)))
     return path
 
 
