@@ -124,7 +124,7 @@ def main() -> None:
         print(sweep_text(record))
         print(f"\nsweep.json, report.html and figures are in {FLAGS.workdir}")
         return
-    from resjax.sweep.program import sweep
+    from resjax.sweep.sweep import sweep
 
     asked = sweep_settings()
     with asked.base.stopping.listening():
