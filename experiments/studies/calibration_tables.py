@@ -85,7 +85,7 @@ def read_calibration(path: Path | str) -> Calibration:
 def calibration_tables(found: Calibration) -> str:
     """False verdicts, coverage, power, and the intervals that were not chosen."""
     cells = found.cells
-    judged = [seeds for seeds in _seeds(cells) if seeds == "auto" or seeds >= 6]
+    judged: list[Seeds] = [seeds for seeds in _seeds(cells) if seeds == "auto" or seeds >= 6]
     return "\n\n".join(
         [
             "False verdicts in %, with their own 95 % intervals:",
