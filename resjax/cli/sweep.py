@@ -4,18 +4,18 @@
   python -m experiments.sweep --architectures=plain,resnet --grid=depth=20,32,44 --grid=learning_rate=1e-3,1e-2 \
       --seeds=6 --test_fraction=0.2 --shard=3/16 --workdir=runs/by_depth
 
-A cell is a replica of compare: a point of the grid, an architecture and a seed. It has the files of a replica, in
-cells/POINT/runs/ARCHITECTURE/seedK of --workdir, and cells/POINT is the workdir of a comparison: probe and report take
-it. The same command goes on with the cells that have not ended. --shard=3/16 takes the third of sixteen shares, for job
-arrays; shards may share a --workdir, at the same time too, or have one each that --merge=DIR,DIR brings together in
---workdir. Cells that differ in seed, learning rate and weight decay alone share a compiled program, and are trained
-together where compare would do so with seeds (--replicas_as).
+A cell of a sweep is a replica of compare: a point of the grid, an architecture and a seed. Its files are in
+cells/POINT/runs/ARCHITECTURE/seedK of --workdir, and cells/POINT is the workdir of a comparison that probe and report
+can read. The same command resumes with the cells that have not ended. For job arrays, --shard=3/16 trains the third of
+sixteen shares. Shards may share a --workdir, even at the same time, or have one each; --merge=DIR,DIR then brings them
+together in --workdir. Cells that differ in seed, learning rate and weight decay alone share a compiled program, and are
+trained together if compare would train seeds together (--replicas_as).
 
-sweep.json, report.html and figures hold accuracy against depth, a comparison in which each architecture has its own
-best learning rate and decay chosen on validation, sensitivity maps, and every cell that failed. A cell that fails (out
-of memory, a batch larger than its share of the images, an error) is written down and the others go on; the next start
-tries it again. Exit status: 0 where every cell of the share has ended (one whose loss was not finite has), or is under
-way in another process; 1 where one failed; 2 for bad input, before anything is trained.
+sweep.json, report.html and figures show accuracy against depth, a comparison in which each architecture has its own
+best learning rate and decay (chosen on validation), sensitivity maps, and every cell that failed. If a cell fails (out
+of memory, a batch larger than the training images, an error), the reason is recorded and the other cells continue; the
+next start tries it again. Exit status: 0 if every cell of the share is done or has diverged, or is being trained by
+another process; 1 if a cell failed; 2 for bad input, before anything is trained.
 """
 
 import sys
@@ -50,19 +50,21 @@ def define_sweep_flags() -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "FLAG=VALUE,VALUE,...: a flag that goes through several values; once for each, and a later one for the same "
-        f"flag replaces an earlier one. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
-        "without a number: --architectures=plain,resnet --grid=depth=20,32. Values that have commas themselves, those "
-        "of augment, are joined by |: --grid='augment=none|flip|flip,rotate:15'",
+        "FLAG=VALUE,VALUE,...: a flag with several values. It can be given once for each flag; a later one replaces an "
+        f"earlier one for the same flag. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
+        "without a number: --architectures=plain,resnet --grid=depth=20,32. The values of augment contain commas and "
+        "are joined by |: --grid='augment=none|flip|flip,rotate:15'",
     )
     flags.DEFINE_string(
-        "shard", "1/1", "which share of the cells to train, such as 3/16; the shares of one sweep may run side by side"
+        "shard",
+        "1/1",
+        "the share of the cells to train, such as 3/16; the shares of one sweep may run at the same time",
     )
     flags.DEFINE_string(
         "merge",
         None,
-        "folders of shards of one sweep that were trained apart, with commas between: their record and report go to "
-        "--workdir, and nothing is trained",
+        "workdirs of shards of one sweep, joined by commas: their common record and report are written to --workdir, "
+        "and nothing is trained",
     )
 
 
@@ -73,12 +75,12 @@ def sweep_settings() -> SweepSettings:
       BadInput: for a grid or a shard that cannot be read, or a value outside its range.
     """
     if FLAGS.seeds == "auto":
-        raise BadInput("--seeds=auto in a sweep: a number of seeds such as 3 is accepted")
+        raise BadInput("--seeds=auto in a sweep: expected a number of seeds such as 3")
     if FLAGS.folds is not None or "," in (FLAGS.split or ""):
-        raise BadInput("--folds or several methods in --split in a sweep: one split is accepted")
+        raise BadInput("--folds or several methods in --split in a sweep: expected one split")
     texts = parse_grid(FLAGS.grid)
     if given := [name for name in texts if name != DEPTH and FLAGS[name].present]:
-        raise BadInput(f"--{given[0]}={FLAGS[given[0]].value} with --grid={given[0]}=...: one of the two is accepted")
+        raise BadInput(f"--{given[0]}={FLAGS[given[0]].value} with --grid={given[0]}=...: expected one of the two")
     architectures = with_depths(FLAGS.architectures, texts.pop(DEPTH, None))
     points: list[Point] = []
     base = None
@@ -89,12 +91,12 @@ def sweep_settings() -> SweepSettings:
         base = base or here
         name = name_of(choices)
         if any(point.name == name for point in points):
-            raise BadInput(f"--grid: {choices} occurs twice; different values are accepted")
+            raise BadInput(f"--grid: {choices} occurs twice; expected different values")
         workdir = base.workdir / "cells" / name
         own = {"workdir": workdir, "flags": here.flags | {"workdir": str(workdir)}, "stopping": base.stopping}
         points.append(Point(name, choices, replace(here, **own)))
         if len(points) * len(here.architectures) * len(here.seeds) > MOST_CELLS:
-            raise BadInput(f"--grid: at most {MOST_CELLS:,} cells are accepted")
+            raise BadInput(f"--grid: expected at most {MOST_CELLS:,} cells")
     assert base is not None  # The product of no values has one element.
     grid = {name: tuple(dict.fromkeys(point.choices[name] for point in points)) for name in texts}
     return SweepSettings(base, grid, tuple(points), parse_shard(FLAGS.shard))
@@ -102,7 +104,7 @@ def sweep_settings() -> SweepSettings:
 
 @contextmanager
 def _flags_at(values: Mapping[str, str]) -> Iterator[None]:
-    """Until the end of this flags have other values, so that a point is read and checked as a comparison would be."""
+    """Gives flags other values for a while, so that a point is read and checked as a comparison would be."""
     before = {name: (FLAGS[name].value, FLAGS[name].present) for name in values}
     try:
         for name, value in values.items():
@@ -119,7 +121,7 @@ def main() -> None:
         from resjax.sweep.merging import merge_sweeps
 
         if FLAGS.workdir is None:
-            raise BadInput("--merge without --workdir: a folder for the merged record and report is accepted")
+            raise BadInput("--merge without --workdir: expected a folder for the merged record and report")
         record = merge_sweeps([Path(part) for part in FLAGS.merge.split(",") if part], Path(FLAGS.workdir))
         print(sweep_text(record))
         print(f"\nsweep.json, report.html and figures are in {FLAGS.workdir}")
@@ -135,5 +137,5 @@ def main() -> None:
 
 
 COMMAND = Command(
-    "sweep", __doc__, main, (define_sweep_flags, define_source_flags, define_split_flags, define_training_flags)
+    "sweep", __doc__ or "", main, (define_sweep_flags, define_source_flags, define_split_flags, define_training_flags)
 )
