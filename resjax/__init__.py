@@ -1,69 +1,11 @@
-"""Plain networks against their residual twins: does the shortcut help on these images?
+"""Does the shortcut help on these images? Plain networks against ResNets, compared over seeds with honest statistics.
 
-Names are loaded when first used, so that reading records needs no JAX and `import resjax` takes no time.
+Names are loaded when first used (`__init__.pyi` lists them): reading records needs no jax, and `import resjax` takes no
+time.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from resjax.arrays import Batch, Variables
-    from resjax.functional import Functional
-    from resjax.models.architecture import ARCHITECTURES, SHORTCUTS, STEMS, Architecture, architecture
-    from resjax.models.blocks import BasicBlock, BottleneckBlock
-    from resjax.models.network import Network, Stem, build
-    from resjax.models.normalization import BatchNorm
-    from resjax.models.torch_weights import Loaded, load_weights, save_weights
-    from resjax.run.costs import Ledger, forward_flops, ledger, parameter_count
-    from resjax.types import BadInput, Dataset
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_PLACES = {
-    "resjax.arrays": ("Batch", "Variables"),
-    "resjax.functional": ("Functional",),
-    "resjax.run.costs": ("Ledger", "forward_flops", "ledger", "parameter_count"),
-    "resjax.models.architecture": ("ARCHITECTURES", "SHORTCUTS", "STEMS", "Architecture", "architecture"),
-    "resjax.models.blocks": ("BasicBlock", "BottleneckBlock"),
-    "resjax.models.network": ("Network", "Stem", "build"),
-    "resjax.models.normalization": ("BatchNorm",),
-    "resjax.models.torch_weights": ("Loaded", "load_weights", "save_weights"),
-    "resjax.types": ("BadInput", "Dataset"),
-}
-_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
-
-__all__ = [
-    "ARCHITECTURES",
-    "SHORTCUTS",
-    "STEMS",
-    "Architecture",
-    "BadInput",
-    "BasicBlock",
-    "Batch",
-    "BatchNorm",
-    "BottleneckBlock",
-    "Dataset",
-    "Functional",
-    "Ledger",
-    "Loaded",
-    "Network",
-    "Stem",
-    "Variables",
-    "architecture",
-    "build",
-    "forward_flops",
-    "ledger",
-    "load_weights",
-    "parameter_count",
-    "save_weights",
-]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _PLACE_OF:
-        raise AttributeError(f"module 'resjax' has no attribute {name!r}")
-    return getattr(import_module(_PLACE_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from resjax.models.architecture import architecture
 from resjax.report.records import read_json, write_json, write_npz
 from resjax.run.costs import parameter_count
 from resjax.training.checkpoint import Checkpoints
-from resjax.training.loop import predict_logits
+from resjax.training.step import predict_logits
 from tests.made_run import make_run
 
 SIZE, IMAGES = 16, 24

@@ -101,7 +101,7 @@ def test_xlas_count_leaves_out_the_paddings_zeros_and_adds_what_is_no_kernel():
 @pytest.mark.parametrize("name", ["resnet34", "se_resnet50", "preact_resnet56_project"])
 def test_the_ledgers_of_twins_differ_by_the_projections_alone(name):
     residual = Functional(architecture(name, width=16), 5)
-    plain = Functional(residual.architecture.twin("none"), 5)
+    plain = Functional(residual.architecture.with_shortcut("none"), 5)
     one, other = ledger(plain, 64), ledger(residual, 64)
     size, kernels, outputs = 64 // residual.architecture.stem_stride, 0, 0
     for place in residual.architecture.places():

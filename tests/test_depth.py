@@ -1,11 +1,10 @@
-"""Twins are found by what they are, and differences are followed over depth."""
+"""The differences of twins are followed over depth."""
 
 import numpy as np
 import pytest
 
-from experiments.twins import families_of_twins
-from resjax.evaluation.comparison.depth import Twins, differences_by_depth
-from resjax.models.architecture import architecture
+from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.models.twins import Twins
 from resjax.report.figures.depth_figure import depth_figure
 from resjax.report.figures.style import save
 from resjax.report.page.tables import depth_lines
@@ -46,18 +45,6 @@ def test_seeds_that_one_arm_lacks_are_left_out_and_one_depth_says_nothing():
     nothing = differences_by_depth(TWINS, {name: {0: None} for name in made})
     assert nothing["seeds"] == [] and nothing["measures"]["gap"]["slope"]["mean"] is None
     assert depth_lines(nothing) == []
-
-
-def test_twins_differ_in_the_shortcut_alone():
-    names = ["plain20", "resnet20", "se_resnet32", "resnet32", "plain32", "resnet32_project", "plain34", "resnet34"]
-    families = families_of_twins([architecture(name) for name in names])
-    assert [("plain20", "resnet20"), ("plain32", "resnet32")] in [[each[1:] for each in f] for f in families]
-    assert sorted(each.candidate for family in families for each in family) == [
-        "resnet20",
-        "resnet32",
-        "resnet32_project",
-        "resnet34",
-    ]
 
 
 @pytest.mark.parametrize("slopes", [(0.002, 0.004, 0.003), (0.002,), (0.0, 0.0)])

@@ -61,7 +61,7 @@ def test_one_image_more_moves_at_most_one_group_a_border(seed):
 
 
 def test_scikit_learns_folds_are_as_even_but_one_image_more_moves_most_others():
-    """Why the folds are our own; `-s` prints what BUILD_NOTES.md cites."""
+    """Why the folds are our own; `-s` prints what experiments/results/checks cites."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     def theirs(dataset: Dataset, seed: int) -> dict[str, int]:

@@ -90,7 +90,7 @@ def test_an_ensemble_leaves_out_who_diverged_or_has_no_checkpoint_and_says_so(tm
 @pytest.mark.parametrize(
     ("arm", "replica", "words"),
     [
-        ("resnet9", "best", r"--architecture='resnet9': did you mean 'resnet8'\? one of plain8, resnet8 is accepted"),
+        ("resnet9", "best", r"--architecture='resnet9': did you mean 'resnet8'\? expected one of plain8, resnet8"),
         (
             None,
             "esemble",
@@ -301,7 +301,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
         predict(asked(folder, tmp_path, output=tmp_path / "answers.jsonl"))
     said = f"none of 1 files can be read: {tmp_path}/notes.txt (no image format that is known); images are accepted"
     assert str(refused.value) == said and not (tmp_path / "answers.jsonl").exists()
-    with pytest.raises(BadInput, match="--top=4: a number at least 1 and at most 3 is accepted"):
+    with pytest.raises(BadInput, match="--top=4: expected a number of at least 1 and at most 3"):
         predict(asked(folder, tmp_path, top=4))
 
 
@@ -311,12 +311,12 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
         (["x.png"], "--workdir: the folder of a finished comparison is needed"),
         (["--workdir=RUN"], "no images: files or folders of them are accepted after the flags, or --export=FOLDER"),
         (["--workdir=RUN", "x.png", "--format=josnl"], "--format='josnl': did you mean 'jsonl'?"),
-        (["--workdir=RUN", "x.png", "--top=0"], "--top=0: a number at least 1 is accepted"),
+        (["--workdir=RUN", "x.png", "--top=0"], "--top=0: expected a number of at least 1"),
         (
             ["--workdir=RUN", "--export=RUN/summary.json/x"],
             "summary.json is no folder that can be written; name another",
         ),
-        (["--workdir=RUN", "--export=x", "--export_formats=onnx"], "--export_formats='onnx': one of safetensors, "),
+        (["--workdir=RUN", "--export=x", "--export_formats=onnx"], "--export_formats='onnx': expected one of "),
         (["--workdir=RUN", "x.png", "--output=/no/where.txt"], "--output=/no/where.txt: there is no folder /no;"),
         (["--workdir=RUN", "--export=x", "--grad_cam=y"], "--grad_cam without images"),
         (["--workdir=RUN", "x.png", "--repilca=best"], "Unknown command line flag 'repilca'. Did you mean: replica ?"),

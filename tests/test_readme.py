@@ -1,4 +1,4 @@
-"""What README.md and the guides say can be done, is done: their commands, their Python, their links, their tables."""
+"""The pages hold what they say: their commands and Python run, their links resolve, their tables equal the records."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,21 @@ from PIL import Image
 
 import resjax
 from resjax import ops
-from resjax.report.data_shapes import validate_data_record
+from resjax.cli.console import COMMANDS
+from resjax.records import Done, ReproductionRecord, Splits, Summary, read_record, read_result
 from resjax.report.page.reproduction_tables import markdown, sentences, tables
 from resjax.report.page.tables import markdown_table, splits_markdown
-from resjax.report.records import read_json, validate_splits, validate_summary
+from resjax.report.records import read_json
 
 ROOT = Path(__file__).parents[1]
-PLACES = ("README.md", "experiments/README.md", "experiments/README.id.md", "resjax/README.md")
-TEXTS = {place: (ROOT / place).read_text() for place in PLACES}
+RESULTS = ROOT / "experiments" / "results"
+GUIDES = ("README.md", "experiments/README.md", "experiments/README.id.md", "resjax/README.md")
+"""Pages whose commands and Python are run."""
+RESULT_PAGES = tuple(sorted(str(path.relative_to(ROOT)) for path in RESULTS.rglob("README.md")))
+PAGES = (*GUIDES, "BUILD_NOTES.md", *RESULT_PAGES)
+TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 README = TEXTS["README.md"]
-NOTES = (ROOT / "BUILD_NOTES.md").read_text()
-EXPERIMENT = "python -m experiments."
+EXPERIMENT = re.compile(r"(?:python -m experiments\.|resjax )(\w+)")
 INSTALLS = r"pip install -e (\.|'\.\[\w+\]')|pytest|python3 -m venv \.venv|\. \.venv/bin/activate"
 """Commands that are not given here: what they need comes from the network, or is this."""
 TINY = [
@@ -66,9 +71,11 @@ def headings(text: str) -> set[str]:
 
 
 def small(command: str) -> list[str]:
-    """The words of an experiment's command with flags that shrink it; what the reader asked of it stays otherwise."""
+    """The words of an experiment's command with flags that shrink it; the rest stays as the page has it."""
     words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in shlex.split(command)]
-    experiment = words[2].removeprefix("experiments.")
+    if words[0] == "resjax":
+        words[:1] = ["python", "-m", "resjax"]
+    experiment = words[3] if words[2] == "resjax" else words[2].removeprefix("experiments.")
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
     if experiment == "compare":
         flags = flags + ([] if "folder:" in command else ["--dataset=synthetic:60"])
@@ -76,71 +83,88 @@ def small(command: str) -> list[str]:
     return [sys.executable, *words[1:], *flags]
 
 
+def page_of(record: str) -> str:
+    """The page beside a record."""
+    return (RESULTS / record / "README.md").read_text()
+
+
+@cache
+def known_flags() -> frozenset[str]:
+    """The flags of every command and study, as their help lists them."""
+    modules = [f"experiments.{name}" for name in COMMANDS]
+    modules += [f"experiments.studies.{name}" for name in ("calibration", "near_duplicates", "self_comparison")]
+    programs = [
+        subprocess.Popen([sys.executable, "-m", module, "--helpfull"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for module in modules
+    ]
+    listed = {name for program in programs for name in re.findall(r"^ +--(\w+)", program.communicate()[0], re.M)}
+    return frozenset(listed | {f"no{name}" for name in listed} | {"flagfile", "help", "helpfull"})
+
+
 def test_the_two_commands_stand_there_as_promised():
     quickstart = "python -m experiments.compare --flagfile=experiments/flags/quickstart.flags"
     assert f"pip install -e . && {quickstart}" in README
     assert "pip install -e '.[test]' && pytest" in README
-    assert "pip install --quiet -e '.[test]'" in (ROOT / ".ci" / "run").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert "install --quiet -e '.[test]'" in ci and re.search(r"^pytest\b", ci, re.M)
 
 
-def experiments_of(place: str) -> list[str]:
-    """The commands of a page that run an experiment, each once and in order, without those of the pages before it."""
-    before = [each for other in PLACES[: PLACES.index(place)] for each in commands(TEXTS[other])]
-    own = dict.fromkeys(commands(TEXTS[place]))
-    return [each for each in own if each.startswith(EXPERIMENT) and each not in before]
+def experiments_of(page: str) -> list[str]:
+    """The commands of a guide that run an experiment, each once and in order, without those of the guides before it."""
+    before = [each for other in GUIDES[: GUIDES.index(page)] for each in commands(TEXTS[other])]
+    own = dict.fromkeys(commands(TEXTS[page]))
+    return [each for each in own if EXPERIMENT.match(each) and each not in before]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", [place for place in PLACES if experiments_of(place)])
-def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(place, tmp_path):
+@pytest.mark.parametrize("page", [page for page in GUIDES if experiments_of(page)])
+def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(page, tmp_path):
     for label in ("cat", "dog"):
         (tmp_path / "my_images" / label).mkdir(parents=True)
         for index in range(12):
             pixels = np.random.default_rng([index, *label.encode()]).integers(0, 255, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    for command in experiments_of(place):
+    for command in experiments_of(page):
         subprocess.run(small(command), cwd=tmp_path, env=environment, check=True)
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_every_other_command_installs_something(place):
-    others = [each for each in commands(TEXTS[place]) if not each.startswith(EXPERIMENT)]
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_other_command_installs_something(page):
+    others = [each for each in commands(TEXTS[page]) if not EXPERIMENT.match(each)]
     assert [each for each in others if not re.fullmatch(INSTALLS, each)] == []
 
 
 @pytest.mark.parametrize(
-    ("place", "number"), [(place, number) for place in PLACES for number in range(len(blocks(TEXTS[place], "python")))]
+    ("page", "number"), [(page, number) for page in GUIDES for number in range(len(blocks(TEXTS[page], "python")))]
 )
-def test_a_python_example_runs(place, number, tmp_path):
-    text = blocks(TEXTS[place], "python")[number]
+def test_a_python_example_runs(page, number, tmp_path):
+    text = blocks(TEXTS[page], "python")[number]
     subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_what_a_page_names_exists(place):
-    text, folder = TEXTS[place], (ROOT / place).parent
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_exists(page):
+    text, folder = TEXTS[page], (ROOT / page).parent
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {extra for extra in re.findall(r"'\.\[(\w+)\]'", text)} <= set(extras)
     for flagfile in re.findall(r"experiments/flags/\w+\.flags", text):
         assert (ROOT / flagfile).exists(), flagfile
     for link, anchor in re.findall(r"\]\(([^)#:\s]*)#?([^):]*)\)", text):
-        target = folder / link if link else ROOT / place
+        target = folder / link if link else ROOT / page
         assert target.exists(), link
         assert not anchor or anchor in headings(target.read_text()), f"{link}#{anchor}"
-    named = "|".join(re.findall(r"python -m experiments\.(\w+)", text))
-    assert all((ROOT / "experiments" / f"{name}.py").exists() for name in named.split("|") if name)
+    for module in re.findall(r"python -m (experiments\.[a-z][\w.]*\w)", text):
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
+    assert set(re.findall(r"^ *resjax (\w+)", "\n".join(blocks(text, "sh")), re.M)) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_every_flag_that_a_page_names_is_one_of_an_experiment(place):
-    sources = [path.read_text() for path in (ROOT / "experiments").rglob("*.py")]
-    defined = {name for source in sources for name in re.findall(r"flags\.DEFINE_\w+\(\s*\"(\w+)\"", source)}
-    defined |= {f"no{name}" for name in defined} | {"flagfile", "help"}
-    code = re.findall(r"`(--[^`]+)`", TEXTS[place])
-    code += [line for line in TEXTS[place].splitlines() if "python -m experiments." in line]
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_that_a_page_names_is_one_of_an_experiment(page):
+    code = [each for each in re.findall(r"`([^`]+)`", TEXTS[page]) if each.startswith(("--", "python -m experiments."))]
+    code += [line for line in TEXTS[page].splitlines() if "python -m experiments." in line]
     given = [line.rpartition("python -m experiments.")[2] for line in code]
-    assert {flag for line in given for flag in re.findall(r"(?<![\w-])--(\w+)", line)} <= defined
+    assert {flag for line in given for flag in re.findall(r"(?<![\w-])--(\w+)", line)} <= known_flags()
 
 
 def test_every_public_name_stands_in_the_guide_of_who_imports_it():
@@ -150,46 +174,46 @@ def test_every_public_name_stands_in_the_guide_of_who_imports_it():
 
 
 @pytest.mark.parametrize("name", ["quickstart", "indonesian_food"])
-def test_its_results_are_those_of_the_committed_records(name):
-    summary = read_json(ROOT / "experiments" / "results" / name / "summary.json")
-    validate_summary(summary)
-    assert markdown_table(summary) in (README if name == "quickstart" else README + NOTES)
-    for place in ("README.md", "experiments/README.id.md"):
-        assert f"> {summary['comparisons'][0]['sentence']}\n" in TEXTS[place]
+def test_the_results_are_those_of_the_committed_records(name):
+    summary = read_record(RESULTS / name / "summary.json", Summary)
+    table = markdown_table(read_json(RESULTS / name / "summary.json"))
+    assert table in page_of(name) and (name != "quickstart" or table in README)
+    for page in ("README.md", "experiments/README.id.md"):
+        assert f"> {summary.comparisons[0].sentence}\n" in TEXTS[page]
 
 
 def test_the_indonesian_page_has_the_numbers_of_the_committed_records():
-    results, page = ROOT / "experiments" / "results", TEXTS["experiments/README.id.md"]
-    (comparison,) = read_json(results / "quickstart" / "summary.json")["comparisons"]
-    for difference in comparison["differences"]:
+    page = TEXTS["experiments/README.id.md"]
+    (comparison,) = read_record(RESULTS / "quickstart" / "summary.json", Summary).comparisons
+    for difference in comparison.differences:
         assert f"{100 * difference:+.1f}".replace(".", ",") in page
     for split in ("overlapping", "random", "grouped"):
-        arms = read_json(results / "leak_demo_indonesian_food" / split / "summary.json")["architectures"]
+        summary = read_json(RESULTS / "leak_demo_indonesian_food" / split / "summary.json")
+        means = [summary["architectures"][name]["best_val_accuracy"]["mean"] for name in ("plain18", "resnet18")]
         (row,) = [line for line in page.splitlines() if f"`--split={split}`" in line]
-        shown = [f"{100 * arms[name]['best_val_accuracy']['mean']:.0f} %" for name in ("plain18", "resnet18")]
-        assert row.endswith(f"| {' | '.join(shown)} |")
+        assert row.endswith("| " + " | ".join(f"{100 * mean:.0f} %" for mean in means) + " |")
 
 
 @pytest.mark.parametrize("name", ["leak_demo", "leak_demo_indonesian_food"])
-def test_what_leaks_cost_is_what_the_committed_records_say(name):
-    record = read_json(ROOT / "experiments" / "results" / name / "splits.json")
-    validate_splits(record)
-    for split in record["splits"]:
-        validate_summary(read_json(ROOT / "experiments" / "results" / name / split / "summary.json"))
-    assert splits_markdown(record) in NOTES
+def test_the_effect_of_leaks_is_what_the_committed_records_say(name):
+    record = read_record(RESULTS / name / "splits.json", Splits)
+    for split in record.splits:
+        read_record(RESULTS / name / split / "summary.json", Summary)
+    assert splits_markdown(read_json(RESULTS / name / "splits.json")) in page_of(name)
 
 
 @pytest.mark.parametrize("name", ["reproduce_cifar10_quick", "reproduce_first_exercise_quick"])
-def test_what_came_out_again_is_what_the_committed_records_say(name):
-    folder = ROOT / "experiments" / "results" / name
-    record = read_json(folder / "reproduction.json")
-    validate_data_record("reproduction", record)
-    as_text = [markdown(table) for table in tables(record)]
-    assert all(table in NOTES for table in as_text) and any(table in README for table in as_text)
-    assert all(sentence in NOTES for sentence in sentences(record))
-    for report in record["reports"]:
-        validate_summary(read_json(folder / report.replace("report.html", "summary.json")))
-    for own in record["own"]:
-        for seed, loss in zip(own["seeds"], own["measures"]["train_loss"]["values"], strict=True):
-            result = folder / "comparison" / own["split"] / "runs" / own["arm"] / f"seed{seed}" / "result.json"
-            assert read_json(result)["last"]["train_loss"] == loss
+def test_the_reproductions_are_what_the_committed_records_say(name):
+    folder, page = RESULTS / name, page_of(name)
+    record = read_record(folder / "reproduction.json", ReproductionRecord)
+    shown = read_json(folder / "reproduction.json")
+    as_text = [markdown(table) for table in tables(shown)]
+    assert all(table in page for table in as_text) and any(table in README for table in as_text)
+    assert all(sentence in page for sentence in sentences(shown))
+    for report in record.reports:
+        read_record(folder / report.replace("report.html", "summary.json"), Summary)
+    for own in record.own:
+        for seed, loss in zip(own.seeds, own.measures["train_loss"].values, strict=True):
+            replica = folder / "comparison" / own.split / "runs" / own.network / f"seed{seed}"
+            result = read_result(replica / "result.json")
+            assert isinstance(result, Done) and result.last.train_loss == loss

@@ -9,7 +9,8 @@ import numpy as np
 from resjax.data.augmentation import parse_augmentation
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
-from resjax.training.loop import EVALUATION_BATCH, Trainer, predict_logits
+from resjax.training.loop import Trainer
+from resjax.training.step import EVALUATION_BATCH, predict_logits
 
 from .cases import AUGMENT, CLASSES, RECIPE, Case, random_images
 from .contenders import Contender, Program, Worker, contest

@@ -111,10 +111,10 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
     from resjax.data.sources.opening import open_catalogue
     from resjax.functional import Functional
     from resjax.models.architecture import Architecture
-    from resjax.training.loop import make_train_step
     from resjax.training.optimizer import make_optimizer
     from resjax.training.recipe import Recipe
     from resjax.training.state import initial_state
+    from resjax.training.step import make_train_step
 
     start = time.perf_counter()
     catalogue = open_catalogue(f"folder:{folder}", image_size=IMAGE_SIZE)

@@ -12,7 +12,7 @@ from resjax.functional import Functional
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import WAYS, require_choice
-from resjax.training.replicas import Together
+from resjax.training.replicas import ReplicaTrainer
 
 from .cases import CLASSES, RECIPE, Case
 from .contenders import Contender, Failure, Program, Worker, contest
@@ -62,7 +62,7 @@ def replica_epochs(case: Case, images: int, seeds: int, way: str) -> Program:
         fits = []
         for group in groups:
             mesh = make_mesh(len(group) if way == "devices" else 1, 1)
-            fits.append(Together(trainer, way, mesh).fit([states[seed] for seed in group]))
+            fits.append(ReplicaTrainer(trainer, way, mesh).fit([states[seed] for seed in group]))
 
     def run(epochs: int) -> None:
         for _ in range(epochs):

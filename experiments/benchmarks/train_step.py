@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from resjax.data.pipeline import take
 from resjax.functional import Functional
-from resjax.training.loop import make_train_step
 from resjax.training.optimizer import make_optimizer
 from resjax.training.state import initial_state
+from resjax.training.step import make_train_step
 from resjax.types import Batch
 
 from .cases import CLASSES, RECIPE, Case, random_images

@@ -15,6 +15,7 @@ from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import METRICS
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture
+from resjax.models.twins import families_of_twins, pairs_of_one_depth
 from resjax.records import (
     ClassScores,
     Config,
@@ -33,7 +34,6 @@ from resjax.records import (
 from resjax.report.figures.run import data_note, leak_warning, split_of
 from resjax.run.replica_folder import finished_result
 
-from ..twins import families_of_twins
 from .recipes import Reproduction
 
 Results = Mapping[int, Result | None]
@@ -72,7 +72,7 @@ def reproduction_record(
     by_split: dict[str, dict[str, Results]] = {}
     for run in runs:
         by_split.setdefault(run.split, {}).update(run.results)
-    pairs = pairs_of_arms(architectures)
+    pairs = pairs_of_one_depth(architectures)
     first = runs[0].summary
     names = {each.name for each in architectures}
     notes = [data_note(first.dataset.name), *(leak_warning(split_of(run.summary.dataset)) for run in runs)]
@@ -137,15 +137,6 @@ def reproduction_record(
             if (pair.baseline, pair.candidate) in pairs and pair.mean is not None
         ],
     )
-
-
-def pairs_of_arms(architectures: Sequence[Architecture]) -> list[tuple[str, str]]:
-    """Each network with shortcuts, after the first plain one of the same depth."""
-    plain: dict[int, str] = {}
-    for each in architectures:
-        if each.shortcut == "none":
-            plain.setdefault(each.depth, each.name)
-    return [(plain[each.depth], each.name) for each in architectures if each.shortcut != "none" and each.depth in plain]
 
 
 def processor() -> str:

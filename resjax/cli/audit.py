@@ -1,9 +1,9 @@
-"""What is in these images? Copies and near-copies, labels that contradict each other, odd files, expected leaks.
+"""What is in these images? Finds duplicates, labels in conflict, odd files, and how much a random split would leak.
 
   python -m experiments.audit --dataset=csv:train.csv --workdir=runs/audit
 
-Writes dataset.json, and audit.html with the groups of copies for a person to judge, into --workdir. Nothing is left out
-here that training would not leave out, and no image is changed. Leaks are those of a random split with --val_fraction.
+Writes dataset.json, and audit.html with the duplicate groups for a person to judge, into --workdir. The audit leaves
+out what training would leave out, and changes no image. Leaks are those of a random split with --val_fraction.
 """
 
 from pathlib import Path

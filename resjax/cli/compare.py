@@ -1,19 +1,19 @@
-"""Does the shortcut help on these images? Trains every arm over several seeds and writes down what came out.
+"""Does the shortcut help on these images? Trains every network over several seeds and compares them.
 
   python -m experiments.compare --flagfile=experiments/flags/quickstart.flags
   python -m experiments.compare --dataset=folder:my_images --image_size=64 --width=16 --seeds=6 --workdir=runs/mine
 
-All arms see the same images in the same order with the same recipe, and start from the same numbers where they share
-parameters. Results lie in --workdir: report.html, summary.json, figures/, and a folder for each replica; timing.json
-says where the time went. The same command skips the replicas that are finished and goes on with the others. It ends
-with a sentence: which arm is better, by how much and within what interval, or that this is inconclusive and what would
-settle it. --seeds=auto adds seeds until then.
+All networks see the same images in the same order with the same recipe, and shared parameters start from the same
+numbers. The results are in --workdir: report.html, summary.json, figures/, and a folder for each replica; timing.json
+says where the time went. The same command skips finished replicas and resumes the others. The last line is the answer:
+which network is better, by how much and within which interval, or "inconclusive" with the number of seeds that would be
+needed. --seeds=auto adds seeds until there is an answer.
 
-With --folds=5, or several methods in --split, all of that happens once a split, each in a folder of its own in
---workdir, and splits.json and a figure show them side by side.
+With --folds=5, or several methods in --split, the comparison runs once for each split, in a folder of its own in
+--workdir; splits.json and a figure show the splits side by side.
 
-On several devices each trains a replica (--replicas_as), or some share every batch (--mesh). Several hosts run the same
-command with --coordinator_address.
+With several devices each trains a replica (--replicas_as), or several share every batch (--mesh). On several hosts, run
+the same command everywhere with --coordinator_address.
 """
 
 from resjax.cli.data_flags import define_source_flags, define_split_flags

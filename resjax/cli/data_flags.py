@@ -22,17 +22,26 @@ def define_source_flags() -> None:
     )
     flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
     flags.DEFINE_string(
-        "data_dir", None, "folder of what TFDS has prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets"
+        "data_dir",
+        None,
+        "folder of the data sets that TFDS has prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets",
     )
-    flags.DEFINE_string("cache_dir", None, "folder of the decoded images; by default resjax in the user's cache folder")
+    flags.DEFINE_string(
+        "cache_dir",
+        None,
+        "folder of decoded images and compiled programs; by default resjax in the user's cache folder",
+    )
     flags.DEFINE_float(
-        "cache_gb", 20.0, "gigabytes that the cache may hold; what was used least recently goes first, this run's stays"
+        "cache_gb",
+        20.0,
+        "gigabytes that the cache may hold; the least recently used entries are removed first, this run's stay",
     )
     flags.DEFINE_boolean(
         "near_copies",
         True,
-        "look for re-encoded, rescaled, slightly cropped, mirrored and recoloured copies; --nonear_copies: a copy is a "
-        "file with the same bytes",
+        "find near-duplicates: re-encoded, rescaled, slightly cropped, mirrored and recoloured copies; with "
+        "--nonear_copies "
+        "only files with the same bytes count as duplicates",
     )
 
 
@@ -40,24 +49,27 @@ def define_split_flags() -> None:
     flags.DEFINE_string(
         "split",
         None,
-        "grouped keeps copies on one side; given is the source's own split; random and overlapping leak, and exist to "
-        "show what leaks do; several with commas between run one after the other and are shown side by side; by "
-        "default given where the source comes with a split, grouped otherwise",
+        "grouped keeps duplicates on one side; given is the split that comes with the data; random and overlapping "
+        "leak, "
+        "and exist to show the effect of leaks. Several, joined by commas, run one after another and are shown side by "
+        "side. By default given if the data come with a split, otherwise grouped",
     )
     flags.DEFINE_integer("split_seed", 0, "seed of the split, the same for every replica")
     flags.DEFINE_string("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
     flags.DEFINE_integer(
-        "folds", None, "runs once a fold, which is then val and the others train, instead of --val_fraction; from 2"
+        "folds",
+        None,
+        "cross-validation with so many folds (2 or more) instead of --val_fraction: each fold is val once",
     )
     flags.DEFINE_float(
         "val_fraction", None, f"share of the images that the best epoch is chosen on; by default {VAL_FRACTION:g}"
     )
-    flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one look at the end")
+    flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one evaluation at the end")
     flags.DEFINE_float(
         "train_fraction",
         1.0,
-        "share of the training images that is trained on, class by class and copies together; drawn by --split_seed so "
-        "that a larger share holds all of a smaller one. An epoch is a pass over the share",
+        "share of the training images that is trained on, drawn class by class by --split_seed, duplicates together; a "
+        "larger share contains every smaller one. An epoch is a pass over this share",
     )
 
 
@@ -88,7 +100,7 @@ def split_settings() -> SplitSettings:
     for name in methods:
         require_choice("--split", name, METHODS)
     if len(set(methods)) < len(methods):
-        raise BadInput(f"--split={FLAGS.split}: different ones of {', '.join(METHODS)} are accepted")
+        raise BadInput(f"--split={FLAGS.split}: expected different ones of {', '.join(METHODS)}")
     _require_one_way_to_split(methods)
     require_range("--split_seed", FLAGS.split_seed, 0, 2**32 - 1)
     if FLAGS.val_fraction is not None:
@@ -114,7 +126,7 @@ def _require_one_way_to_split(methods: tuple[str, ...]) -> None:
     for one, other in (("folds", "val_fraction"), ("folds", "split_file"), ("folds", "split"), ("split_file", "split")):
         first, second = FLAGS[one].value, several if other == "split" else FLAGS[other].value
         if first is not None and second is not None:
-            raise BadInput(f"--{one}={first} with --{other}={second}: one of the two is accepted")
+            raise BadInput(f"--{one}={first} with --{other}={second}: expected one of the two")
 
 
 def _path(text: str | None) -> Path | None:

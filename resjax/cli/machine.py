@@ -73,7 +73,7 @@ def use_gpu_flags(names: str) -> None:
     asked = [name.strip() for name in names.split(",") if name.strip() and names != "none"]
     for name in asked:
         if name not in GPU_FLAGS:
-            raise BadInput(f"--gpu_flags={names}: {', '.join(GPU_FLAGS)}, joined by commas, or none is accepted")
+            raise BadInput(f"--gpu_flags={names}: {', '.join(GPU_FLAGS)}, joined by commas, or none")
     if not CARD.exists() or os.environ.get("JAX_PLATFORMS", "cuda").split(",")[0] not in ("cuda", "gpu"):
         return
     already = os.environ.get("XLA_FLAGS", "")
@@ -99,7 +99,7 @@ def keep_compiled_programs(cache_dir: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
-            f"--cache_dir={cache_dir}: {error.strerror}; a folder that can be written is accepted, or --nocompile_cache"
+            f"--cache_dir={cache_dir}: {error.strerror}; expected a folder that can be written, or --nocompile_cache"
         ) from error
     trim(cache_dir / COMPILED, MOST_BYTES)
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -139,20 +139,20 @@ def start_asked_processes() -> int:
     Raises:
       BadInput: for flags that do not fit each other.
     """
-    from resjax.training.processes import start_processes
+    from resjax.training.processes import connect_processes
 
     require_range("--coordinator_timeout", FLAGS.coordinator_timeout, 1)
     address, timeout = FLAGS.coordinator_address, FLAGS.coordinator_timeout
-    return start_processes(address, FLAGS.process_id, FLAGS.num_processes, timeout)
+    return connect_processes(address, FLAGS.process_id, FLAGS.num_processes, timeout)
 
 
 def take_part(stopping: Stopping, first: Callable[[], object], others: Callable[[], object]) -> None:
     """Does what the first of the asked processes does, or the only one; or what each of the others does."""
     leads = start_asked_processes() == 0
     # It imports jax, which --help does without.
-    from resjax.training.processes import not_waiting_for_the_lost
+    from resjax.training.processes import exiting_at_failure
 
-    with not_waiting_for_the_lost(), stopping.listening():
+    with exiting_at_failure(), stopping.listening():
         if leads:
             first()
         else:

@@ -5,12 +5,12 @@
   python -m experiments.predict --workdir=runs/mine --replica=best --grad_cam=looked_at photo.jpg
   python -m experiments.predict --workdir=runs/mine --export=my_model
 
-The arm with the best mean accuracy on validation answers, all its seeds together, each at its best epoch. Probabilities
-are calibrated on the validation images. Images are read as in training: the format from the bytes, upright, resized
-whatever the aspect. Files that cannot be read are listed and counted, and the others classified. The images of the run
-are not needed.
+By default the network with the best mean validation accuracy answers, with all its seeds together, each at its best
+epoch. Probabilities are calibrated on the validation images. Images are read as in training: the format is found in the
+bytes, the picture is turned upright and resized without keeping the aspect. Files that cannot be read are listed and
+counted, and the others classified. The images of the comparison are not needed.
 
---export writes the weights by torch's names (safetensors), one StableHLO program for CPU, CUDA and TPU that takes
+--export writes the weights under torch's names (safetensors), one StableHLO program for CPU, CUDA and TPU that takes
 pixels and gives calibrated probabilities (jax.export), config.json, and a model card.
 """
 
@@ -33,12 +33,12 @@ EXPORT_FORMATS = ("safetensors", "stablehlo")
 def define_predict_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a finished comparison; of one on several splits, a split's folder")
     flags.DEFINE_string(
-        "architecture", None, "the arm that answers; by default the one with the best mean accuracy on validation"
+        "architecture", None, "the network that answers; by default the one with the best mean validation accuracy"
     )
     flags.DEFINE_string(
         "replica",
         "ensemble",
-        "ensemble: the mean of the probabilities of all finished seeds of the arm; best: the seed that is best on "
+        "ensemble: the mean of the probabilities of all finished seeds of the network; best: the seed that is best on "
         "validation; or a seed such as 0",
     )
     flags.DEFINE_string("format", "table", "table, or jsonl for a JSON record a line")
@@ -49,7 +49,9 @@ def define_predict_flags() -> None:
         None,
         "folder of pictures that show what speaks for the class of each image (Grad-CAM); none without",
     )
-    flags.DEFINE_string("export", None, "folder to export the arm to, new or of an earlier export; images are optional")
+    flags.DEFINE_string(
+        "export", None, "folder to export the network to, new or of an earlier export; images are optional"
+    )
     flags.DEFINE_string("export_formats", ",".join(EXPORT_FORMATS), f"of {', '.join(EXPORT_FORMATS)}")
     flags.DEFINE_string("cache_dir", None, "folder of compiled programs; by default resjax in the user's cache folder")
     define_compile_cache_flag()
@@ -59,7 +61,7 @@ def predict_settings(words: list[str]) -> PredictSettings:
     """The flags as settings.
 
     Raises:
-      BadInput: for a value that is not accepted, and where there is nothing to do.
+      BadInput: for a value that is not allowed, and if there is nothing to do.
     """
     if not FLAGS.workdir:
         raise BadInput("--workdir: the folder of a finished comparison is needed, such as --workdir=runs/mine")
@@ -70,19 +72,19 @@ def predict_settings(words: list[str]) -> PredictSettings:
     for name in formats or ("",):
         require_choice("--export_formats", name, EXPORT_FORMATS)
     if not words and not FLAGS.export:
-        raise BadInput("no images: files or folders of them are accepted after the flags, or --export=FOLDER")
+        raise BadInput("no images: expected files or folders after the flags, or --export=FOLDER")
     if not words and (FLAGS.output or FLAGS.grad_cam):
         flag = "--output" if FLAGS.output else "--grad_cam"
-        raise BadInput(f"{flag} without images: files or folders of them are accepted after the flags")
+        raise BadInput(f"{flag} without images: expected files or folders after the flags")
     for flag in ("grad_cam", "export"):
         if FLAGS[flag].value:
             require_writable(_path(FLAGS[flag].value), f"--{flag}")
     output = _path(FLAGS.output) if FLAGS.output else None
     if output is not None:
         if output.is_dir():
-            raise BadInput(f"--output={output} is a folder; the name of a file in a folder that is there is accepted")
+            raise BadInput(f"--output={output} is a folder; expected the name of a file in an existing folder")
         if not output.parent.is_dir():
-            raise BadInput(f"--output={output}: there is no folder {output.parent}; one that is there is accepted")
+            raise BadInput(f"--output={output}: there is no folder {output.parent}; expected an existing one")
         require_writable(output.parent, "--output")
     return PredictSettings(
         workdir=_path(FLAGS.workdir),

@@ -1,12 +1,12 @@
-"""Why the shortcut helps, or does not: measures what is usually asserted, on the checkpoints of a finished comparison.
+"""Why does the shortcut help, or not? Measures the usual explanations on the checkpoints of a finished comparison.
 
   python -m experiments.probe --workdir=runs/mine
   python -m experiments.probe --workdir=runs/mine --probes=all
   python -m experiments.probe --workdir=runs/mine --probes=landscape,curvature --probe_seeds=1
 
-The flags of the comparison are read from its workdir. It says what it will cost before it begins, and writes
-probes.json (what it measured, a sentence for each probe, and which usual explanations that supports), figures, and the
-report with a section on it. Probes that have run before stay in the record.
+The flags of the comparison are read from its workdir. The command first says how long it will take. It writes
+probes.json (the measurements, a sentence for each probe, and which explanations they support), figures, and the report
+with a section on the probes. Results of earlier probes stay in the record.
 """
 
 from pathlib import Path

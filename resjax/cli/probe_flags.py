@@ -16,7 +16,7 @@ def define_probe_flags() -> None:
         f"fast ({', '.join(FAST)}), all, or names with commas between: {', '.join(PROBES)}; python -m "
         "experiments.probe runs fast by default, compare none",
     )
-    flags.DEFINE_integer("probe_seeds", 3, "seeds of each arm that are probed, at most")
+    flags.DEFINE_integer("probe_seeds", 3, "seeds of each network that are probed, at most")
     flags.DEFINE_integer("probe_images", 64, "images at which gradients, signals, losses and curvature are taken")
     flags.DEFINE_integer("probe_scored", 256, "images, at most, on which a changed network's accuracy is taken")
     flags.DEFINE_integer("landscape_side", 9, "points on a side of the loss landscape's plane, an odd number")
@@ -28,8 +28,9 @@ def define_probe_flags() -> None:
     flags.DEFINE_string(
         "dose_training",
         "",
-        "doses of the shortcut, such as 0,0.5, at which the residual arms are trained anew by the run's recipe: each "
-        "costs a replica of each residual arm",
+        "factors of the shortcut, such as 0,0.5, with which the residual networks are trained again: each costs a "
+        "replica "
+        "of every residual network",
     )
 
 
@@ -48,12 +49,12 @@ def probe_settings(default: str | None = None) -> ProbeSettings | None:
     require_range("--curvature_samples", FLAGS.curvature_samples, 2, 1000)
     if FLAGS.landscape_side % 2 == 0:
         raise BadInput(
-            f"--landscape_side={FLAGS.landscape_side}: an odd number is accepted, so that one is in the middle"
+            f"--landscape_side={FLAGS.landscape_side}: expected an odd number, so that one point is in the middle"
         )
     try:
         doses = tuple(float(part) for part in FLAGS.dose_training.split(",") if part.strip())
     except ValueError:
-        raise BadInput(f"--dose_training={FLAGS.dose_training}: numbers such as 0,0.5 are accepted") from None
+        raise BadInput(f"--dose_training={FLAGS.dose_training}: expected numbers such as 0,0.5") from None
     for dose in doses:
         require_range("--dose_training", dose, 0, 1)
     return (
@@ -85,5 +86,5 @@ def parse_probes(text: str) -> tuple[str, ...]:
     names = {name.strip() for name in text.split(",") if name.strip()}
     for name in sorted(names):
         if name not in PROBES:
-            raise BadInput(f"--probes={name}: fast, all, or of {', '.join(PROBES)} are accepted")
+            raise BadInput(f"--probes={name}: expected fast, all, or names of {', '.join(PROBES)}")
     return tuple(name for name in PROBES if name in names)

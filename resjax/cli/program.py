@@ -186,11 +186,11 @@ def _parse(arguments: list[str], takes_words: bool) -> list[str]:
 
 def _silence_repeated_errors() -> None:
     """Keeps orbax's threads from logging a traceback of an error that reaches the program and is printed there."""
-    from resjax.training.late_reports import is_late_report, leave_out_late_reports
+    from resjax.training.orbax_errors import is_late_orbax_error, silence_late_orbax_errors
 
     asyncio = standard_logging.getLogger("asyncio")
     asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
-    leave_out_late_reports()
+    silence_late_orbax_errors()
     excepthook = sys.excepthook
-    sys.excepthook = lambda kind, error, trace: None if is_late_report(error) else excepthook(kind, error, trace)
+    sys.excepthook = lambda kind, error, trace: None if is_late_orbax_error(error) else excepthook(kind, error, trace)
     logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))

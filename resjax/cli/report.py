@@ -1,11 +1,11 @@
-"""The report of a comparison, from its records alone: needs neither the images nor jax.
+"""Makes the report of a comparison again, from its records alone: needs neither the images nor jax.
 
   python -m experiments.report --workdir=runs/mine
   python -m experiments.report --workdir=runs/seeds_0_to_5,runs/seeds_6_to_11
 
-Several workdirs of the same data and recipe become one comparison of all their seeds and arms. Writes report.html into
-the workdir, for several into the first as merged_report.html, or into --output. A workdir of several splits gets a
-report for each split, one of a sweep the sweep's, and one of a reproduction its own page, from reproduction.json.
+Several workdirs of the same data and recipe become one comparison of all their seeds and networks. Writes report.html
+into the workdir, for several workdirs merged_report.html into the first, or the file that --output names. A comparison
+on several splits gets a report for each split, a sweep its own report, and a reproduction its own page.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", "", "folder of a comparison, or several with commas between")
+    flags.DEFINE_string("workdir", "", "folder of a comparison, or several joined by commas")
     flags.DEFINE_string("output", None, "file of the report; by default in the workdir")
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     workdirs = [Path(part) for part in FLAGS.workdir.split(",") if part]
     output = Path(FLAGS.output) if FLAGS.output else None
     if not workdirs:
-        raise RecordError("--workdir: one or more folders of comparisons are accepted, with commas between")
+        raise RecordError("--workdir: expected one or more folders of comparisons, joined by commas")
     several, reproduced = workdirs[0] / "splits.json", workdirs[0] / "reproduction.json"
     if len(workdirs) == 1 and reproduced.exists():
         path = output or workdirs[0] / "reproduction.html"

@@ -1,7 +1,6 @@
 """The flags of a comparison, turned once into frozen settings; nothing below `cli` sees a flag."""
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from absl import flags
@@ -15,21 +14,12 @@ from resjax.evaluation.comparison.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, architecture
 from resjax.run.settings import SIZES, Settings
 from resjax.run.stopping import Stopping
-from resjax.training.recipe import (
-    DECAYED,
-    OPTIMIZERS,
-    SCHEDULES,
-    WARMUP_SHAPES,
-    WAYS,
-    Recipe,
-    require_choice,
-    require_range,
-)
+from resjax.training.recipe import WAYS, Recipe, fields_with_options, require_choice, require_range
 from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 MOST_SEEDS = 10_000
-"""More replicas an arm are taken for a slip: each leaves a folder."""
+"""More seeds are taken for a slip: each leaves a folder."""
 WIDEST = 2**14
 """Channels of a stem: the last stage has eight times as many and more."""
 DEEPEST = 2000
@@ -40,10 +30,13 @@ SWEEP_OPTIONS = "resjax.sweep.grid"
 
 
 def define_size_flags() -> None:
-    own = "by default the architecture's own:"
-    flags.DEFINE_integer("width", None, f"channels of the stem and first stage; {own} 64, or 16 in those for CIFAR")
+    own = "by default that of the network:"
+    flags.DEFINE_integer("width", None, f"channels of the stem and first stage; {own} 64, or 16 for CIFAR networks")
     flags.DEFINE_string(
-        "stem", None, f"one of {', '.join(STEMS)}: 7x7/2 and max pool, or 3x3; {own} cifar in those for CIFAR"
+        "stem",
+        None,
+        f"one of {', '.join(STEMS)}: imagenet is a 7x7 convolution with stride 2 and a max pool, cifar a 3x3 "
+        f"convolution; {own} cifar for CIFAR networks",
     )
 
 
@@ -51,104 +44,84 @@ def define_training_flags() -> None:
     flags.DEFINE_string(
         "architectures",
         "plain34,resnet34",
-        "the arms, by name; the first is the baseline. plain or resnet and a depth: 18, 34, 50, 101, 152, or 6n + 2 "
-        "for CIFAR (20, 56, 110, ...); resnext50_32x4d; wide_resnet28_10; before it se_ or preact_, after it _gn, "
-        "_nonorm, _skipinit or _fixup, _zero_gamma, _stochastic_depth, and the shortcut, _pad, _project or "
-        "_project_all",
+        "networks to compare, by name; the first is the baseline. A name is plain or resnet with a depth: 18, 34, "
+        "50, 101, "
+        "152, or 6n + 2 for CIFAR (20, 56, 110, ...); or resnext50_32x4d, wide_resnet28_10. It may begin with se_ or "
+        "preact_ and end with _gn, _nonorm, _skipinit, _fixup, _zero_gamma, _stochastic_depth, or a shortcut: _pad, "
+        "_project, _project_all",
     )
     flags.DEFINE_string(
         "init_from",
         None,
         "weights to start from, torchvision's or timm's as .safetensors (or .pth, where torch is installed): FILE for "
-        "all arms, or ARM=FILE,ARM=FILE",
-    )
-    flags.DEFINE_string(
-        "freeze",
-        None,
-        "parameters that are not trained, patterns joined by commas: stem.*,stages.[01].* (batch norms that are frozen "
-        "whole keep their statistics)",
+        "all networks, or NETWORK=FILE,NETWORK=FILE",
     )
     flags.DEFINE_string(
         "seeds",
         "6",
-        "replicas an arm: 6 means seeds 0 to 5; 0,3,7 means those (one seed: 3,); auto goes on until every comparison "
-        "has a verdict, looking after 8, 12, 16 and 20 seeds at a level that keeps false verdicts of all looks "
-        "together at 5 %",
+        "replicas of each network: 6 means seeds 0 to 5; 0,3,7 means these three; 3, means seed 3 alone. auto adds "
+        "seeds "
+        "until every comparison has a verdict: it looks after 8, 12, 16 and 20 seeds, at a level that keeps the false "
+        "verdicts of all looks together at 5 %",
     )
-    flags.DEFINE_integer("max_seeds", 20, "with --seeds=auto, the number of seeds after which it ends in any case")
-    flags.DEFINE_integer("image_size", 224, "height and width of the images in pixels, by plain resize")
+    flags.DEFINE_integer("max_seeds", 20, "with --seeds=auto: the largest number of seeds")
+    flags.DEFINE_integer("image_size", 224, "height and width in pixels to which images are resized")
     flags.DEFINE_string(
         "pipeline",
         "auto",
-        f"one of {', '.join(PIPELINES)}: images on the device or read batch by batch, with the same results; "
-        f"auto: on the device if they fit {RESIDENT_SHARE:.0%} of its free memory",
+        f"one of {', '.join(PIPELINES)}: resident keeps the images on the device, streamed reads them batch by "
+        "batch, with "
+        f"the same results; auto: resident if they fit into {RESIDENT_SHARE:.0%} of the device's free memory",
     )
     define_size_flags()
-    flags.DEFINE_string("dtype", "float32", f"one of {', '.join(DTYPES)}: what is computed in; parameters stay float32")
+    flags.DEFINE_string(
+        "dtype", "float32", f"one of {', '.join(DTYPES)}: number format of the computation; parameters stay float32"
+    )
     flags.DEFINE_string(
         "gpu_flags",
         DEFAULT_GPU_FLAGS,
         f"XLA's options on NVIDIA cards, of {', '.join(GPU_FLAGS)}, joined by commas; or none",
     )
     define_compile_cache_flag()
-    defaults = {field.name: field.default for field in fields(Recipe)}
-    flags.DEFINE_integer("epochs", defaults["epochs"], "passes over the training images")
-    flags.DEFINE_integer("batch_size", defaults["batch_size"], "images a step")
-    flags.DEFINE_string(
-        "optimizer",
-        defaults["optimizer"],
-        f"one of {', '.join(OPTIMIZERS)}; adam adds the decay to the gradient, as torch",
-    )
-    flags.DEFINE_float("learning_rate", defaults["learning_rate"], "peak learning rate")
-    flags.DEFINE_float("weight_decay", defaults["weight_decay"], "weight decay")
-    flags.DEFINE_string("decayed", defaults["decayed"], f"which parameters decay, one of {', '.join(DECAYED)}")
-    flags.DEFINE_float("momentum", defaults["momentum"], "momentum of sgd")
-    flags.DEFINE_string(
-        "schedule", defaults["schedule"], f"one of {', '.join(SCHEDULES)}; step divides by 10 at each of --milestones"
-    )
-    flags.DEFINE_string(
-        "milestones",
-        ",".join(map(str, defaults["milestones"])),
-        "for step: the shares of the run after which it divides",
-    )
-    flags.DEFINE_float("warmup_epochs", defaults["warmup_epochs"], "epochs of warm-up")
-    flags.DEFINE_string(
-        "warmup_shape",
-        defaults["warmup_shape"],
-        f"one of {', '.join(WARMUP_SHAPES)}: from zero to the full rate, or a tenth of it until then",
-    )
-    flags.DEFINE_string(
-        "augment",
-        "flip,rotate:15,color:0.2,0.2,0.2,0.1",
-        "of flip, rotate:DEGREES, color:B,C,S,H, lighting:SPREAD, crop:PIXELS, scale:SIZE,LEAST,MOST (scaled to a side "
-        "from LEAST to MOST pixels, SIZE of which are cut out and trained on); or none",
-    )
+    define_recipe_flags()
     flags.DEFINE_string(
         "replicas_as",
         "auto",
-        f"how an arm's seeds are trained, of {', '.join(WAYS)}, or auto, with equal results to 1e-5. sequential: seed "
-        "by seed through all arms, so that an early stop leaves pairs. The others train an arm's seeds together, so an "
-        "early stop leaves all seeds of one arm begun and those of the next not: map takes a step of one after the "
-        "other in one program, vmap of all at once (with the memory of all), devices one on each device. auto: devices "
-        "where there are several; on one CPU sequential, which was the fastest by far; on one GPU or TPU vmap for "
-        "small steps, which has not been measured. It may change from one start to the next",
+        f"how the seeds of a network are trained: one of {', '.join(WAYS)}, or auto; results agree to 1e-5. sequential "
+        "trains one replica at a time, seed by seed through all networks, so that an early stop leaves complete pairs. "
+        "map, vmap and devices train all seeds of a network together: map computes their steps one after another in "
+        "one program, vmap all at once (which takes the memory of all), devices one on each device. auto: devices if "
+        "there are several; sequential on one CPU, which was the fastest by far; on one GPU or TPU vmap for small "
+        "steps (not measured). It may differ when a run is resumed",
     )
     flags.DEFINE_string(
         "mesh",
         None,
-        "devices to use, such as replica:2,batch:4: two replicas at a time, each batch shared by four devices with the "
-        "same results to 1e-5; batch:4 alone shares each batch. By default one device a replica",
+        "devices to use, such as replica:2,batch:4: two replicas at a time, each batch split over four devices; "
+        "results "
+        "agree to 1e-5. By default each replica has one device",
     )
     flags.DEFINE_float(
         "max_minutes",
         None,
-        "minutes after which the run stops in good order, before a runtime is taken away; the same command goes on",
+        "minutes after which the run saves and stops, for a machine that is lent for a limited time; the same command "
+        "resumes",
     )
-    flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for X/NAME.flags")
+    flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for a flagfile NAME.flags")
+
+
+def define_recipe_flags() -> None:
+    """A flag for each field of `Recipe`: its type, default, help text and unit stand at the field."""
+    kinds = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    for field, option in fields_with_options(Recipe):
+        define = flags.DEFINE_string if option.parse else kinds[field.type]
+        define(option.flag, option.default_text if option.parse else field.default, option.describe())
 
 
 def define_compile_cache_flag() -> None:
-    flags.DEFINE_boolean("compile_cache", True, "keep compiled programs in --cache_dir, for runs that begin faster")
+    flags.DEFINE_boolean(
+        "compile_cache", True, "keep compiled programs in --cache_dir, so that later runs start faster"
+    )
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -160,18 +133,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if numbers and "," not in text:
         numbers = tuple(range(min(numbers[0], MOST_SEEDS + 1)))
     if len(numbers) > MOST_SEEDS or (numbers and max(numbers) >= 2**32):
-        raise BadInput(f"--seeds={text!r}: at most {MOST_SEEDS} seeds below 2^32 are accepted")
+        raise BadInput(f"--seeds={text!r}: expected at most {MOST_SEEDS} seeds, each below 2^32")
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise BadInput(f"--seeds={text!r}: a count such as 6, different seeds such as 0,3,7, or auto are accepted")
+        raise BadInput(f"--seeds={text!r}: expected a count such as 6, different seeds such as 0,3,7, or auto")
     return numbers
-
-
-def parse_milestones(text: str) -> tuple[float, ...]:
-    """`0.5,0.75` as numbers; whether they are in order is the recipe's business."""
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise BadInput(f"--milestones={text}: rising shares of the run such as 0.5,0.75 are accepted") from None
 
 
 def parse_looks(seeds: str, most_seeds: int) -> tuple[int, ...]:
@@ -189,7 +154,7 @@ def settings(experiment: str) -> Settings:
       BadInput: for an unknown name or a value outside its range.
     """
     # They import jax, which --help does without.
-    from resjax.data.augmentation import Crop, Scale, parse_augmentation
+    from resjax.data.augmentation import Crop, Scale
     from resjax.run.initial_weights import parse_init_from
     from resjax.training.mesh import parse_mesh
 
@@ -203,27 +168,21 @@ def settings(experiment: str) -> Settings:
     require_choice("--replicas_as", FLAGS.replicas_as, ("auto", *WAYS))
     names = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise BadInput(f"--architectures={FLAGS.architectures!r}: one or more different names are accepted")
-    parsed = ("augmentations", "freeze", "milestones")
-    recipe = Recipe(
-        augmentations=parse_augmentation(FLAGS.augment),
-        milestones=parse_milestones(FLAGS.milestones),
-        freeze=tuple(pattern.strip() for pattern in (FLAGS.freeze or "").split(",") if pattern.strip()),
-        **{name: FLAGS[name].value for name in (field.name for field in fields(Recipe)) if name not in parsed},
-    )
+        raise BadInput(f"--architectures={FLAGS.architectures!r}: expected one or more different names")
+    recipe = Recipe.from_flags({option.flag: FLAGS[option.flag].value for _, option in fields_with_options(Recipe)})
     architectures = tuple(architecture(name, **given_sizes()) for name in names)
-    for arm in architectures:
-        if arm.depth > DEEPEST:
-            raise BadInput(f"--architectures: {arm.name} has {arm.depth} layers, at most {DEEPEST} are accepted")
-        if FLAGS.image_size < arm.stride:
+    for network in architectures:
+        if network.depth > DEEPEST:
+            raise BadInput(f"--architectures: {network.name} has {network.depth} layers; expected at most {DEEPEST}")
+        if FLAGS.image_size < network.stride:
             raise BadInput(
-                f"--image_size={FLAGS.image_size}: {arm.name} divides height and width by {arm.stride}; that or more "
-                "is accepted, or --stem=cifar, which divides less"
+                f"--image_size={FLAGS.image_size}: expected {network.stride} or more, since "
+                f"{network.name} divides height and width by {network.stride}; or --stem=cifar, which divides less"
             )
     for crop in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Crop)):
         require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
     for scale in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Scale)):
-        require_range("--augment=scale", scale.size, max(arm.stride for arm in architectures))
+        require_range("--augment=scale", scale.size, max(network.stride for network in architectures))
     looks = parse_looks(FLAGS.seeds, FLAGS.max_seeds)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(

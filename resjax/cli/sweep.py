@@ -4,18 +4,18 @@
   python -m experiments.sweep --architectures=plain,resnet --grid=depth=20,32,44 --grid=learning_rate=1e-3,1e-2 \
       --seeds=6 --test_fraction=0.2 --shard=3/16 --workdir=runs/by_depth
 
-A cell of a sweep is a replica of compare: a point of the grid, an architecture and a seed. Its files are in
-cells/POINT/runs/ARCHITECTURE/seedK of --workdir, and cells/POINT is the workdir of a comparison that probe and report
-can read. The same command resumes with the cells that have not ended. For job arrays, --shard=3/16 trains the third of
-sixteen shares. Shards may share a --workdir, even at the same time, or have one each; --merge=DIR,DIR then brings them
-together in --workdir. Cells that differ in seed, learning rate and weight decay alone share a compiled program, and are
-trained together if compare would train seeds together (--replicas_as).
+A cell is one replica: a point of the grid, a network and a seed. Its files are in cells/POINT/runs/NETWORK/seedK of
+--workdir, and cells/POINT is the workdir of a comparison, which probe and report accept. The same command resumes with
+the cells that are left. --shard=3/16 trains the third of sixteen shares, for job arrays; shards may share a --workdir,
+even at the same time, or have one each, which --merge=DIR,DIR brings together in --workdir. Cells that differ only in
+seed, learning rate and weight decay share a compiled program, and are trained together where compare would train seeds
+together (--replicas_as).
 
-sweep.json, report.html and figures show accuracy against depth, a comparison in which each architecture has its own
-best learning rate and decay (chosen on validation), sensitivity maps, and every cell that failed. If a cell fails (out
-of memory, a batch larger than the training images, an error), the reason is recorded and the other cells continue; the
-next start tries it again. Exit status: 0 if every cell of the share is done or has diverged, or is being trained by
-another process; 1 if a cell failed; 2 for bad input, before anything is trained.
+sweep.json, report.html and figures show accuracy against depth, a comparison in which each network has its own best
+learning rate and decay (chosen on validation), sensitivity maps, and every cell that failed. A cell that fails (out of
+memory, a batch larger than its share of the images, an error) is recorded and the others continue; the next start tries
+it again. Exit status: 0 if every cell of the share has ended (a diverged one has) or is being trained by another
+process; 1 if one failed; 2 for bad input, before anything is trained.
 """
 
 import sys
@@ -50,21 +50,19 @@ def define_sweep_flags() -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "FLAG=VALUE,VALUE,...: a flag with several values. It can be given once for each flag; a later one replaces an "
-        f"earlier one for the same flag. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
-        "without a number: --architectures=plain,resnet --grid=depth=20,32. The values of augment contain commas and "
-        "are joined by |: --grid='augment=none|flip|flip,rotate:15'",
+        "FLAG=VALUE,VALUE,...: a flag that goes through several values; once for each, and a later one for the same "
+        f"flag replaces an earlier one. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
+        "without a number: --architectures=plain,resnet --grid=depth=20,32. Values that have commas themselves, those "
+        "of augment, are joined by |: --grid='augment=none|flip|flip,rotate:15'",
     )
     flags.DEFINE_string(
-        "shard",
-        "1/1",
-        "the share of the cells to train, such as 3/16; the shares of one sweep may run at the same time",
+        "shard", "1/1", "which share of the cells to train, such as 3/16; the shares of one sweep may run side by side"
     )
     flags.DEFINE_string(
         "merge",
         None,
-        "workdirs of shards of one sweep, joined by commas: their common record and report are written to --workdir, "
-        "and nothing is trained",
+        "folders of shards of one sweep that were trained apart, with commas between: their record and report go to "
+        "--workdir, and nothing is trained",
     )
 
 
@@ -104,7 +102,7 @@ def sweep_settings() -> SweepSettings:
 
 @contextmanager
 def _flags_at(values: Mapping[str, str]) -> Iterator[None]:
-    """Gives flags other values for a while, so that a point is read and checked as a comparison would be."""
+    """Until the end of this flags have other values, so that a point is read and checked as a comparison would be."""
     before = {name: (FLAGS[name].value, FLAGS[name].present) for name in values}
     try:
         for name, value in values.items():
@@ -137,5 +135,5 @@ def main() -> None:
 
 
 COMMAND = Command(
-    "sweep", __doc__ or "", main, (define_sweep_flags, define_source_flags, define_split_flags, define_training_flags)
+    "sweep", __doc__, main, (define_sweep_flags, define_source_flags, define_split_flags, define_training_flags)
 )

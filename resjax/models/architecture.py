@@ -2,7 +2,7 @@
 
 >>> {name: ARCHITECTURES[name].shortcut for name in ("plain34", "resnet34", "resnet34_pad", "resnet56")}
 {'plain34': 'none', 'resnet34': 'project', 'resnet34_pad': 'pad', 'resnet56': 'pad'}
->>> [architecture("resnet34").twin(shortcut).name for shortcut in SHORTCUTS]
+>>> [architecture("resnet34").with_shortcut(shortcut).name for shortcut in SHORTCUTS]
 ['plain34', 'resnet34_pad', 'resnet34', 'resnet34_project_all']
 >>> [architecture("resnet34", stem=stem).stride for stem in STEMS]
 [32, 8]
@@ -44,7 +44,7 @@ class Architecture:
     """What a network is built from, the number of classes excepted.
 
     >>> own = Architecture("own", blocks=(1, 2), shortcut="project", block="bottleneck", stem="cifar", width=16)
-    >>> own.depth, own.stride, own.twin("none").name
+    >>> own.depth, own.stride, own.with_shortcut("none").name
     (11, 2, 'own_none')
 
     Raises:
@@ -121,17 +121,11 @@ class Architecture:
                 f"--width={self.width}: {self.width * self.widening * self.base_width / 64:g} channels a group in "
                 f"{self.name}; a multiple of {least} is accepted"
             )
-        if self.shortcut == "none":
-            for what, present in (
-                (f"normalization {self.normalization!r}", self.normalization in ("skipinit", "fixup")),
-                ("zero_gamma", self.zero_gamma),
-                ("stochastic_depth", self.stochastic_depth > 0),
-            ):
-                if present:
-                    raise BadInput(
-                        f"{self.name}: {what} without a shortcut: a branch at zero would pass nothing on; shortcut "
-                        f"{', '.join(SHORTCUTS[1:])} is accepted, or the plain network without it"
-                    )
+        if self.is_plain and (what := self._needing_shortcut()):
+            raise BadInput(
+                f"{self.name}: {what[0]} without a shortcut: a branch at zero would pass nothing on; shortcut "
+                f"{', '.join(SHORTCUTS[1:])} is accepted, or the plain network without it"
+            )
         if self.preactivation and (self.zero_gamma or self.normalization == "fixup"):
             what = "zero_gamma" if self.zero_gamma else "normalization 'fixup'"
             raise BadInput(
@@ -143,10 +137,40 @@ class Architecture:
                 f"{self.name}: zero_gamma with normalization {self.normalization!r}: 'batch' or 'group' is accepted"
             )
 
+    def _needing_shortcut(self) -> list[str]:
+        """The fields that make branches zero, at the start or for some images; alone they would pass nothing on."""
+        return [
+            what
+            for what, present in (
+                (f"normalization {self.normalization!r}", self.normalization in ("skipinit", "fixup")),
+                ("zero_gamma", self.zero_gamma),
+                ("stochastic_depth", self.stochastic_depth > 0),
+            )
+            if present
+        ]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a plain network: no shortcut, no addition."""
+        return self.shortcut == "none"
+
+    @property
+    def needs_shortcut(self) -> bool:
+        """Whether it has no plain twin: SkipInit, Fixup, zero-gamma and stochastic depth make branches zero."""
+        return bool(self._needing_shortcut())
+
     @property
     def depth(self) -> int:
         """Layers with weights, shortcuts and squeeze-and-excitation not counted: those of the blocks, stem and head."""
         return BLOCKS[self.block] * sum(self.blocks) + 2
+
+    @property
+    def kernel_scale(self) -> float:
+        """What the initial kernels of blocks are multiplied by, except the last one of each: 1 without Fixup.
+
+        L ** (-1 / (2 m - 2)) for L blocks of m layers (Zhang et al. 2019, section 3).
+        """
+        return sum(self.blocks) ** (-1 / (2 * BLOCKS[self.block] - 2)) if self.normalization == "fixup" else 1.0
 
     @property
     def stem_stride(self) -> int:
@@ -171,14 +195,14 @@ class Architecture:
                 yield Place(stage, index, inputs, inner, outputs, 2 if stage and not index else 1, drop_rate)
                 inputs = outputs
 
-    def twin(self, shortcut: str) -> "Architecture":
+    def with_shortcut(self, shortcut: str) -> "Architecture":
         """The same network with another shortcut, under the name that it has in the table.
 
-        >>> architecture("se_resnet34", width=16).twin("none").name
-        'se_plain34'
+        >>> architecture("se_resnet34", width=16).with_shortcut("pad").name
+        'se_resnet34_pad'
 
         Raises:
-          BadInput: for `none` where the network has no plain twin: SkipInit, Fixup, zero-gamma, stochastic depth.
+          BadInput: for `none` where the network needs its shortcut.
         """
         name = parse_name(self.name)
         if name is None:
@@ -255,11 +279,9 @@ def _table() -> dict[str, Architecture]:
     table = {}
     for name in named:
         described = architecture(name)
-        try:
-            plain = described.twin("none")
+        if not described.needs_shortcut:
+            plain = described.with_shortcut("none")
             table[plain.name] = plain
-        except BadInput:
-            pass  # No plain twin: see `Architecture.twin`.
         table[name] = described
     return table
 

@@ -3,9 +3,20 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from resjax.types import Features
+
+
+class BlockScales(NamedTuple):
+    """What one block's branch and shortcut are multiplied by before they are added; None for as they are."""
+
+    branch: Float[Array, ""] | None = None
+    shortcut: Float[Array, ""] | None = None
+
+
+UNSCALED = BlockScales()
 
 
 class Changes(NamedTuple):
@@ -22,3 +33,25 @@ class Changes(NamedTuple):
     added: Sequence[Features] | None = None
     """Added to what enters each block, and last to what leaves the last one: the gradient by these is the gradient by
     the features."""
+
+    def scales(self, place: int) -> BlockScales:
+        """The scales of the block at this place, counted from 0 through all stages."""
+        return BlockScales(
+            None if self.branch is None else self.branch[place],
+            None if self.shortcut is None else self.shortcut[place],
+        )
+
+
+def scaled(features: Features, scale: Float[Array, ""] | None) -> Features:
+    """The features times a number in their dtype; None for as they are."""
+    return features if scale is None else features * jnp.asarray(scale, features.dtype)
+
+
+def mixed_with_input(output: Features, entering: Features, scale: Float[Array, ""] | None) -> Features:
+    """scale * output + (1 - scale) * input of a plain block, at 0 the identity in its place.
+
+    A block that changes the shape stays as it is.
+    """
+    if scale is None or output.shape != entering.shape:
+        return output
+    return scaled(output, scale) + scaled(entering, 1 - scale)

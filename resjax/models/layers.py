@@ -60,11 +60,73 @@ def _standardize_and_promote(arrays: tuple, dtype: jnp.dtype | None = None, **ot
     return dtypes.promote_dtype((images, standardize_kernel(kernel), bias), dtype=dtype, **others)
 
 
-class ShiftedConv(nnx.Conv):
-    """A convolution of its input plus a scalar, from 0 on (Fixup: Zhang et al. 2019, figure 1)."""
+class Convolution(nnx.Conv):
+    """A square convolution without bias: (batch, height, width, inputs) to (batch, height / stride, width / stride,
+    outputs), rounded up.
 
-    def __init__(self, *sizes: Any, **options: Any):
-        super().__init__(*sizes, **options)
+    The padding is kernel // 2 on each side, said explicitly: "SAME" would shift a 3x3 with stride 2 by a pixel against
+    the 1x1 beside it.
+
+    Args:
+      inputs: channels that come in.
+      outputs: channels that go out.
+      kernel: height and width of the kernel, an odd number.
+      stride: 1, or 2 to halve height and width.
+      groups: groups of channels that are convolved apart, a divisor of inputs and outputs.
+      standardized: whether the kernel is standardized when it is used, see `standardize_kernel`.
+      scale: what the initial kernel, He-normal by fan-out, is multiplied by.
+      dtype: what is computed in; parameters are float32.
+      key: what the initial kernel is drawn with.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        standardized: bool = False,
+        scale: float = 1.0,
+        dtype: jnp.dtype | None = None,
+        key: PRNGKey,
+    ):
+        super().__init__(
+            inputs,
+            outputs,
+            (kernel, kernel),
+            strides=stride,
+            padding=[(kernel // 2, kernel // 2)] * 2,
+            feature_group_count=groups,
+            use_bias=False,
+            kernel_init=he_normal,
+            conv_general_dilated=conv_general_dilated,
+            dtype=dtype,
+            # nnx.Conv hands its kernel to this function just before it is used.
+            promote_dtype=_standardize_and_promote if standardized else dtypes.promote_dtype,
+            rngs=cast(nnx.Rngs, LayerKey(key)),
+        )
+        if scale != 1:
+            self.kernel[...] = scale * self.kernel[...]
+
+
+class ShiftedConvolution(Convolution):
+    """A convolution of its input plus a scalar that starts at 0 (Fixup: Zhang et al. 2019, figure 1)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        scale: float = 1.0,
+        dtype: jnp.dtype | None = None,
+        key: PRNGKey,
+    ):
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, scale=scale, dtype=dtype, key=key)
         self.shift = nnx.Param(jnp.zeros((), jnp.float32))
 
     def __call__(self, inputs: Features, out_sharding: Any = None) -> Features:
@@ -82,30 +144,17 @@ def convolution(
     scale: float = 1.0,
     dtype: jnp.dtype | None = None,
     key: PRNGKey,
-) -> nnx.Conv:
-    """A square convolution without bias, He-normal by fan-out times `scale`.
+) -> Convolution:
+    """The convolution of a network of this normalization; other arguments as of `Convolution`.
 
-    The padding is kernel // 2 on each side, said explicitly: "SAME" would shift a 3x3 with stride 2 by a pixel against
-    the 1x1 beside it. Group norm comes with standardized kernels, Fixup with a scalar bias before.
+    Group norm comes with standardized kernels, and Fixup with a scalar bias before the convolution.
     """
-    made = (ShiftedConv if normalization == "fixup" else nnx.Conv)(
-        inputs,
-        outputs,
-        (kernel, kernel),
-        strides=stride,
-        padding=[(kernel // 2, kernel // 2)] * 2,
-        feature_group_count=groups,
-        use_bias=False,
-        kernel_init=he_normal,
-        conv_general_dilated=conv_general_dilated,
-        dtype=dtype,
-        # nnx.Conv hands its kernel to this function just before it is used.
-        promote_dtype=_standardize_and_promote if normalization == "group" else dtypes.promote_dtype,
-        rngs=cast(nnx.Rngs, LayerKey(key)),
+    if normalization == "fixup":
+        return ShiftedConvolution(inputs, outputs, kernel, stride, groups=groups, scale=scale, dtype=dtype, key=key)
+    standardized = normalization == "group"
+    return Convolution(
+        inputs, outputs, kernel, stride, groups=groups, standardized=standardized, scale=scale, dtype=dtype, key=key
     )
-    if scale != 1:
-        made.kernel[...] = scale * made.kernel[...]
-    return made
 
 
 class SqueezeExcitation(nnx.Module):

@@ -1,7 +1,7 @@
 """A network from its architecture: stem, stages of blocks, head."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import jax
@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from resjax.models.architecture import BLOCKS, Architecture, Place, architecture
-from resjax.models.blocks import BasicBlock, Block, BottleneckBlock
-from resjax.models.changes import Changes
+from resjax.models.architecture import Architecture, Place, architecture
+from resjax.models.blocks import BasicBlock, BottleneckBlock, PreactivationBlock, PreactivationBottleneckBlock
+from resjax.models.changes import Changes, mixed_with_input
 from resjax.models.layers import LayerKey, convolution, layer_key
-from resjax.models.normalization import make_norm
+from resjax.models.normalization import Norm, make_norm
+from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
 from resjax.types import BadInput, Features, Images, Logits, PRNGKey
 
@@ -79,7 +80,7 @@ class Network(nnx.Module):
         # A pre-activated network ends in a sum that is neither normalized nor activated (He et al. 2016, appendix);
         # Fixup has a scalar bias before each layer, the head too.
         has_norm = architecture.preactivation or kind == "fixup"
-        self.norm = nnx.data(make_norm(kind, place.outputs) if has_norm else None)
+        self.norm: Norm | None = nnx.data(make_norm(kind, place.outputs) if has_norm else None)
         self.head = nnx.Linear(
             place.outputs,
             classes,
@@ -117,12 +118,11 @@ class Network(nnx.Module):
                 if changes.added is not None:
                     features = features + changes.added[place]
                 passed.append(features)
-                features = block(
-                    features,
-                    key=None if key is None else layer_key(key, f"stage{stage}.block{index}"),
-                    branch_scale=None if changes.branch is None else changes.branch[place],
-                    shortcut_scale=None if changes.shortcut is None else changes.shortcut[place],
-                )
+                block_key = None if key is None else layer_key(key, f"stage{stage}.block{index}")
+                scales = changes.scales(place)
+                output = block(features, key=block_key, scales=scales)
+                is_plain = block.shortcut is None
+                features = mixed_with_input(output, features, scales.branch) if is_plain else output
                 place += 1
         if changes.added is not None:
             features = features + changes.added[place]
@@ -137,29 +137,22 @@ class Network(nnx.Module):
 
 
 def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | None, key: PRNGKey) -> Block:
-    # Fixup: L ** (-1 / (2 m - 2)) for L blocks of m layers (Zhang et al. 2019, section 3).
-    depth = BLOCKS[architecture.block]
-    fixup = sum(architecture.blocks) ** (-1 / (2 * depth - 2)) if architecture.normalization == "fixup" else 1.0
-    make: Callable[..., Block]
-    if architecture.block == "basic":
-        make, sizes = BasicBlock, (place.inputs, place.outputs, place.stride)
-    else:
-        make = BottleneckBlock
-        sizes = (place.inputs, place.inner, place.outputs, place.stride, architecture.cardinality)
-    return make(
-        *sizes,
-        shortcut=architecture.shortcut,
-        preactivation=architecture.preactivation,
-        # The stem has activated what the first block sees (He et al. 2016, appendix).
-        activated=place.stage == place.index == 0,
+    variant = BlockVariant(
         normalization=architecture.normalization,
         zero_gamma=architecture.zero_gamma,
         squeeze_excitation=architecture.squeeze_excitation,
         drop_rate=place.drop_rate,
-        kernel_scale=fixup,
-        dtype=dtype,
-        key=key,
+        kernel_scale=architecture.kernel_scale,
     )
+    # The stem has activated what the first block sees (He et al. 2016, appendix).
+    is_first = place.stage == place.index == 0
+    shortcut, stride = architecture.shortcut, place.stride
+    if architecture.block == "basic":
+        make = partial(PreactivationBlock, activated=is_first) if architecture.preactivation else BasicBlock
+        return make(place.inputs, place.outputs, stride, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
+    make = partial(PreactivationBottleneckBlock, activated=is_first) if architecture.preactivation else BottleneckBlock
+    sizes = place.inputs, place.inner, place.outputs, stride, architecture.cardinality
+    return make(*sizes, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
 
 
 def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:

@@ -45,7 +45,8 @@ class BatchNorm(nnx.BatchNorm):
     def __call__(self, features: Features, use_running_average: bool | None = None) -> Features:
         if self.use_running_average if use_running_average is None else use_running_average:
             return super().__call__(at_least_float32(features), True).astype(features.dtype)
-        normalized, mean, variance = batch_norm(features, self.scale[...], self.bias[...], self.epsilon)
+        scale, bias = cast(nnx.Param, self.scale), cast(nnx.Param, self.bias)
+        normalized, mean, variance = batch_norm(features, scale[...], bias[...], self.epsilon)
         values = features.size // features.shape[-1]
         seen = {"mean": mean, "var": variance * (values / max(values - 1, 1))}
         for name, new in seen.items():
@@ -98,10 +99,18 @@ class ScalarBias(nnx.Module):
         return features + self.bias[...].astype(features.dtype)
 
 
-def make_norm(kind: str, channels: int, *, scale: float = 1.0, last: bool = False) -> nnx.Module:
-    """What follows a convolution in a network of normalization `kind` (see `Architecture.normalization`).
+Norm = BatchNorm | GroupNorm | Bias | ScalarBias
+"""What follows a convolution: features (batch, height, width, channel) keep their shape."""
 
-    `scale` is where the factors of batch and group norm start; the `last` of a branch has Fixup's multiplier.
+
+def make_norm(kind: str, channels: int, *, scale: float = 1.0, last: bool = False) -> Norm:
+    """What follows a convolution in a network of this normalization.
+
+    Args:
+      kind: `batch`, `group`, `none`, `skipinit` or `fixup`, as in `Architecture`.
+      channels: number of channels.
+      scale: where the factors of batch and group norm start.
+      last: whether it ends a branch, where Fixup has a multiplier besides its bias.
     """
     if kind == "batch":
         return BatchNorm(channels, scale=scale)

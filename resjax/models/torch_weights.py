@@ -233,7 +233,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         raise BadInput(
             f"{path}: torch is not installed, and its files are read by nothing else; a .safetensors file is accepted"
         )
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     try:
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -13,7 +13,7 @@ from resjax.data.sources.files import find_files, is_hidden, text_of
 from resjax.predict.saliency_pictures import SaliencyPictures
 from resjax.predict.trained_network import TrainedArm
 from resjax.report.storage import line_of
-from resjax.training.loop import EVALUATION_BATCH
+from resjax.training.step import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)

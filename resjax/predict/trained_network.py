@@ -24,8 +24,8 @@ from resjax.run.costs import parameter_count
 from resjax.run.precision import usable_dtype
 from resjax.run.settings import SIZES
 from resjax.training.checkpoint import CheckpointError, Checkpoints
-from resjax.training.loop import predict_logits
 from resjax.training.recipe import require_choice
+from resjax.training.step import predict_logits
 from resjax.types import BadInput, Variables
 
 BEST, ENSEMBLE = "best", "ensemble"

@@ -26,7 +26,7 @@ def shortcut_dose(
     Raises:
       BadInput: for a network without shortcuts.
     """
-    if functional.architecture.shortcut == "none":
+    if functional.architecture.is_plain:
         raise BadInput(f"{functional.architecture.name}: there is no shortcut to scale")
     blocks = sum(functional.architecture.blocks)
     found = []

@@ -31,7 +31,7 @@ def lesions(functional: Functional, variables: Variables, batch: Batch, seed: in
     kept = keeps_shape(functional.architecture)
     if len(kept) < 2 or not any(kept):
         raise BadInput(f"{functional.architecture.name}: lesions need two blocks or more, and one that keeps the shape")
-    deletable = [same or functional.architecture.shortcut != "none" for same in kept]
+    deletable = [same or not functional.architecture.is_plain for same in kept]
 
     def accuracy(deleted: list[int]) -> float:
         branch = np.ones(len(kept), np.float32)

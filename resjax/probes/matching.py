@@ -43,7 +43,7 @@ def channel_groups(architecture: Architecture, names: list[str]) -> Groups:
     for place in architecture.places():
         at = f"stages.{place.stage}.{place.index}"
         projected = f"{at}.shortcut.conv.kernel" in there
-        leaving = at if architecture.shortcut == "none" or projected else stream
+        leaving = at if architecture.is_plain or projected else stream
         inner = [None if architecture.cardinality > 1 else f"{at}.conv{n}" for n in range(1, depth)]
         entering, outgoing = [stream, *inner], [*inner, leaving]
         for number, (inputs, outputs) in enumerate(zip(entering, outgoing, strict=True), 1):

@@ -15,7 +15,7 @@ from resjax.run.several_splits import compare_splits, settings_on
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
 from resjax.run.workdir_lock import only_writer, require_writable
-from resjax.training.processes import leading
+from resjax.training.processes import announcing_end
 from resjax.types import BadInput
 
 
@@ -32,7 +32,7 @@ def compare(
         the end, where the device's memory did not do for an arm: the others are finished.
     """
 
-    with leading():
+    with announcing_end():
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
             with timed() as timeline:

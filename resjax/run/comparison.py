@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments.twins import families_of_twins
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.split_record import split_record
 from resjax.data.splits import FAULTS, Split, find_leaks, listed
@@ -20,6 +19,7 @@ from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.planning import level_of_looks
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 from resjax.functional import Functional, require_matched
+from resjax.models.twins import families_of_twins
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.page.tables import comparison_text, diagnosis_text, ledger_line, plan
 from resjax.report.records import SCHEMA_VERSION, write_json, write_text
@@ -38,10 +38,10 @@ from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase
-from resjax.training.ahead import compiling
+from resjax.training.ahead_of_time import compiling
 from resjax.training.loop import Trainer
-from resjax.training.mesh import require_divides
-from resjax.training.processes import another_was_asked_to_stop
+from resjax.training.mesh import require_divisible
+from resjax.training.processes import stop_requested
 from resjax.training.recipe import RECIPE_VERSION
 from resjax.training.replicas import choose_way
 from resjax.types import BadInput, Dataset
@@ -84,7 +84,7 @@ class Run:
             for name, each in self.ledgers.items()
         }
         for way in self.ways.values():
-            require_divides(batch, way.batch)
+            require_divisible(batch, way.batch)
         train = len(split.sides["train"])
         if settings.recipe.batch_size > train:
             raise BadInput(
@@ -255,7 +255,7 @@ class Run:
         def on_epoch(name: str, seed: int, metrics: dict) -> None:
             progress.epoch(name, seed, metrics)
             self.settings.stopping.after_epoch(metrics["seconds"])
-            if another_was_asked_to_stop():
+            if stop_requested():
                 raise Stopped("stopped, as another process was asked to", 128 + signal.SIGTERM)
 
         groups = schedule(pending, self.ways)

@@ -134,7 +134,7 @@ class Prober:
                 "init": State("init", 0, initial.variables),
                 "best": State("best", result["best"]["epoch"], checkpoints.restore_best(initial.variables)),
             }
-            last = next(checkpoints.stands(initial), None)
+            last = next(checkpoints.resume_points(initial), None)
             if last:
                 states["last"] = State("last", last.epoch, last.state.variables)
         finally:

@@ -10,8 +10,14 @@ import jax
 from resjax.run.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer, UnfinishedEpoch
 from resjax.training.mesh import make_mesh
-from resjax.training.processes import ask_to_stop, epoch_told, hear, share, tell
-from resjax.training.replicas import Together, Way
+from resjax.training.processes import (
+    announcing_next_epoch,
+    broadcast_states,
+    receive_message,
+    request_stop,
+    send_message,
+)
+from resjax.training.replicas import ReplicaTrainer, Way
 
 K = TypeVar("K")
 S = TypeVar("S")
@@ -48,16 +54,16 @@ class ArmPrograms:
 
     def __init__(self, trainer: Trainer, label: str = ""):
         self.trainer, self.label = trainer, label
-        self._together: dict[tuple, Together] = {}
+        self._together: dict[tuple, ReplicaTrainer] = {}
 
-    def together(self, way: Way, replicas: int) -> Together:
+    def together(self, way: Way, replicas: int) -> ReplicaTrainer:
         """The program for a group of so many replicas; where each has a row, on a mesh with as many."""
         name = "devices" if way.name == "sequential" else way.name
         # With several processes no device may be left out.
         rows = way.rows if jax.process_count() > 1 and way.name == "devices" else replicas
         shape = (rows if name == "devices" else 1, way.batch)
         if (name, shape) not in self._together:
-            self._together[name, shape] = Together(self.trainer, name, make_mesh(*shape))
+            self._together[name, shape] = ReplicaTrainer(self.trainer, name, make_mesh(*shape))
         return self._together[name, shape]
 
 
@@ -69,7 +75,7 @@ def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: On
     with replica:
         state = replica.begin()
         first_epoch = len(replica.lines) + 1
-        for epoch in trainer.fit(state, first_epoch=first_epoch, best=replica.best, begun=replica.begun):
+        for epoch in trainer.fit(state, first_epoch=first_epoch, best=replica.best, partial=replica.begun):
             if isinstance(epoch, UnfinishedEpoch):
                 replica.within_epoch(epoch)
                 return None
@@ -104,7 +110,7 @@ def run_replicas(
         for (done, _), group in sorted(by_stand.items()):
             together = programs.together(way, len(group))
             best = [replica.best for replica in group]
-            tell(
+            send_message(
                 {
                     "programs": programs.label,
                     "way": asdict(way),
@@ -113,11 +119,11 @@ def run_replicas(
                     "best": best,
                 }
             )
-            started = share([states.pop(replica) for replica in group])
+            started = broadcast_states([states.pop(replica) for replica in group])
             begun = [replica.begun for replica in group if replica.begun is not None]
             trainers = [replica.trainer for replica in group]
-            for results in together.fit(started, first_epoch=done + 1, best=best, begun=begun, trainers=trainers):
-                with epoch_told():
+            for results in together.fit(started, first_epoch=done + 1, best=best, partial=begun, trainers=trainers):
+                with announcing_next_epoch():
                     ended = []
                     for replica, epoch in zip(group, results, strict=True):
                         if isinstance(epoch, UnfinishedEpoch):
@@ -140,16 +146,16 @@ def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool
 
     False where that ended early.
     """
-    while (told := hear()) is not None:
+    while (told := receive_message()) is not None:
         if "ended" in told:
             return False
         arm, way = programs[told["programs"]], Way(**told["way"])
-        states = share([arm.trainer.initial_state(seed) for seed in told["seeds"]])
+        states = broadcast_states([arm.trainer.initial_state(seed) for seed in told["seeds"]])
         together = arm.together(way, len(states))
         for _ in together.fit(states, first_epoch=told["done"] + 1, best=told["best"]):
             if asked_to_stop():
-                ask_to_stop()
-            told = hear()
+                request_stop()
+            told = receive_message()
             if "ended" in told:
                 return False
             if not told["go_on"]:

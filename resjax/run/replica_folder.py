@@ -17,9 +17,10 @@ from resjax.report.records import SCHEMA_VERSION, append_line, read_json, read_l
 from resjax.report.storage import DamagedRecord, plain, read_npz, set_aside
 from resjax.run.costs import parameter_count
 from resjax.run.timing import phase
-from resjax.training.checkpoint import Checkpoints, Stand
-from resjax.training.loop import Begun, EpochResult, StepSums, Trainer, UnfinishedEpoch, predict_logits
+from resjax.training.checkpoint import Checkpoints, ResumePoint
+from resjax.training.loop import EpochResult, PartialEpoch, Trainer, UnfinishedEpoch
 from resjax.training.state import TrainState
+from resjax.training.step import StepSums, predict_logits
 from resjax.types import Dataset
 
 FINISHED = ("done", "diverged")
@@ -114,7 +115,7 @@ class ReplicaFolder:
         self._dataset, self._sides, self._test, self._leaks = dataset, sides, test, leaks
         self.lines: list[dict] = []
         """The epochs so far, as they stand in `metrics.jsonl`."""
-        self.begun: Begun | None = None
+        self.begun: PartialEpoch | None = None
         """What is over of the epoch after these, where training was stopped inside it."""
         self.diverged_step: int | None = None
         """The step whose loss was not finite, None while all were."""
@@ -148,13 +149,13 @@ class ReplicaFolder:
         """
         initial = state = self.trainer.initial_state(self.seed)
         self.lines, self._correct, self.begun = [], [], None
-        for stand in self._checkpoints.stands(initial):
+        for stand in self._checkpoints.resume_points(initial):
             if self._take_up(stand):
                 state = stand.state
                 break
-        self._checkpoints.forget_after(len(self.lines))
+        self._checkpoints.delete_after(len(self.lines))
         if self.begun is None:
-            self._checkpoints.forget_unfinished()
+            self._checkpoints.delete_unfinished()
         for name, read in READERS.items():
             _set_aside_if_damaged(self.folder / name, read)
         write_lines(self.folder / "metrics.jsonl", self.lines)
@@ -165,7 +166,7 @@ class ReplicaFolder:
         )
         return state
 
-    def _take_up(self, stand: Stand) -> bool:
+    def _take_up(self, stand: ResumePoint) -> bool:
         """Takes over the epochs up to a checkpoint, unless what belongs to it is missing."""
         if stand.record is None:
             lines, correct = _history_in_files(self.folder, stand.epoch)
@@ -204,7 +205,7 @@ class ReplicaFolder:
     @phase("writing")
     def within_epoch(self, unfinished: UnfinishedEpoch) -> None:
         """Saves the state inside an epoch, with what the epoch has come to so far."""
-        sums, seconds = unfinished.begun
+        sums, seconds = unfinished.partial
         begun = {"loss": sums.loss.tolist(), "correct": sums.correct.tolist(), "seconds": seconds}
         self._checkpoints.save_unfinished(len(self.lines), unfinished.state, self._record() | {"begun": begun})
         self._checkpoints.wait()
@@ -283,12 +284,12 @@ def _history_in_files(folder: Path, epochs: int) -> tuple[list[dict], list[np.nd
     return lines, correct
 
 
-def _begun(record: dict[str, Any] | None) -> Begun | None:
+def _begun(record: dict[str, Any] | None) -> PartialEpoch | None:
     """What is over of an epoch, from the record of a checkpoint inside it."""
     if record is None or "begun" not in record:
         return None
     begun = record["begun"]
-    return Begun(StepSums(np.float32(begun["loss"]), np.int32(begun["correct"])), begun["seconds"])
+    return PartialEpoch(StepSums(np.float32(begun["loss"]), np.int32(begun["correct"])), begun["seconds"])
 
 
 def _packed(correct: list[np.ndarray] | None) -> dict | None:

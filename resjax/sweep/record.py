@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
-from resjax.evaluation.comparison.depth import Twins, differences_by_depth
+from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import differences_of_arms
 from resjax.evaluation.comparison.verdict import judged
+from resjax.models.architecture import Architecture, architecture
 from resjax.models.names import parse_name
+from resjax.models.twins import families_of_twins, twins_among
 from resjax.records import (
     CellCounts,
     CellRecord,
@@ -154,7 +156,7 @@ def _conditions(declared: Declaration, cells: Cells) -> list[Condition]:
         label = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in condition.items())
         conditions[label] = condition
         points.setdefault(label, []).append(point)
-    twins = twins_of(declared.architectures)
+    twins = sorted(twins_among(_known(declared.architectures)))
     pairs = [(pair.baseline, pair.candidate) for pair in twins]
     if not pairs:
         baseline, *others = declared.architectures
@@ -199,7 +201,8 @@ class _ConditionResults:
         groups = self._groups(side)
         comparisons = differences_of_arms(chosen, pairs, answers, groups, comparisons_in_all=len(pairs) * conditions)
         networks = {name: self._network(name, choice, side, groups) for name, choice in choices.items()}
-        families = [differences_by_depth(family, chosen) for family in _families(names)]
+        families = sorted(families_of_twins(_known(names)), key=min)
+        depth = [differences_by_depth(family, chosen) for family in families]
         return Condition(
             label=label,
             condition=condition,
@@ -217,7 +220,7 @@ class _ConditionResults:
                 )
                 for baseline, candidate in pairs
             ],
-            depth=[family for family in families if family is not None] or None,
+            depth=[family for family in depth if family is not None] or None,
         )
 
     def _network(
@@ -274,23 +277,9 @@ def _setting(results: Results) -> Setting:
     )
 
 
-def twins_of(architectures: Sequence[str]) -> list[Twins]:
-    """The plain networks with each of their residual twins, by name, in order of depth."""
-    found = []
-    for candidate in architectures:
-        name = parse_name(candidate)
-        if name is not None and not name.plain:
-            baseline = str(name.with_shortcut("none"))
-            if baseline in architectures:
-                found.append(Twins(depth=name.depth, baseline=baseline, candidate=candidate))
-    return sorted(found)
-
-
-def _families(architectures: Sequence[str]) -> list[list[Twins]]:
-    families: dict[str, list[Twins]] = {}
-    for twins in twins_of(architectures):
-        families.setdefault(twins.candidate.replace(str(twins.depth), "", 1), []).append(twins)
-    return list(families.values())
+def _known(names: Sequence[str]) -> list[Architecture]:
+    """The architectures of those names that the table knows; twins are looked for among them."""
+    return [architecture(name) for name in names if (parts := parse_name(name)) and parts.sizes()]
 
 
 def _depth_and_family(architecture: str) -> tuple[int | None, str]:

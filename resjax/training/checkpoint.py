@@ -1,7 +1,7 @@
-"""A replica's checkpoints, written by orbax in the background and committed atomically.
+"""The checkpoints of one replica, written by orbax in the background and committed atomically.
 
-Each holds a checksum of its arrays, since orbax's files have none of their own: one that was damaged on the disk is set
-aside under a name that says so, and the one before takes its place.
+Each has a checksum of its arrays, because orbax's files have none. A checkpoint that was damaged on the disk is
+quarantined (renamed to `*.damaged`), and the one before is used.
 """
 
 import json
@@ -19,45 +19,53 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
-from resjax.training.late_reports import leave_out_late_reports
+from resjax.training.orbax_errors import silence_late_orbax_errors
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
 KEPT = 2
-"""Of each kind: the newest, and one to fall back to."""
+"""Checkpoints of each kind: the newest, and one to fall back to."""
 BEST, LAST, UNFINISHED = "best", "last", "unfinished"
 ARRAYS, RECORD = "arrays", "record"
-"""The parts of a checkpoint. One of before there were checksums has a single part without a name."""
+"""The parts of a checkpoint."""
 
 
 class CheckpointError(OSError):
-    """A checkpoint cannot be written, or was damaged while it was in use."""
+    """A checkpoint cannot be written, or was damaged while in use."""
 
 
-class Stand(NamedTuple):
-    """Where a replica stands after an epoch, or inside the one after it."""
+class ResumePoint(NamedTuple):
+    """A saved state that training can resume from, after an epoch or inside the next one."""
 
     epoch: int
+    """Number of finished epochs."""
     state: TrainState
     record: Any
-    """What was saved with it; None in a checkpoint of before there were records."""
+    """The plain values that were saved with the state."""
 
 
 class Checkpoints:
-    """The newest two of each kind stay; older ones go once their successors are complete.
+    """Saves and restores the checkpoints of one replica in `folder`.
 
-    `best` holds the variables alone; `last` holds the whole state, so that training goes on from it; `unfinished`,
-    where there is one, the whole state inside an epoch.
+    There are three kinds: `best` has the variables only, `last` the whole state after an epoch, `unfinished` the whole
+    state inside an epoch. The newest two of each kind are kept; older ones are deleted when their successors are
+    complete.
+
+    Args:
+      folder: of the checkpoints; made if it does not exist.
+
+    Raises:
+      CheckpointError: if the folder cannot be written.
     """
 
     def __init__(self, folder: Path):
         if jax.process_count() > 1:
-            # By default each process writes a part of an array that all have, and it is checked that all did.
+            # By default each process writes a part of an array that all have, and orbax checks that all did.
             handler = ocp.type_handlers.ArrayHandler(use_replica_parallel=False, array_metadata_store=None)
             ocp.type_handlers.register_type_handler(jax.Array, handler, override=True)
-        # With several processes the first alone saves, arrays that all have whole: the others do not know the folder.
+        # Only the first process saves, arrays that all have in full: the others have no folder.
         processes = ocp.options.MultiprocessingOptions(active_processes={0} if jax.process_count() > 1 else None)
-        # Orbax makes no folders for some of the processes alone.
+        # Orbax refuses to create folders if only some processes are active.
         self._options = ocp.CheckpointManagerOptions(
             max_to_keep=KEPT, create=False, cleanup_tmp_directories=True, multiprocessing_options=processes
         )
@@ -68,15 +76,27 @@ class Checkpoints:
             self._manager(UNFINISHED)
 
     def save_best(self, epoch: int, variables: Variables) -> None:
-        """Saves in the background; raises CheckpointError where this or the save before cannot be written."""
+        """Saves the best variables in the background.
+
+        Raises:
+          CheckpointError: if this or the previous save cannot be written.
+        """
         self._save(self._best, epoch, variables, None)
 
     def save_last(self, epoch: int, state: TrainState, record: Any = None) -> None:
-        """The same for the whole state, with a record of plain values that comes back with it."""
+        """Saves the state after an epoch in the background, with a record of plain values.
+
+        Raises:
+          CheckpointError: if this or the previous save cannot be written.
+        """
         self._save(self._last, epoch, state, record)
 
     def save_unfinished(self, epoch: int, state: TrainState, record: Any) -> None:
-        """The same inside the epoch after `epoch`, each time at a later step."""
+        """Saves the state inside the epoch after `epoch` in the background, once per step, with a record.
+
+        Raises:
+          CheckpointError: if this or the previous save cannot be written.
+        """
         step = int(state.step)
         if UNFINISHED in self._managers and step in self._managers[UNFINISHED].all_steps():
             return
@@ -84,29 +104,32 @@ class Checkpoints:
 
     @property
     def last_epoch(self) -> int:
-        """The epoch of the newest `last`, 0 where there is none."""
+        """The epoch of the newest `last` checkpoint, 0 if there is none."""
         return self._last.latest_step() or 0
 
-    def stands(self, like: TrainState) -> Iterator[Stand]:
-        """Where training can go on from, the newest first; damaged checkpoints are set aside on the way.
+    def resume_points(self, like: TrainState) -> Iterator[ResumePoint]:
+        """The states that training can resume from, the newest first; damaged checkpoints are quarantined on the way.
 
-        `like` has the structure and shapes (arrays or `jax.eval_shape`'s).
+        Args:
+          like: a state of the same structure and shapes, of arrays or `jax.ShapeDtypeStruct`s.
         """
         for kind in (UNFINISHED, LAST):
             manager = self._managers.get(kind)
-            for step in sorted(manager.all_steps(), reverse=True) if manager else ():
+            if manager is None:
+                continue
+            for step in sorted(manager.all_steps(), reverse=True):
                 restored = self._restore(manager, step, like)
                 if restored is None:
                     continue
                 state, record = restored
                 if kind == LAST:
-                    yield Stand(step, state, record)
+                    yield ResumePoint(step, state, record)
                 elif record["epoch"] >= self.last_epoch:
-                    # The epoch that it stands in has not ended since.
-                    yield Stand(record["epoch"], state, record["saved"])
+                    # Its epoch was not finished later.
+                    yield ResumePoint(record["epoch"], state, record["saved"])
 
     def best_variables(self, epoch: int, like: Variables) -> Variables | None:
-        """The variables that were best after this epoch; None where they are not there, or damaged and set aside."""
+        """The variables that were saved as best at this epoch; None if there are none, or they were damaged."""
         if epoch not in self._best.all_steps():
             return None
         restored = self._restore(self._best, epoch, like)
@@ -116,7 +139,7 @@ class Checkpoints:
         """The newest best variables, with the structure and shapes of `like`.
 
         Raises:
-          CheckpointError: where they are damaged.
+          CheckpointError: if they are damaged.
         """
         variables = self.best_variables(self._best.latest_step() or 0, like)
         if variables is None:
@@ -127,42 +150,50 @@ class Checkpoints:
         """The newest last state, with the structure and shapes of `like`.
 
         Raises:
-          CheckpointError: where it is damaged.
+          CheckpointError: if it is damaged.
         """
         restored = self._restore(self._last, self.last_epoch, like)
         if restored is None:
             raise CheckpointError(f"{self._folder}: the last checkpoint was damaged while in use")
         return restored[0]
 
-    def forget_after(self, epoch: int) -> None:
-        """Removes the checkpoints of later epochs: training goes on from this one, and will come to them again."""
+    def delete_after(self, epoch: int) -> None:
+        """Deletes the checkpoints of later epochs, before training resumes from this one."""
         for manager in (self._best, self._last):
             for later in [step for step in manager.all_steps() if step > epoch]:
                 manager.delete(later)
 
     def keep_newest(self) -> None:
-        """Removes what there was to fall back to; for a replica that has come to its end."""
+        """Deletes all but the newest of each kind, when the replica is finished."""
         self.wait()
         for manager in (self._best, self._last):
             for earlier in sorted(manager.all_steps())[:-1]:
                 manager.delete(earlier)
-        self.forget_unfinished()
+        self.delete_unfinished()
 
-    def forget_unfinished(self) -> None:
-        """Removes what was saved inside an epoch: it has ended, or is trained again from its start."""
+    def delete_unfinished(self) -> None:
+        """Deletes the states inside an epoch, if that is finished or is trained again from its start."""
         manager = self._managers.pop(UNFINISHED, None)
         if manager is not None:
             manager.close()
             shutil.rmtree(self._folder / UNFINISHED, ignore_errors=True)
 
     def wait(self) -> None:
-        """Returns when everything saved so far is on disk; raises CheckpointError where it cannot be written."""
+        """Returns when everything saved so far is on disk.
+
+        Raises:
+          CheckpointError: if it cannot be written.
+        """
         with _clear_errors(self._folder):
             for manager in self._managers.values():
                 manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits, then ends the background threads; nothing can be saved afterwards."""
+        """Waits, then ends the background threads. Nothing can be saved afterwards.
+
+        Raises:
+          CheckpointError: if what was saved cannot be written.
+        """
         with _clear_errors(self._folder), ExitStack() as stack:
             for manager in self._managers.values():
                 stack.callback(manager.close)
@@ -183,41 +214,41 @@ class Checkpoints:
             manager.save(step, args=ocp.args.Composite(**parts), force=True)
 
     def _restore(self, manager: ocp.CheckpointManager, step: int, like: PyTree) -> tuple[Any, Any] | None:
-        """The arrays and the record of a step; None where they are damaged, which sets the checkpoint aside."""
+        """The arrays and the record of a step; None if they are damaged, which quarantines the checkpoint."""
         path = Path(manager.directory) / str(step)
-        # Readers of the parts beside a damaged one go on.
-        leave_out_late_reports()
+        # After one part has failed, the readers of the other parts go on.
+        silence_late_orbax_errors()
         try:
-            return self._sound(manager, path, like)
+            return self._read(manager, path, like)
         except (MemoryError, jax.errors.JaxRuntimeError):
             raise
         except Exception:  # Orbax and tensorstore raise anything on damaged files.
             pass
-        self._set_aside(manager, path)
+        self._quarantine(manager, path)
         return None
 
-    def _sound(self, manager: ocp.CheckpointManager, path: Path, like: PyTree) -> tuple[Any, Any]:
-        """The arrays and the record of a checkpoint; raises whatever may be where they are damaged."""
-        arrays = ocp.args.StandardRestore(like)
-        if (path / "default").exists():
-            return manager.restore(int(path.name), args=arrays), None
-        parts = {ARRAYS: arrays, RECORD: ocp.args.JsonRestore()}
+    def _read(self, manager: ocp.CheckpointManager, path: Path, like: PyTree) -> tuple[Any, Any]:
+        """The arrays and the record of a checkpoint. Raises anything if they are damaged."""
+        parts = {ARRAYS: ocp.args.StandardRestore(like), RECORD: ocp.args.JsonRestore()}
         restored = manager.restore(int(path.name), args=ocp.args.Composite(**parts))
         sealed = restored[RECORD]
         if zlib.crc32(sealed["record"].encode()) != sealed["record_crc32"]:
-            raise CheckpointError(f"{path}: its record is not what its checksum says")
+            raise CheckpointError(f"{path}: the checksum of its record is wrong")
         if _checksum(restored[ARRAYS]) != sealed["arrays_crc32"]:
-            raise CheckpointError(f"{path}: its arrays are not what their checksum says")
-        # As one of several processes saves them, keys come back as plain numbers.
+            raise CheckpointError(f"{path}: the checksum of its arrays is wrong")
+        # Keys that one of several processes saved come back as plain numbers.
         return jax.tree.map(_typed_key, restored[ARRAYS], like), json.loads(sealed["record"])
 
-    def _set_aside(self, manager: ocp.CheckpointManager, path: Path) -> None:
-        # Beside the folder of its kind, in which orbax would take it for one of its own.
-        aside = self._folder / f"{path.parent.name}-{path.name}.damaged"
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(path, aside)
+    def _quarantine(self, manager: ocp.CheckpointManager, path: Path) -> None:
+        # Not inside the folder of its kind, where orbax would take it for one of its own.
+        quarantined = self._folder / f"{path.parent.name}-{path.name}.damaged"
+        shutil.rmtree(quarantined, ignore_errors=True)
+        os.replace(path, quarantined)
         manager.reload()
-        print(f"WARNING: {path} is damaged: it is now {aside.name}, and the state before it counts", flush=True)
+        print(
+            f"WARNING: {path} is damaged: it was renamed to {quarantined.name}, and the state before it is used",
+            flush=True,
+        )
 
 
 def _typed_key(array: jax.Array, like: Any) -> jax.Array:
@@ -228,7 +259,7 @@ def _typed_key(array: jax.Array, like: Any) -> jax.Array:
 
 @contextmanager
 def _clear_errors(folder: Path) -> Iterator[None]:
-    """Turns what orbax raises when it cannot write, which may be anything, into one kind of error."""
+    """Turns any error of orbax when it cannot write into a CheckpointError."""
     try:
         yield
     except (CheckpointError, MemoryError, jax.errors.JaxRuntimeError):
@@ -239,7 +270,7 @@ def _clear_errors(folder: Path) -> Iterator[None]:
 
 
 def _checksum(tree: PyTree) -> int:
-    """The CRC-32 of all arrays of a tree, with their types and shapes, in order."""
+    """The CRC-32 of all arrays of a tree, in order, with their types and shapes."""
     total = 0
     for leaf in jax.tree.leaves(tree):
         data = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf

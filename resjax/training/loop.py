@@ -1,162 +1,206 @@
-"""Training of one replica: a step, an epoch, and the whole run."""
+"""The training loop: epochs, their metrics, stopping and resuming, for one replica or for several at once."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Bool, Float, Float32, Int32
+from jaxtyping import Array, Bool, Float, Int32
 
-from resjax.data.augmentation import Augmentation, augment, standardize, to_float
-from resjax.data.pipeline import ResidentSide, Side, epoch_order, padded_batches, take
+from resjax.data.pipeline import ResidentSide, Side, epoch_order
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
 from resjax.models.torch_weights import StateDict
-from resjax.training.ahead import Ahead
 from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
-from resjax.types import Batch, Parameters, PixelImages, Variables
+from resjax.training.step import (
+    NO_STEPS,
+    StepSums,
+    TrainProgram,
+    compile_epoch_ahead,
+    compiled_step,
+    predict_logits,
+    run_steps,
+)
+from resjax.types import Batch, Variables
 
-EVALUATION_BATCH = 128
-"""Images at once, at most, where nothing is learned; the results do not depend on it."""
-
-
-class StepSums(NamedTuple):
-    """What a step, or each of several, adds to its epoch's metrics; summed on the host in float64 and divided once."""
-
-    loss: Float32[Array | np.ndarray, "*step"]
-    correct: Int32[Array | np.ndarray, "*step"]
-
-
-NO_STEPS = StepSums(np.zeros(0, np.float32), np.zeros(0, np.int32))
+ImageNumbers = Int32[Array | np.ndarray, "..."]
 
 
-class Begun(NamedTuple):
-    """The part of an epoch that was over when training was stopped inside it."""
+class PartialEpoch(NamedTuple):
+    """The finished part of an epoch that training was stopped in."""
 
     sums: StepSums
     """Of its steps."""
     seconds: float
-    """That they took."""
+    """Training time of these steps."""
 
 
 class UnfinishedEpoch(NamedTuple):
-    """An epoch that ended early because training was asked to stop; it goes on from this state."""
+    """An epoch that ended early because training was asked to stop. `fit` resumes from it bit for bit."""
 
     epoch: int
+    """Its number, from 1."""
     state: TrainState
-    begun: Begun
+    """After the last finished step."""
+    partial: PartialEpoch
 
 
 class EpochResult(NamedTuple):
     """An epoch's line for `metrics.jsonl`, and the state after it."""
 
     metrics: dict[str, float | int | bool]
+    """Accuracies are fractions, losses nats per image: exact means over all images."""
     state: TrainState
     diverged_step: int | None
-    """The first step (from 1, over the whole run) whose loss was not finite."""
+    """The first step (from 1, over the whole run) with a loss that was not finite; None if all were finite."""
     val_correct: Bool[np.ndarray, " image"]
-    """Which images of val the network after this epoch has right."""
+    """Which validation images the network classifies correctly after this epoch."""
 
 
-def make_train_step(
-    functional: Functional, optimizer: optax.GradientTransformation, augmentations: tuple[Augmentation, ...] = ()
-) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
-    """A pure function of (state, batch): augment, forward, mean cross-entropy, backward, update.
+class EpochSteps(NamedTuple):
+    """How the steps of an epoch are computed, for one replica or for several at once.
 
-    The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`.
+    Several replicas have a `replica` axis: the first one of states and batches, the last one of sums.
     """
 
-    # Under jit, so that the programs of the full and of the last batch trace it once.
-    @jax.jit
-    def update(gradients: Parameters, state: optax.OptState, parameters: Parameters):
-        updates, state = optimizer.update(gradients, state, parameters)
-        return optax.apply_updates(parameters, updates), state
+    batches: Callable[[Sequence[np.ndarray]], Iterator[Batch]]
+    """From the image numbers of each batch to the batches, on the device."""
+    step: Callable[[TrainState, Batch], tuple[TrainState, StepSums]]
+    """One train step. It donates the state."""
+    all_full_batches: Callable[[TrainState, ImageNumbers], tuple[TrainState, StepSums]] | None
+    """All full batches in one compiled call; None if every step is a call."""
+    asked_to_stop: Callable[[], bool]
+    """Called before each step that is a call of its own."""
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
-        key = purpose_key(state.key, "augmentation", state.step)
-        images = standardize(augment(augmentations, key, to_float(batch.images)))
-        drop_key = purpose_key(state.key, "stochastic_depth", state.step)
+    def run(
+        self,
+        state: TrainState,
+        order: tuple[ImageNumbers, ImageNumbers],
+        finished: StepSums,
+        first_step: int,
+    ) -> tuple[TrainState, StepSums]:
+        """Runs the steps of an epoch that are left. Returns fewer sums than steps if asked to stop.
 
-        def mean_loss(parameters):
-            variables = Variables(parameters, state.variables.statistics)
-            logits, statistics = functional.apply_train(variables, images, drop_key)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), batch.labels)
-            correct = (logits.argmax(-1) == batch.labels).sum(dtype=jnp.int32)
-            return losses.mean(), (statistics, StepSums(losses.sum(), correct))
-
-        gradients, (statistics, sums) = jax.grad(mean_loss, has_aux=True)(state.variables.parameters)
-        parameters, optimizer_state = update(gradients, state.optimizer, state.variables.parameters)
-        return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
-
-    return train_step
-
-
-class Program(NamedTuple):
-    """All that a compiled train step depends on: replicas with equal ones share it, whatever their `Rates`."""
-
-    functional: Functional
-    recipe: Recipe
-    """`Recipe.without_rates`."""
-    steps_per_epoch: int
-
-    @classmethod
-    def of(cls, functional: Functional, recipe: Recipe, steps_per_epoch: int) -> "Program":
-        return cls(functional, recipe.without_rates(), steps_per_epoch)
-
-    def train_step(self, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
-        """`make_train_step`, by the recipe's optimizer with these rates."""
-        optimizer = make_optimizer(self.recipe, self.steps_per_epoch, rates)
-        return make_train_step(self.functional, optimizer, self.recipe.augmentations)(state, batch)
-
-
-@lru_cache(maxsize=64)
-def compiled_step(program: Program) -> Ahead:
-    """`program.train_step`, compiled once for all who train by it; the state is donated."""
-    return Ahead(jax.jit(program.train_step, donate_argnums=0), lambda state, batch, rates: batch.images.shape)
-
-
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
-def run_steps(
-    program: Program, state: TrainState, side: Batch, order: Int32[Array, "step batch"], rates: Rates
-) -> tuple[TrainState, StepSums]:
-    """A compiled step for each row of `order`, on images that lie on the device; the state is donated."""
-    return jax.lax.scan(lambda s, indices: program.train_step(s, take(side, indices), rates), state, order)
+        Args:
+          state: after the finished steps. It is donated.
+          order: the image numbers of the epoch's full batches (step, *replica, batch), and of its last, smaller batch
+            (*replica, rest), which may be empty.
+          finished: sums of the steps of this epoch that are finished, (step,) or (step, replica).
+          first_step: number of the epoch's first step, from 0, over the whole run; for profiles.
+        """
+        full, rest = order
+        full = full[len(finished.loss) :]
+        sums, batches = [finished], []
+        if self.all_full_batches is None:
+            batches = [*np.asarray(full)]
+        elif len(full):
+            state, stacked = self.all_full_batches(state, full)
+            sums.append(stacked)
+        if rest.size:
+            batches.append(np.asarray(rest))
+        first_step += len(order[0]) + bool(rest.size) - len(batches)
+        for number, batch in enumerate(self.batches(batches), first_step):
+            if self.asked_to_stop():
+                break
+            with jax.profiler.StepTraceAnnotation("train", step_num=number):
+                state, one = self.step(state, batch)
+            sums.append(one)
+        # A single step has sums without a step axis.
+        shape = (-1, *finished.loss.shape[1:])
+        fields = zip(*jax.device_get(sums), strict=True)
+        return state, StepSums(*(np.concatenate([np.reshape(part, shape) for part in field]) for field in fields))
 
 
-@lru_cache(maxsize=64)
-def _batch_logits(functional: Functional) -> Ahead:
-    def batch_logits(variables: Variables, images: PixelImages):
-        return functional.apply_eval(variables, standardize(to_float(images)))
+@dataclass(frozen=True)
+class ReplicaFunctions:
+    """What `train_epochs` calls, for one replica or for several at once."""
 
-    return Ahead(jax.jit(batch_logits), lambda variables, images: images.shape)
-
-
-def predict_logits(functional: Functional, variables: Variables, side: Side) -> Float[np.ndarray, "image class"]:
-    """The logits of all images of a side in evaluation mode, in order, on the host."""
-    count = len(side.labels)
-    batches = side.batches([*padded_batches(count, EVALUATION_BATCH)])
-    batch_logits = _batch_logits(functional)
-    logits = [batch_logits(variables, batch.images) for batch in batches]
-    return np.concatenate(jax.device_get(logits)).astype(np.float32)[:count]
+    run_epoch: Callable[..., tuple[TrainState, StepSums]]
+    """From (state, epoch, finished=sums) to the state after the epoch and the sums of its steps."""
+    predict_logits: Callable[[Variables], Float[np.ndarray, "replica image class"]]
+    """Logits of the validation images."""
+    separate: Callable[[TrainState], Sequence[TrainState]]
+    """One state per replica, for the caller. There may be more than replicas; the rest is left out."""
 
 
-def _pixels(images: int, size: tuple[int, int]) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((images, *size, 3), jnp.uint8)
+def train_epochs(
+    functions: ReplicaFunctions,
+    trainers: Sequence["Trainer"],
+    state: TrainState,
+    *,
+    first_epoch: int,
+    best: Sequence[float],
+    partial: PartialEpoch,
+) -> Iterator[list[EpochResult | UnfinishedEpoch | None]]:
+    """Trains one replica per trainer from `first_epoch` to the recipe's last epoch; yields their results per epoch.
+
+    A replica whose loss is not finite yields None from the next epoch on; the loop ends when none is left. If asked to
+    stop inside an epoch, the loop yields an `UnfinishedEpoch` per replica last.
+
+    Args:
+      functions: how the replicas compute.
+      trainers: of the replicas, equal except for learning rate and weight decay.
+      state: of all replicas. It is donated.
+      first_epoch: number of the epoch to begin with or to resume.
+      best: best validation accuracy of each replica so far, -1 if there is none.
+      partial: the finished part of `first_epoch`: sums of all replicas, and seconds of all together.
+    """
+    trainer, count = trainers[0], len(trainers)
+    best, alive = [*best], [True] * count
+    finished, earlier = partial
+    nothing = StepSums(*(field[:0] for field in finished))
+    for epoch in range(first_epoch, trainer.recipe.epochs + 1):
+        start = time.perf_counter() - earlier
+        state, sums = functions.run_epoch(state, epoch, finished=finished)
+        finished, earlier = nothing, 0.0
+        trained = time.perf_counter()
+        own_sums = [_of_replica(sums, row) for row in range(count)]
+        if len(sums.loss) < trainer.steps_per_epoch:
+            seconds = (trained - start) / count
+            rows = zip(functions.separate(state), own_sums, alive, strict=False)
+            yield [
+                UnfinishedEpoch(epoch, each, PartialEpoch(own, seconds)) if live else None for each, own, live in rows
+            ]
+            return
+        logits = functions.predict_logits(state.variables)
+        states = functions.separate(state)
+        # Each replica's share of the time.
+        seconds = (time.perf_counter() - start) / count, (trained - start) / count
+        results: list[EpochResult | UnfinishedEpoch | None] = []
+        for row, own in enumerate(trainers):
+            result = own.epoch_result(epoch, states[row], own_sums[row], logits[row], best[row], *seconds)
+            results.append(result if alive[row] else None)
+            if result.metrics["is_best"]:
+                best[row] = result.metrics["val_accuracy"]
+            alive[row] &= result.diverged_step is None
+        yield results
+        if not any(alive):
+            return
+
+
+def _of_replica(sums: StepSums, row: int) -> StepSums:
+    return sums if sums.loss.ndim == 1 else StepSums(sums.loss[:, row], sums.correct[:, row])
 
 
 class Trainer:
-    """One arm's training on its data. Trainers of equal `program` share what is compiled for it.
+    """Trains replicas of one network on its data, one at a time. Trainers of equal `program` share compiled programs.
 
-    With `weights` every replica starts from these (see `initial_state`). `asked_to_stop` is called before each step
-    that is not part of a longer compiled call: where it says so, the epoch ends there, unfinished.
+    Args:
+      functional: the network.
+      recipe: how it is trained.
+      train: training images and labels.
+      val: validation images and labels.
+      weights: weights that every replica starts from (see `initial_state`); None for random ones.
+      asked_to_stop: called before each step that is a call of its own. If it returns True, the epoch ends there,
+        unfinished.
+      scan: whether all full batches of an epoch run in one compiled call, which needs resident images. By default on
+        GPU and TPU only: on CPU a convolution inside a loop is many times slower (jax#12868).
     """
 
     def __init__(
@@ -167,99 +211,85 @@ class Trainer:
         val: Side,
         weights: StateDict | None = None,
         asked_to_stop: Callable[[], bool] = lambda: False,
+        scan: bool | None = None,
     ):
         self.functional = functional = replace(functional, frozen=recipe.freeze)
         self.recipe, self.train, self.val, self.weights = recipe, train, val, weights
         self.asked_to_stop = asked_to_stop
+        self.scan = jax.default_backend() != "cpu" if scan is None else scan
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
-        self.program = Program.of(functional, recipe, self.steps_per_epoch)
-        # On the device, so that no step takes them there.
+        self.program = TrainProgram.of(functional, recipe, self.steps_per_epoch)
+        # On the device, so that no step transfers them.
         self.rates = jax.device_put(Rates.of(recipe))
 
     def initial_state(self, seed: int) -> TrainState:
-        """The state of replica `seed` before its first step."""
+        """The state of replica `seed` before its first step.
+
+        Raises:
+          BadInput: if the weights do not fit the network.
+        """
         return initial_state(self.functional, self.optimizer, seed, self.weights)
 
     def compile_ahead(self, executor: ThreadPoolExecutor, size: tuple[int, int]) -> None:
-        """Has the programs of an epoch on a CPU compiled for images of (height, width), the one needed first first."""
-        shapes = self.functional.shapes()
-        state = TrainState(
-            jax.ShapeDtypeStruct((), jnp.int32),
-            shapes,
-            jax.eval_shape(self.optimizer.init, shapes.parameters),
-            jax.eval_shape(lambda: jax.random.key(0)),
-        )
-        full, rest = divmod(len(self.train.labels), self.recipe.batch_size)
-        for images in [self.recipe.batch_size] * bool(full) + [rest] * bool(rest):
-            batch = Batch(_pixels(images, size), jax.ShapeDtypeStruct((images,), jnp.int32))
-            compiled_step(self.program).compile(executor, state, batch, self.rates)
-        images = padded_batches(len(self.val.labels), EVALUATION_BATCH).shape[1]
-        _batch_logits(self.functional).compile(executor, shapes, _pixels(images, size))
+        """Compiles the programs of an epoch on CPU in a thread, for images of (height, width) pixels."""
 
-    def run_epoch(
-        self, state: TrainState, epoch: int, *, scan: bool | None = None, begun: StepSums | None = None
-    ) -> tuple[TrainState, StepSums]:
-        """One pass over all training images in the order of (seed, epoch); sums by step, on the host.
+        def any_state(variables: Variables) -> TrainState:
+            optimizer = self.optimizer.init(variables.parameters)
+            return TrainState(jnp.zeros((), jnp.int32), variables, optimizer, jax.random.key(0))
 
-        With `begun`, the steps that it holds the sums of are over, and `state` is the one after them. Fewer sums than
-        steps come back where training was asked to stop.
+        state = jax.eval_shape(any_state, self.functional.shapes())
+        images = len(self.train.labels), len(self.val.labels)
+        compile_epoch_ahead(executor, self.program, state, self.rates, images, size)
 
-        With `scan` all full batches run in one compiled call, which needs the images on the device; by default so, but
-        not on the CPU, where a convolution inside a loop is many times slower (jax#12868).
+    def run_epoch(self, state: TrainState, epoch: int, *, finished: StepSums = NO_STEPS) -> tuple[TrainState, StepSums]:
+        """One pass over all training images in the order of (seed, epoch), without evaluation.
+
+        Returns the state after it and sums (step,) on the host: fewer than steps if asked to stop.
+
+        Args:
+          state: after the finished steps. It is donated.
+          epoch: its number, from 1.
+          finished: sums (step,) of the steps of this epoch that are finished.
         """
-        if scan is None:
-            scan = jax.default_backend() != "cpu"
-        resident = self.train.on_device if scan and isinstance(self.train, ResidentSide) else None
-        order, rest = epoch_order(
-            purpose_key(state.key, "order", epoch), len(self.train.labels), self.recipe.batch_size
+        resident = self.train.on_device if self.scan and isinstance(self.train, ResidentSide) else None
+        step = compiled_step(self.program)
+        steps = EpochSteps(
+            self.train.batches,
+            lambda state, batch: step(state, batch, self.rates),
+            None
+            if resident is None
+            else lambda state, order: run_steps(self.program, state, resident, order, self.rates),
+            self.asked_to_stop,
         )
-        sums = [] if begun is None else [begun]
-        batches = []
-        order = order[0 if begun is None else len(begun.loss) :]
-        if resident is None:
-            batches = [*np.asarray(order)]
-        elif len(order):
-            state, stacked = run_steps(self.program, state, resident, order, self.rates)
-            sums.append(stacked)
-        if len(rest):
-            batches.append(np.asarray(rest))
-        for batch in self.train.batches(batches):
-            if self.asked_to_stop():
-                break
-            state, one = compiled_step(self.program)(state, batch, self.rates)
-            sums.append(one)
-        parts = zip(NO_STEPS, *jax.device_get(sums), strict=True)
-        return state, StepSums(*(np.concatenate([np.atleast_1d(part) for part in field]) for field in parts))
+        key = purpose_key(state.key, "order", epoch)
+        order = epoch_order(key, len(self.train.labels), self.recipe.batch_size)
+        return steps.run(state, order, finished, (epoch - 1) * self.steps_per_epoch)
 
     def fit(
-        self, state: TrainState, *, first_epoch: int = 1, best: float = -1.0, begun: Begun | None = None
+        self, state: TrainState, *, first_epoch: int = 1, best: float = -1.0, partial: PartialEpoch | None = None
     ) -> Iterator[EpochResult | UnfinishedEpoch]:
-        """Trains from `first_epoch` to the recipe's last, yielding after each; stops where the loss is not finite.
+        """Trains from `first_epoch` to the recipe's last epoch and yields a result after each.
 
-        Where it is asked to stop inside an epoch, that comes last, unfinished. Given back (`begun`, its state, its
-        number as `first_epoch`), it comes to what it would have come to.
+        It ends when the loss is not finite. On a stop request inside an epoch it yields an `UnfinishedEpoch` last;
+        passing back its epoch number, state and `partial` resumes bit for bit.
 
-        `best` is the best validation accuracy so far; an epoch is best where it is higher, so the earliest wins ties.
-        The state given, and each one yielded, is donated to the epoch that follows: copy what has to stay.
+        Args:
+          state: donated to the first epoch, as each yielded state is to the next: copy what you keep.
+          first_epoch: number of the epoch to begin with or to resume.
+          best: best validation accuracy so far. An epoch is best if it is higher, so the earliest wins ties.
+          partial: the finished part of `first_epoch`, if that was stopped.
         """
-        for epoch in range(first_epoch, self.recipe.epochs + 1):
-            start = time.perf_counter()
-            if begun is not None:
-                start -= begun.seconds
-            state, sums = self.run_epoch(state, epoch, begun=begun.sums if begun else None)
-            begun = None
-            trained = time.perf_counter()
-            if len(sums.loss) < self.steps_per_epoch:
-                yield UnfinishedEpoch(epoch, state, Begun(sums, trained - start))
-                return
-            logits = predict_logits(self.functional, state.variables, self.val)
-            result = self.epoch_result(epoch, state, sums, logits, best, time.perf_counter() - start, trained - start)
-            best = max(best, result.metrics["val_accuracy"]) if result.metrics["is_best"] else best
+        functions = ReplicaFunctions(
+            self.run_epoch,
+            lambda variables: predict_logits(self.functional, variables, self.val)[None],
+            lambda state: [state],
+        )
+        partial = partial or PartialEpoch(NO_STEPS, 0.0)
+        for (result,) in train_epochs(functions, [self], state, first_epoch=first_epoch, best=[best], partial=partial):
+            assert result is not None, "the loop ends with its only replica"
             yield result
-            if result.diverged_step is not None:
-                return
 
     def epoch_result(
         self,
@@ -271,11 +301,12 @@ class Trainer:
         seconds: float,
         training_seconds: float,
     ) -> EpochResult:
-        """What an epoch came to, from its sums by step and the logits of val after it."""
+        """The metrics of an epoch, from its sums (step,) and the logits of the validation images after it."""
         val_loss, val_accuracy = loss_and_accuracy(logits, self.val.labels)
         images = len(self.train.labels)
         bad = np.flatnonzero(~np.isfinite(sums.loss))
         diverged = bool(len(bad)) or not np.isfinite(val_loss)
+        last_step = (epoch - 1) * self.steps_per_epoch + int(bad[0] if len(bad) else len(sums.loss) - 1) + 1
         return EpochResult(
             {
                 "epoch": epoch,
@@ -289,8 +320,6 @@ class Trainer:
                 "images_per_second": images / training_seconds,
             },
             state,
-            (epoch - 1) * self.steps_per_epoch + int(bad[0] if len(bad) else len(sums.loss) - 1) + 1
-            if diverged
-            else None,
+            last_step if diverged else None,
             logits.argmax(-1) == self.val.labels,
         )

@@ -1,6 +1,6 @@
-"""A recipe's optimizer and learning-rate schedule, put together from optax."""
+"""The optimizer and the learning-rate schedule of a recipe, built from optax."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,22 +14,26 @@ from resjax.types import Parameters
 
 
 class Rates(NamedTuple):
-    """The numbers of a recipe that a compiled program takes as inputs: recipes that differ in them alone share it."""
+    """The numbers of a recipe that are inputs of a compiled program. Recipes that differ only in them share it.
+
+    Without an axis for one replica, (replica,) for several.
+    """
 
     learning_rate: Float32[Array | np.ndarray, "*replica"]
     weight_decay: Float32[Array | np.ndarray, "*replica"]
 
     @classmethod
     def of(cls, recipe: Recipe) -> "Rates":
-        return cls(np.float32(recipe.learning_rate), np.float32(recipe.weight_decay))
+        """The rates of a recipe, as float32 on the host."""
+        return cls(np.asarray(recipe.learning_rate, np.float32), np.asarray(recipe.weight_decay, np.float32))
 
 
 def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = None) -> optax.Schedule:
-    """The learning rate as a function of the number of steps taken; with `rates` theirs and not the recipe's.
+    """The learning rate as a function of the number of finished steps.
 
-    Warm-up is linear from 0 and reaches the full rate after `warmup_epochs`, or it is a tenth of that rate all along.
-    `step` divides by 10 at each of the milestones: those of the default are 32k and 48k of 64k steps (He et al. 2015,
-    section 4.2).
+    Warm-up is linear from 0 and reaches the full rate after `warmup_epochs`, or it is a tenth of the full rate until
+    then. `step` divides by 10 at each milestone: the default ones are 32k and 48k of 64k steps (He et al. 2015,
+    section 4.2). The peak is that of `rates` if given, else of the recipe.
     """
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
@@ -57,12 +61,16 @@ def kernel_mask(parameters: Parameters) -> Parameters:
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = None) -> optax.GradientTransformation:
-    """The recipe's optimizer; with `rates`, which may be traced, theirs in place of the recipe's own. Its state has the
-    same form and holds none of them.
+    """The recipe's optimizer.
 
-    `adam` with weight decay is torch.optim.Adam: g + decay * w goes through the moments (L2), where `adamw` subtracts
-    learning rate * decay * w beside them (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum. What the
-    recipe freezes does not change at all, and has no moments.
+    `adam` with weight decay is torch.optim.Adam: the moments are those of g + decay * w (L2). `adamw` subtracts
+    learning rate * decay * w separately (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum. Frozen
+    parameters do not change at all and have no moments.
+
+    Args:
+      recipe: which optimizer.
+      steps_per_epoch: train steps per epoch, for the schedule.
+      rates: used instead of the recipe's own; may be traced. The optimizer's state does not contain them.
     """
     optimizer = _unfrozen_optimizer(recipe, steps_per_epoch, rates)
     if not recipe.freeze:
@@ -76,7 +84,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
 
 def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None) -> optax.GradientTransformation:
     rate = learning_rate_schedule(recipe, steps_per_epoch, rates)
-    strength = rates.weight_decay if rates is not None and recipe.weight_decay else recipe.weight_decay
+    # Optax's annotation leaves numpy's arrays out.
+    strength: Any = rates.weight_decay if rates is not None and recipe.weight_decay else recipe.weight_decay
     decay = optax.add_decayed_weights(strength, mask=kernel_mask if recipe.decayed == "kernels" else None)
     if recipe.optimizer == "adam":
         return optax.chain(decay, optax.scale_by_adam(), optax.scale_by_learning_rate(rate))

@@ -1,7 +1,7 @@
-"""Several processes that train as one: how they find each other, and what the first tells the others.
+"""Training with several processes: how they connect, and the messages of process 0 to the others.
 
-All run the same command. Process 0 leads: it alone reads and writes the workdir, and decides what is trained next. The
-others hear of it, compute their part, and write nothing, so that they need neither the workdir nor a shared file system
+All processes run the same command. Process 0 leads: it alone reads and writes the workdir, and decides what is trained
+next. The others receive its decisions, compute their part and write nothing. They need no shared file system
 (https://docs.jax.dev/en/latest/multi_process.html).
 """
 
@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,65 +21,66 @@ import numpy as np
 from resjax.training.state import TrainState
 from resjax.types import BadInput
 
-HEARING_SECONDS = 60
+RECEIVE_SECONDS = 60
+"""Time-out of one call to the store; `receive_message` repeats it."""
 STOP = "resjax/stop"
-"""What another process than the first sets where it is asked to stop."""
+"""The key that a process other than the first sets if it is asked to stop."""
 _messages = itertools.count()
 
 
-def start_processes(address: str | None, process_id: int | None, processes: int | None, timeout: int = 300) -> int:
-    """Joins this process to the others, before anything asks for a device; does nothing without an address.
+def connect_processes(address: str | None, process_id: int | None, processes: int | None, timeout: int = 300) -> int:
+    """Connects this process to the others, before JAX uses a device. Does nothing without an address.
 
-    Returns which process this is.
+    Returns the number of this process.
 
     Args:
-      address: of process 0, as HOST:PORT; `auto` lets JAX find all out on a TPU pod, SLURM, Open MPI, Kubernetes.
-      process_id: which process this is, from 0.
-      processes: how many there are.
+      address: of process 0, as HOST:PORT. With `auto` JAX detects a TPU pod, SLURM, Open MPI or Kubernetes.
+      process_id: number of this process, from 0.
+      processes: number of processes.
       timeout: seconds to wait for the others. After that the program ends with a line on stderr and status 2.
 
     Raises:
-      BadInput: for parts that do not fit each other, or where `auto` finds nothing.
+      BadInput: if the arguments contradict each other, or `auto` detects nothing.
     """
     if address is None:
         if process_id is not None or processes is not None:
-            raise BadInput("--process_id and --num_processes need --coordinator_address: HOST:PORT or auto is accepted")
+            raise BadInput("--process_id and --num_processes need --coordinator_address: expected HOST:PORT or auto")
         return 0
     known = {}
     if address != "auto":
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise BadInput(f"--coordinator_address={address}: HOST:PORT of process 0, or auto, is accepted")
+            raise BadInput(f"--coordinator_address={address}: expected HOST:PORT of process 0, or auto")
         if processes is None or process_id is None or not 0 <= process_id < processes:
             raise BadInput(
-                f"--process_id={process_id} --num_processes={processes}: with an address both are needed, the number "
-                "of this process from 0 and how many there are"
+                f"--process_id={process_id} --num_processes={processes}: expected, with an address, the number of this "
+                "process from 0, and the number of processes"
             )
         known = {"coordinator_address": address, "process_id": process_id, "num_processes": processes}
-    joined = _ends_unless_joined(address, process_id, timeout)
+    timer = _exit_unless_connected(address, process_id, timeout)
     try:
-        # XLA would abort the program with a stack trace at its own time-out, so that comes later.
+        # At its own time-out XLA aborts the program with a stack trace, so that comes later.
         jax.distributed.initialize(**known, initialization_timeout=timeout + 60)
     except (RuntimeError, ValueError) as error:
-        found = "JAX finds no cluster that it knows" if address == "auto" else "JAX cannot start"
+        found = "JAX detects no cluster" if address == "auto" else "JAX cannot start"
         raise BadInput(
-            f"--coordinator_address={address}: {found} ({error}); HOST:PORT of process 0 is accepted"
+            f"--coordinator_address={address}: {found} ({error}); expected HOST:PORT of process 0"
         ) from error
     finally:
-        joined.cancel()
+        timer.cancel()
     return jax.process_index()
 
 
-def _ends_unless_joined(address: str, process_id: int | None, timeout: int) -> threading.Timer:
+def _exit_unless_connected(address: str, process_id: int | None, timeout: int) -> threading.Timer:
     def end() -> None:
-        missing = "the others" if process_id == 0 else "process 0 or another one"
+        missing = "the other processes" if process_id == 0 else "process 0 or another process"
         print(
-            f"error: --coordinator_address={address}: {missing} did not come within {timeout} s; an address that all "
-            "processes reach, or a longer --coordinator_timeout, is accepted",
+            f"error: --coordinator_address={address}: {missing} did not connect within {timeout} s; expected an "
+            "address that all processes reach, or a longer --coordinator_timeout",
             file=sys.stderr,
             flush=True,
         )
-        # The main thread is inside of XLA and does not come back.
+        # The main thread is inside XLA and does not return.
         os._exit(2)
 
     timer = threading.Timer(timeout, end)
@@ -87,64 +89,69 @@ def _ends_unless_joined(address: str, process_id: int | None, timeout: int) -> t
     return timer
 
 
-def tell(message: dict | None) -> None:
-    """From process 0 to all others, each of which has to `hear` it; None is the end."""
+def send_message(message: dict | None) -> None:
+    """Sends a message from process 0 to all others, each of which has to receive it; None is the last one."""
     if jax.process_count() > 1:
         _store().key_value_set(f"resjax/{next(_messages)}", json.dumps(message))
 
 
-def hear() -> dict | None:
-    """What process 0 tells next."""
+def receive_message() -> dict | None:
+    """Waits for the next message of process 0 and returns it.
+
+    Raises:
+      JaxRuntimeError: if process 0 has ended.
+    """
     key = f"resjax/{next(_messages)}"
     while True:
         try:
-            return json.loads(_store().blocking_key_value_get(key, 1000 * HEARING_SECONDS))
+            return json.loads(_store().blocking_key_value_get(key, 1000 * RECEIVE_SECONDS))
         except jax.errors.JaxRuntimeError as error:
-            # Process 0 may write a report for a long time; that it has died JAX finds out by itself.
+            # Process 0 may be busy with a report for long. JAX itself detects if it has died.
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise
 
 
-def _store():
-    # JAX has no public name for it. A broadcast would do too, but the CPU's end after 30 seconds of waiting.
+def _store() -> Any:
+    # JAX has no public name for it. A broadcast would do, but on CPU it times out after 30 seconds.
     from jax._src import distributed
 
     return distributed.global_state.client
 
 
 @contextmanager
-def leading() -> Iterator[None]:
-    """What process 0 does; at its end the others hear that it is over, or that it ended early."""
+def announcing_end() -> Iterator[None]:
+    """Around everything that process 0 does: tells the others at the end that it is over, or ended early."""
     try:
         yield
     except BaseException:
         with suppress(jax.errors.JaxRuntimeError):
-            tell({"ended": "early"})
+            send_message({"ended": "early"})
         raise
-    tell(None)
+    send_message(None)
 
 
 @contextmanager
-def epoch_told() -> Iterator[None]:
-    """What process 0 does after an epoch that all have trained; then they hear whether there is another.
+def announcing_next_epoch() -> Iterator[None]:
+    """Around what process 0 does after an epoch: tells the others at the end whether there is another epoch.
 
-    Without it they would be inside the next one, and wait in it for a process that has left.
+    Otherwise they would start the next epoch, and wait there for a process that has left.
     """
     try:
         yield
     except BaseException:
-        tell({"go_on": False})
+        send_message({"go_on": False})
         raise
-    tell({"go_on": True})
+    send_message({"go_on": True})
 
 
-def ask_to_stop() -> None:
-    """Has process 0 stop after the epoch, for another process that was asked to."""
+def request_stop() -> None:
+    """Asks process 0 to stop after the epoch, because this process was asked to stop."""
     with suppress(jax.errors.JaxRuntimeError):
         _store().key_value_set(STOP, str(jax.process_index()), allow_overwrite=True)
 
 
-def another_was_asked_to_stop() -> bool:
+def stop_requested() -> bool:
+    """Whether another process has called `request_stop`."""
     if jax.process_count() == 1:
         return False
     try:
@@ -156,10 +163,10 @@ def another_was_asked_to_stop() -> bool:
 
 
 @contextmanager
-def not_waiting_for_the_lost() -> Iterator[None]:
-    """Ends this process at once where another has ended before its time, or this one fails beside those that wait.
+def exiting_at_failure() -> Iterator[None]:
+    """Ends this process at once if another process is lost, or if this one fails and is not the first.
 
-    At the end of a program JAX waits for all processes, and these would wait for each other.
+    Otherwise JAX waits for all processes at the end of the program, and they would wait for each other.
     """
     try:
         yield
@@ -170,8 +177,8 @@ def not_waiting_for_the_lost() -> Iterator[None]:
         said = " ".join(str(error).split())
         if lost:
             said = (
-                f"another process has ended or cannot be reached ({said[:200]}); what was complete is kept, and the "
-                "same command on all of them goes on"
+                f"another process has ended or cannot be reached ({said[:200]}); finished work is kept, and the "
+                "same command on all processes resumes"
             )
         elif not isinstance(error, BadInput):
             traceback.print_exc()
@@ -179,8 +186,8 @@ def not_waiting_for_the_lost() -> Iterator[None]:
         os._exit(2 if isinstance(error, BadInput) else 1)
 
 
-def share(states: Sequence[TrainState]) -> list[TrainState]:
-    """The states that process 0 gives, on every process; the others give states of the same shapes."""
+def broadcast_states(states: Sequence[TrainState]) -> list[TrainState]:
+    """The states of process 0, on every process. The others pass states of the same shapes."""
     if jax.process_count() == 1:
         return list(states)
 

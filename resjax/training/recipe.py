@@ -1,9 +1,14 @@
-"""Everything that training depends on, the architecture excepted."""
+"""Everything that training depends on, except the architecture: each value with its flag, limits and help text.
 
+Reading a recipe needs no jax.
+"""
+
+import dataclasses
 import difflib
 import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resjax.types import BadInput
 
@@ -11,80 +16,216 @@ if TYPE_CHECKING:
     from resjax.data.augmentation import Augmentation
 
 RECIPE_VERSION = 1
-"""Goes up with anything that changes what becomes of a replica: none goes on under another version."""
+"""Increases with every change to the numbers of training: no replica resumes under another version."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 WARMUP_SHAPES = ("linear", "tenth")
 DECAYED = ("all", "kernels")
 WAYS = ("sequential", "map", "vmap", "devices")
-"""How the replicas of an arm are trained: one after another; by one program that goes from one to the next each step;
-by one program that computes all of them at once; or one on each device."""
+"""How the replicas of a network are trained: one after another; by one program that computes a step of one after the
+other; by one program that computes all of them at once; or one on each device."""
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises `BadInput` with the nearest of `choices` where `value` is none of them."""
+    """Checks that `value` is one of `choices`.
+
+    Raises:
+      BadInput: if it is not; the text names the most similar choice.
+    """
     if value not in choices:
         near = difflib.get_close_matches(value, choices, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise BadInput(f"{name}={value!r}: {hint}one of {', '.join(choices)} is accepted")
+        raise BadInput(f"{name}={value!r}: {hint}expected one of {', '.join(choices)}")
 
 
 def require_range(name: str, value: float, low: float, high: float = math.inf, *, above: bool = False) -> None:
-    """Raises `BadInput` unless low <= value <= high (low < value with `above`)."""
+    """Checks that low <= value <= high (low < value with `above`) and that the value is finite.
+
+    Raises:
+      BadInput: if it is not.
+    """
     if not (low < value if above else low <= value) or not value <= high or not math.isfinite(value):
-        limit = f"{'above' if above else 'at least'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
-        raise BadInput(f"{name}={value:g}: a number {limit} is accepted")
+        limit = f"{'above' if above else 'of at least'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
+        raise BadInput(f"{name}={value:g}: expected a number {limit}")
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field of a dataclass is set by a flag. Its type and its default are those of the field."""
+
+    flag: str
+    """The flag's name, without dashes."""
+    help: str
+    """What the value does, in one sentence."""
+    unit: str = ""
+    """What a number counts; empty if it has no unit."""
+    choices: tuple[str, ...] = ()
+    """All texts that are allowed; empty if it is not one of a few."""
+    above: float | None = None
+    """A number has to be larger than this."""
+    least: float | None = None
+    """A number has to be at least this."""
+    most: float = math.inf
+    """A number has to be at most this."""
+    parse: Callable[[str], Any] | None = None
+    """From the flag's text to the value; None if the flag has the field's own type. Raises `BadInput`."""
+    default_text: str | None = None
+    """With `parse`, the flag's default. None leaves the field's default."""
+
+    def check(self, value: Any) -> None:
+        """Checks a value against choices and limits.
+
+        Raises:
+          BadInput: if it is outside; the text names the flag and the value.
+        """
+        name = f"--{self.flag}"
+        if self.choices:
+            require_choice(name, value, self.choices)
+        if self.above is not None:
+            require_range(name, value, self.above, self.most, above=True)
+        elif self.least is not None:
+            require_range(name, value, self.least, self.most)
+
+    def describe(self) -> str:
+        """The text for `--help`: the choices, then what the value does."""
+        return f"one of {', '.join(self.choices)}: {self.help}" if self.choices else self.help
+
+
+def option(default: Any, *, help: str, flag: str = "", **more: Any) -> Any:
+    """A dataclass field with an `Option` in `field.metadata["option"]`; `more` are the other fields of `Option`.
+
+    An empty `flag` stands for the field's name.
+    """
+    return dataclasses.field(default=default, metadata={"option": Option(flag, help, **more)})
+
+
+def fields_with_options(kind: type) -> Iterator[tuple[dataclasses.Field, Option]]:
+    """The fields of a dataclass that were made by `option`, in order, with their options."""
+    for each in dataclasses.fields(kind):
+        found = each.metadata.get("option")
+        if found is not None:
+            yield each, found if found.flag else replace(found, flag=each.name)
+
+
+def parse_milestones(text: str) -> tuple[float, ...]:
+    """Numbers from text such as `0.5,0.75`; the recipe checks their order.
+
+    Raises:
+      BadInput: for text that is not numbers.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise BadInput(f"--milestones={text}: {_EXPECTED_MILESTONES}") from None
+
+
+_EXPECTED_MILESTONES = "expected rising fractions of the run between 0 and 1, such as 0.5,0.75"
+
+
+def parse_freeze(text: str) -> tuple[str, ...]:
+    """Patterns from text such as `stem.*,stages.[01].*`."""
+    return tuple(pattern.strip() for pattern in text.split(",") if pattern.strip())
+
+
+def parse_augment(text: str) -> "tuple[Augmentation, ...]":
+    """`resjax.data.augmentation.parse_augmentation`, which needs jax.
+
+    Raises:
+      BadInput: for an unknown augmentation, or numbers that do not fit it.
+    """
+    from resjax.data.augmentation import parse_augmentation
+
+    return parse_augmentation(text)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; equal for every arm of a comparison.
+    """How a network is trained; the same for all networks of a comparison.
 
     Raises:
-      BadInput: for a value outside its range, with the name of the flag that sets it.
+      BadInput: for a value outside its limits; the text names its flag.
     """
 
-    epochs: int = 10
-    batch_size: int = 24
-    """Images a step; the last step of an epoch takes the rest, so that every image counts once."""
-    optimizer: str = "adam"
-    """`adam`: the decay is added to the gradient (torch.optim.Adam). `adamw`: decoupled. `sgd`: with momentum."""
-    learning_rate: float = 5e-4
-    weight_decay: float = 5e-4
-    decayed: str = "all"
-    """`all` parameters, as torch does, or only the `kernels` of convolutions and of the head."""
-    momentum: float = 0.9
-    """For `sgd` alone."""
-    schedule: str = "constant"
-    """`constant`; `cosine` to zero; `step`: divided by 10 at each of the milestones."""
-    milestones: tuple[float, ...] = (0.5, 0.75)
-    """For `step` alone: after these shares of the steps, rising."""
-    warmup_epochs: float = 0.0
-    """Epochs of warm-up, part of `epochs`."""
-    warmup_shape: str = "linear"
-    """`linear`: from zero to the full rate. `tenth`: a tenth of it, as He et al. 2015 began with 110 layers."""
-    augmentations: "tuple[Augmentation, ...]" = ()
-    freeze: tuple[str, ...] = ()
-    """Patterns of parameters that are not trained: see `resjax.functional.frozen_mask`."""
+    epochs: int = option(10, least=1, unit="epochs", help="passes over the training images")
+    batch_size: int = option(
+        24,
+        least=1,
+        unit="images",
+        help="images per step; the last step of an epoch takes the rest, so that every image counts once",
+    )
+    optimizer: str = option(
+        "adam",
+        choices=OPTIMIZERS,
+        help="adam adds the decay to the gradient, as torch.optim.Adam does; adamw decouples it; sgd has momentum",
+    )
+    learning_rate: float = option(5e-4, above=0, help="peak learning rate")
+    weight_decay: float = option(5e-4, least=0, help="weight decay")
+    decayed: str = option(
+        "all",
+        choices=DECAYED,
+        help="which parameters decay: all, as in torch, or only the kernels of convolutions and of the head",
+    )
+    momentum: float = option(0.9, least=0, most=1, help="momentum of sgd")
+    schedule: str = option(
+        "constant",
+        choices=SCHEDULES,
+        help="of the learning rate: constant; cosine to zero; step divides by 10 at each of --milestones",
+    )
+    milestones: tuple[float, ...] = option(
+        (0.5, 0.75),
+        parse=parse_milestones,
+        default_text="0.5,0.75",
+        unit="fraction of the run",
+        help="for --schedule=step: the fractions of the run after which the learning rate is divided by 10, rising",
+    )
+    warmup_epochs: float = option(0.0, least=0, unit="epochs", help="epochs of warm-up, which are part of --epochs")
+    warmup_shape: str = option(
+        "linear",
+        choices=WARMUP_SHAPES,
+        help="of the warm-up: linear rises from zero to the full rate; tenth is a tenth of it until then, as He et al. "
+        "2015 began with 110 layers",
+    )
+    augmentations: "tuple[Augmentation, ...]" = option(
+        (),
+        flag="augment",
+        parse=parse_augment,
+        default_text="flip,rotate:15,color:0.2,0.2,0.2,0.1",
+        help="random changes of the training images: flip, rotate:DEGREES, color:BRIGHTNESS,CONTRAST,SATURATION,HUE, "
+        "lighting:SPREAD, crop:PIXELS, scale:SIZE,LEAST,MOST (resized to a side of LEAST to MOST pixels, of which a "
+        "square of SIZE is cut out), joined by commas; or none",
+    )
+    freeze: tuple[str, ...] = option(
+        (),
+        parse=parse_freeze,
+        help="parameters that are not trained, patterns joined by commas such as stem.*,stages.[01].* (batch norms "
+        "that are frozen completely keep their statistics)",
+    )
+
+    @classmethod
+    def from_flags(cls, values: Mapping[str, Any]) -> "Recipe":
+        """The recipe from the values of its flags, by name; None stands for the field's default.
+
+        Raises:
+          BadInput: for text that cannot be parsed, or a value outside its limits.
+        """
+        given = {}
+        for each, its in fields_with_options(cls):
+            value = values[its.flag]
+            if value is not None:
+                given[each.name] = its.parse(value) if its.parse else value
+        return cls(**given)
 
     def without_rates(self) -> "Recipe":
-        """The same for all recipes that one compiled program serves: with a learning rate and a decay of 1.
+        """The recipe with a learning rate and a weight decay of 1: equal for all recipes that share a compiled program.
 
-        No decay stays none: a program leaves the addition out, which changes how XLA rounds what is left.
+        A weight decay of zero stays: the program then leaves the addition out, which changes how XLA rounds the rest.
         """
         return replace(self, learning_rate=1.0, weight_decay=1.0 if self.weight_decay else 0.0)
 
     def __post_init__(self) -> None:
-        require_range("--epochs", self.epochs, 1)
-        require_range("--batch_size", self.batch_size, 1)
-        require_range("--learning_rate", self.learning_rate, 0, above=True)
-        require_range("--weight_decay", self.weight_decay, 0)
-        require_range("--momentum", self.momentum, 0, 1)
+        for each, its in fields_with_options(type(self)):
+            its.check(getattr(self, each.name))
         require_range("--warmup_epochs", self.warmup_epochs, 0, self.epochs)
         if any(not 0 < each < 1 for each in self.milestones) or sorted(set(self.milestones)) != [*self.milestones]:
             given = ",".join(f"{each:g}" for each in self.milestones)
-            raise BadInput(f"--milestones={given}: rising shares of the run between 0 and 1 are accepted")
-        require_choice("--optimizer", self.optimizer, OPTIMIZERS)
-        require_choice("--schedule", self.schedule, SCHEDULES)
-        require_choice("--warmup_shape", self.warmup_shape, WARMUP_SHAPES)
-        require_choice("--decayed", self.decayed, DECAYED)
+            raise BadInput(f"--milestones={given}: {_EXPECTED_MILESTONES}")

@@ -1,4 +1,4 @@
-"""The state of one replica's training, as a pytree of arrays."""
+"""The training state of one replica, as a pytree of arrays."""
 
 import zlib
 from dataclasses import dataclass
@@ -16,30 +16,35 @@ from resjax.types import PRNGKey, Variables
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """All that the next step depends on, the data excepted."""
+    """Everything that the next step depends on, except the data."""
 
     step: Int32[Array, ""]
+    """Number of finished steps."""
     variables: Variables
     optimizer: optax.OptState
     key: PRNGKey
-    """The replica's key. It never changes: every use folds in its purpose and, where it repeats, a count."""
+    """The replica's key. It never changes: every use folds in its purpose and, if it repeats, a count."""
 
 
 def purpose_key(key: PRNGKey, purpose: str, count: int | Int32[Array, ""] = 0) -> PRNGKey:
-    """The key for one purpose and one count, so that a resumed run sees the keys that it would have seen."""
+    """The key for one purpose and one count. A resumed run sees the same keys as an uninterrupted one."""
     return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(purpose.encode())), count)
 
 
 def initial_state(
     functional: Functional, optimizer: optax.GradientTransformation, seed: int, weights: StateDict | None = None
 ) -> TrainState:
-    """The state before the first step; twins get the same numbers in the parameters that they share.
+    """The state before the first step. Twins get the same numbers in the parameters that they share.
 
-    With `weights` the network starts from these, under torch's names; a head for another number of classes from the
-    seed's numbers.
+    Args:
+      functional: the network.
+      optimizer: whose state is part of it.
+      seed: of the replica.
+      weights: weights that the network starts from, under torch's names. A head for another number of classes starts
+        from the seed's random numbers all the same.
 
     Raises:
-      BadInput: where the weights do not fit the network.
+      BadInput: if the weights do not fit the network.
     """
     key = jax.random.key(seed)
     variables = functional.init(purpose_key(key, "parameters"))

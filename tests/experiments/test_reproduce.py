@@ -21,7 +21,6 @@ from experiments.reproductions.program import (
 )
 from experiments.reproductions.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION
 from experiments.reproductions.recipes import CIFAR_STEPS, REPRODUCTIONS
-from experiments.reproductions.side_by_side import pairs_of_arms
 from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.settings import Settings, define_training_flags
 from resjax.data.sources.catalogue import Catalogue
@@ -149,7 +148,7 @@ def test_a_flag_that_leaves_the_recipe_is_listed(asked):
         (["--target=cifar"], "did you mean 'cifar10'"),
         (["--target=cifar10", "--milestones=0.75,0.5"], "--milestones=0.75,0.5: rising shares"),
         (["--target=cifar10", "--milestones=half"], "--milestones=half: rising shares"),
-        (["--target=imagenet", "--augment=scale:16,256,480"], "--augment=scale=16: a number at least 32"),
+        (["--target=imagenet", "--augment=scale:16,256,480"], "--augment=scale=16: expected a number of at least 32"),
     ],
 )
 def test_words_that_make_no_experiment_are_named(words, named, asked):
@@ -195,11 +194,6 @@ def test_published_numbers_are_consistent_with_each_other():
         assert per_class_scores(confusion, DISHES)["soto_ayam"]["support"] == 39
     for arm, depth in (("resnet20", 20), ("plain56", 56)):
         assert any(each.arm == arm for each in CIFAR10) and architecture(arm).depth == depth
-
-
-def test_each_arm_with_shortcuts_is_paired_with_the_plain_one_of_its_depth():
-    arms = [architecture(name) for name in ("plain34", "resnet34", "preact_resnet34", "resnet18", "se_resnet34")]
-    assert pairs_of_arms(arms) == [("plain34", name) for name in ("resnet34", "preact_resnet34", "se_resnet34")]
 
 
 def small(settings: Settings, workdir: Path) -> Settings:

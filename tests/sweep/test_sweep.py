@@ -27,22 +27,12 @@ from resjax.sweep.cells import FAILURE
 from resjax.sweep.declaration import differences, with_fingerprint
 from resjax.sweep.grid import SweepSettings
 from resjax.sweep.merging import merge_sweeps
-from resjax.sweep.record import twins_of
 from resjax.sweep.sweep import sweep
 from resjax.training.replicas import Way
 from resjax.types import BadInput
 from tests.sweep.made import asked_for
 
 change = msgspec.structs.replace
-
-
-def test_twins_are_found_by_name():
-    names = ["plain20", "resnet20", "resnet8", "plain8", "preact_resnet20", "resnet20_project"]
-    assert [(pair.baseline, pair.candidate) for pair in twins_of(names)] == [
-        ("plain8", "resnet8"),
-        ("plain20", "resnet20"),
-        ("plain20", "resnet20_project"),
-    ]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,7 @@
 """What the shortcut does at each depth: plain networks degrade with depth in training, which validation may hide."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,19 +21,12 @@ LAYERS = 10
 """Slopes are per so many layers."""
 
 
-class Twins(NamedTuple):
-    """A plain network and its residual twin, by their arms' names."""
-
-    depth: int
-    baseline: str
-    candidate: str
-
-
 def differences_by_depth(
-    twins: Sequence[Twins], arms: Mapping[str, Mapping[int, Record | None]]
+    twins: Sequence[tuple[int, str, str]], arms: Mapping[str, Mapping[int, Record | None]]
 ) -> dict[str, object] | None:
     """The paired differences of twins of one family at each depth, and how they change with it.
 
+    Each pair of twins is a depth with the names of the baseline and of the candidate.
     Each seed's differences (candidate minus baseline: fractions, and nats for the loss) have a least-squares slope over
     depth, per ten layers; the slope's mean and interval are those of the seeds' slopes (Student's t), and its p is that
     of their sign flips. Only seeds that all twins have finished are counted.
@@ -41,18 +34,18 @@ def differences_by_depth(
     None of fewer than two depths.
     """
     twins = sorted(twins)
-    if len({each.depth for each in twins}) < 2:
+    if len({depth for depth, _, _ in twins}) < 2:
         return None
-    names = {name for each in twins for name in (each.baseline, each.candidate)}
+    names = {name for _, *pair in twins for name in pair}
     done = {
         name: {seed: result["last"] for seed, result in arms[name].items() if result and result["status"] == "done"}
         for name in names
     }
     seeds = sorted(set.intersection(*(set(last) for last in done.values())))
-    depths = np.array([each.depth for each in twins], float)
+    depths = np.array([depth for depth, _, _ in twins], float)
     measures = {}
     for measure, read in MEASURES.items():
-        rows = [[read(done[twin.candidate][s]) - read(done[twin.baseline][s]) for s in seeds] for twin in twins]
+        rows = [[read(done[residual][s]) - read(done[plain][s]) for s in seeds] for _, plain, residual in twins]
         table = np.array(rows).reshape(len(twins), len(seeds))
         centred = depths - depths.mean()
         slopes = (centred @ table / (centred @ centred) * LAYERS).tolist()
@@ -60,4 +53,5 @@ def differences_by_depth(
             "by_depth": [describe(row.tolist()) for row in table],
             "slope": describe(slopes) | {"p_value": sign_flip_test(slopes)},
         }
-    return {"twins": [each._asdict() for each in twins], "seeds": seeds, "measures": measures}
+    named = [dict(zip(("depth", "baseline", "candidate"), pair, strict=True)) for pair in twins]
+    return {"twins": named, "seeds": seeds, "measures": measures}

@@ -1,0 +1,66 @@
+"""Jitted functions that are compiled in a thread before their first call.
+
+Python goes on while XLA compiles: a network trains on its first batches while the step of the last batch, the
+evaluation and the next network's programs are still being compiled. The programs are those that JAX would compile at
+the first call: the results are the same bit for bit.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+from jax import monitoring
+
+WAITED = "/resjax/compile/waited"
+"""The `jax.monitoring` event, in seconds, of a call that had to wait for its program."""
+
+
+class AheadOfTimeJit:
+    """A jitted function that can be compiled before its first call; other shapes are compiled at their first call.
+
+    Args:
+      function: from `jax.jit`, without static arguments.
+      shape: from the call's arguments to a hashable value that tells the programs apart.
+    """
+
+    def __init__(self, function: Any, shape: Callable[..., Hashable]):
+        self.function, self._shape = function, shape
+        self._programs: dict[Hashable, Future] = {}
+
+    def compile(self, executor: ThreadPoolExecutor, *arguments: Any) -> None:
+        """Compiles for these arguments (arrays or `jax.ShapeDtypeStruct`s) in a thread, once per shape."""
+        shape = self._shape(*arguments)
+        known = self._programs.get(shape)
+        if known is None or known.cancelled():
+            self._programs[shape] = executor.submit(_compiled, self.function, arguments)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The function's results. Waits if the program is being compiled, and raises what the compilation raised."""
+        program = self._programs.get(self._shape(*arguments))
+        if program is None or program.cancelled():
+            return self.function(*arguments)
+        if not program.done():
+            start = time.perf_counter()
+            program.exception()
+            monitoring.record_event_duration_secs(WAITED, time.perf_counter() - start)
+        return program.result()(*arguments)
+
+
+def _compiled(function: Any, arguments: tuple) -> jax.stages.Compiled:
+    return function.lower(*arguments).compile()
+
+
+@contextmanager
+def compiling() -> Iterator[ThreadPoolExecutor]:
+    """One thread for compiling. At the end of the block, waiting compilations are cancelled and a running one finishes.
+
+    With a single thread the program that is needed first is ready first; XLA's code generation uses all cores anyway.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix="compiling")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)

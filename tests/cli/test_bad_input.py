@@ -1,0 +1,89 @@
+"""Every kind of bad input to compare: one line on stderr that names it, exit status 2, and nothing left behind."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resjax.cli.compare import COMMAND
+from tests.commands import require_bad_input, run_in_process
+
+TINY = [
+    *("--image_size=16", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=2", "--batch_size=16"),
+    *("--architectures=plain18,resnet18", "--augment=flip", "--nocompile_cache"),
+]
+
+
+@pytest.fixture
+def trouble(tmp_path, monkeypatch) -> Path:
+    """The folder in which the command runs, with files and folders that are wrong in some way."""
+    (tmp_path / "wrong.csv").write_text("name,class\na.png,x\n")
+    (tmp_path / "torn.json").write_text('{"schema_version": 1, "images": [{"id": "a')
+    (tmp_path / "wrong.safetensors").write_text("no weights")
+    for folder in ("wrong", "empty"):
+        (tmp_path / folder).mkdir()
+    for label, count in (("many", 5), ("lonely", 1)):
+        (tmp_path / "lonely" / label).mkdir(parents=True)
+        for index in range(count):
+            Image.new("RGB", (16, 16), (10 * index, 50, 0)).save(tmp_path / "lonely" / label / f"{index}.png")
+    shutil.copytree(tmp_path / "lonely", tmp_path / "parted" / "test")
+    shutil.copytree(tmp_path / "lonely" / "many", tmp_path / "parted" / "train" / "many")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--architectures=plain34,resnet43"], "resnet34"),
+        (["--architectures=resnet33"], "resnet34 or resnet32"),
+        (["--architectures=resnext50_32x4d"], "--width=2"),
+        (["--architectures=plain18_fixup"], "without a shortcut"),
+        (["--stem=imagenet"], "--image_size=16"),
+        (["--dataset=synthetic:60", "--init_from=nowhere.safetensors"], "nowhere.safetensors"),
+        (["--dataset=synthetic:60", "--init_from=wrong.safetensors"], "wrong.safetensors"),
+        (["--init_from=resnet34=wrong.safetensors"], "plain18, resnet18"),
+        (["--dataset=synthetic:60", "--freeze=stemm.*"], "--freeze=stemm.*"),
+        (["--dataset=sinthetic"], "synthetic"),
+        (["--dataset=csv:nowhere.csv"], "nowhere.csv"),
+        (["--dataset=folder:nowhere"], "nowhere"),
+        (["--dataset=csv:wrong.csv"], "filename"),
+        (["--dataset=folder:empty"], "empty"),
+        (["--dataset=folder:lonely"], "lonely"),
+        (["--dataset=folder:parted"], "'lonely' has images in test and none in train"),
+        (["--dataset=tfds:cifar10", "--data_dir=empty"], "pip install 'resjax[prepare]'"),
+        (["--data_dir=empty"], "tfds:NAME"),
+        (["--optimizer=adma"], "adam"),
+        (["--epochs=many"], "epochs"),
+        (["--epoch=3"], "epochs"),
+        (["--seeds=0,0"], "--seeds"),
+        (["--augment=flop"], "flip"),
+        (["--augment=crop:16"], "crop"),
+        (["--val_fraction=1.5"], "val_fraction"),
+        (["--batch_size=5000"], "--batch_size"),
+        (["--workdir=wrong.csv/out"], "--workdir"),
+        (["--flagfile=nowhere.flags"], "nowhere.flags"),
+        (["--split_file=nowhere.json"], "nowhere.json"),
+        (["--split_file=torn.json", "--dataset=synthetic:60"], "torn.json"),
+        (["--split=stratified"], "grouped, random, overlapping, given"),
+        (["--split=grouped,grouped"], "--split"),
+        (["--split=given", "--dataset=synthetic:60"], "without a split of its own"),
+        (["--split=grouped,random", "--split_file=a.json"], "--split=grouped,random"),
+        (["--folds=1"], "--folds"),
+        (["--folds=5", "--val_fraction=0.2"], "--val_fraction=0.2"),
+        (["--folds=5", "--split=grouped,random"], "--folds=5 with --split=grouped,random"),
+        (["extra"], "extra"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, named, trouble):
+    require_bad_input(COMMAND, "--workdir=out", *TINY, *flags, says=(named,))
+    assert not (trouble / "out").exists()
+
+
+def test_help_names_every_flag_with_its_default():
+    status, shown, _ = run_in_process(COMMAND, "--help")
+    assert status == 0 and "--epochs" in shown and "(default: 0.0005)" in shown
+    assert "shortcut help" in shown.splitlines()[0]

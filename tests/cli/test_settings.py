@@ -1,0 +1,52 @@
+"""From words on the command line to settings."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resjax.cli.settings import parse_looks, parse_seeds
+from resjax.run.progress import duration
+from resjax.types import BadInput
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("6", (0, 1, 2, 3, 4, 5)), ("0,3,7", (0, 3, 7)), ("3,", (3,)), ("1", (0,))]
+)
+def test_a_number_counts_seeds_and_a_list_names_them(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "0", "-2", "a", "1,1", "2,-1", "1.5"])
+def test_other_seeds_are_refused_with_what_is_accepted(text):
+    with pytest.raises(BadInput, match="--seeds="):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(8.4, "8 s"), (200, "3 min"), (7900, "2 h 12 min")])
+def test_lengths_of_time_are_for_reading(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_auto_is_judged_at_looks_that_are_fixed_beforehand():
+    assert parse_looks("auto", 20) == (8, 12, 16, 20) and parse_looks("auto", 6) == (6,)
+    assert parse_looks("6", 20) == ()
+    with pytest.raises(BadInput, match="--max_seeds=5"):
+        parse_looks("auto", 5)
+
+
+def test_who_stops_reading_the_output_gets_no_traceback():
+    code = """
+from resjax.cli.program import Command, run_command
+run_command(Command("print", "", lambda: [print(1000 * "x", flush=True) for _ in range(1000)], ()), [])
+"""
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert command.stdout.readline() == 1000 * b"x" + b"\n"
+    command.stdout.close()
+    said = command.stderr.read()
+    command.stderr.close()
+    assert command.wait() == 128 + signal.SIGPIPE and said == b""
