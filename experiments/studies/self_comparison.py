@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
+from resjax.evaluation.run_evaluation import correctness
 
 from resjax.cli.program import Command, run_command
-from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 from resjax.records import Done, Record, Reported, SplitRecord, read_record, write_record
 from resjax.training.recipe import require_range
@@ -60,7 +60,7 @@ def compare_with_itself(workdir: Path, name: str, pairings: int) -> SelfComparis
     done = {folder: result for folder, result in results.items() if isinstance(result, Done)}
     sides: list[Reported] = [result.evaluated_on for result in done.values()]
     side = sides[0] if sides else "val"
-    answers = [right for folder in done if (right := right_answers(folder, side)) is not None]
+    answers = [right for folder in done if (right := correctness(folder, side)) is not None]
     pairs = len(answers) // 2
     if pairs < 2:
         raise BadInput(f"--workdir={workdir}: {len(answers)} finished seeds of {name}; expected four or more")

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import differences_of_arms
 from resjax.evaluation.comparison.verdict import judged
+from resjax.evaluation.run_evaluation import correctness
 from resjax.models.architecture import Architecture, architecture
 from resjax.models.names import parse_name
 from resjax.models.twins import families_of_twins, twins_among
@@ -94,10 +94,10 @@ def _read_cells(declared: Declaration, workdirs: Sequence[Path]) -> Cells:
     results: dict[Key, Result | None] = {}
     folders: dict[Key, Path] = {}
     for point in declared.points:
-        for architecture in declared.architectures:
+        for name in declared.architectures:
             for seed in declared.seeds:
-                key = Key(point, architecture, seed)
-                place = Path("cells") / point / "runs" / architecture / f"seed{seed}"
+                key = Key(point, name, seed)
+                place = Path("cells") / point / "runs" / name / f"seed{seed}"
                 result, reason = None, None
                 for workdir in workdirs:
                     found, why = _ended(workdir / place)
@@ -114,7 +114,7 @@ def _read_cells(declared: Declaration, workdirs: Sequence[Path]) -> Cells:
                 records.append(
                     CellRecord(
                         point=point,
-                        architecture=architecture,
+                        architecture=name,
                         seed=seed,
                         status=status,
                         reason=reason if status != "done" else None,
@@ -253,7 +253,7 @@ class _ConditionResults:
     def _correct(self, point: str, name: str, results: Results, side: Reported) -> dict[int, np.ndarray]:
         """Which images of a side each finished replica has right, if its predictions were kept."""
         done = [seed for seed, result in results.items() if isinstance(result, Done)]
-        found = {seed: right_answers(self.folders[Key(point, name, seed)], side) for seed in done}
+        found = {seed: correctness(self.folders[Key(point, name, seed)], side) for seed in done}
         return {seed: correct for seed, correct in found.items() if correct is not None}
 
     def _groups(self, side: Reported) -> np.ndarray | None:

@@ -6,8 +6,8 @@ import jax
 
 from resjax.records import Sweep
 from resjax.report.page.sweep_tables import sweep_text
-from resjax.run.environment import describe_environment
-from resjax.run.load_data import load_dataset, whole_splits
+from resjax.run.dataset import load_dataset, whole_splits
+from resjax.run.device import describe_environment
 from resjax.run.progress import duration
 from resjax.run.workdir_lock import require_writable
 from resjax.sweep.cells import program_key

@@ -13,12 +13,12 @@ from resjax.data.pipeline import Side
 from resjax.data.splits import Split
 from resjax.functional import Functional
 from resjax.records import DamagedRecord, Failure, MetricsLine, write_record
-from resjax.run.comparison import Run, ledger_of
-from resjax.run.environment import estimate_seconds
-from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
+from resjax.run.comparison import ComparisonRun
+from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.progress import Progress
 from resjax.run.replica import ArmPrograms, run_replicas, schedule
 from resjax.run.replica_folder import finished_result, read_or_set_aside, set_damaged_aside
+from resjax.run.workdir import ledger_of
 from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
@@ -40,7 +40,7 @@ class Share:
         self.own = share_of(self.cells, {cell: self._cost(cell) for cell in self.cells}, *asked.shard)
         self.busy: dict[Cell, str] = {}
         """Cells that another process is training, each with the line that says so."""
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int, ComparisonRun] = {}
         self._sides: dict[float, Mapping[str, Side]] = {}
         self._splits: dict[float, Split] = {}
         self._programs: dict[Hashable, ArmPrograms] = {}
@@ -173,7 +173,7 @@ class Share:
                 self._splits[fraction] = take_train_fraction(
                     self.dataset, self.split, fraction, seed=settings.split.seed
                 )
-            run = Run(settings, self.dataset, self._splits[fraction], self._sides.get(fraction))
+            run = ComparisonRun(settings, self.dataset, self._splits[fraction], self._sides.get(fraction))
             settings.workdir.mkdir(parents=True, exist_ok=True)
             with one_at_a_time(settings.workdir):
                 run.require_recipe_of_summary()
