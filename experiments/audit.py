@@ -1,5 +1,6 @@
-"""What is in these images? Copies and near-copies, labels that contradict each other, odd files, expected leaks.
+"""What is in these images? Duplicates, contradicting labels, unreadable files, and the leaks to expect from a split.
 
+python -m experiments.audit --dataset=csv:train.csv --workdir=runs/audit
 python -m experiments.audit --help
 """
 

@@ -1,5 +1,6 @@
-"""How fast is it, next to PyTorch for the same networks, sizes and batches, measured in one run?
+"""How fast is training next to PyTorch, for the same networks, sizes and batches, measured in one run?
 
+python -m experiments.benchmark --architectures=plain34,resnet34 --image_size=64 --batch_size=24
 python -m experiments.benchmark --help
 """
 

@@ -1,5 +1,6 @@
-"""What do these images show? Classifies files and folders with the networks of a finished comparison, or exports them.
+"""What do these images show? Classifies them with the networks of a finished comparison, or exports a network.
 
+python -m experiments.predict --workdir=runs/quickstart photo.jpg
 python -m experiments.predict --help
 """
 

@@ -1,5 +1,6 @@
-"""Why the shortcut helps, or does not: measures what is usually asserted, on the checkpoints of a finished comparison.
+"""Why does the shortcut help, or why does it not? Measures the usual explanations on a finished comparison.
 
+python -m experiments.probe --workdir=runs/quickstart
 python -m experiments.probe --help
 """
 

@@ -1,5 +1,6 @@
-"""The report of a comparison, from its records alone: needs neither the images nor jax.
+"""What does a finished comparison say? Makes its report again from its records, without images or jax.
 
+python -m experiments.report --workdir=runs/quickstart
 python -m experiments.report --help
 """
 

@@ -1,5 +1,6 @@
-"""The same comparison at every point of a grid: learning rates, decays, batch sizes, widths, depths, less data.
+"""Does the answer change with learning rate, depth, width or less data? The same comparison at each point of a grid.
 
+python -m experiments.sweep --flagfile=experiments/flags/sweep_demo.flags
 python -m experiments.sweep --help
 """
 

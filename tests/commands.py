@@ -3,7 +3,8 @@
 import io
 import logging as standard_logging
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from absl import flags, logging
 
@@ -64,3 +65,19 @@ def forget_flags() -> None:
 
 def absl_logger() -> standard_logging.Logger:
     return logging.get_absl_logger()
+
+
+@contextmanager
+def parsed_flags(command: Command, *arguments: object) -> Iterator[None]:
+    """Inside it, absl's flags are those of a command line; the flags of earlier commands are forgotten."""
+    argv = sys.argv
+    forget_flags()
+    try:
+        for define in command.definitions:
+            define()
+        sys.argv = [command.name, *map(str, arguments)]
+        FLAGS(sys.argv)
+        yield
+    finally:
+        sys.argv = argv
+        forget_flags()

@@ -1,4 +1,4 @@
-"""Programs that take turns, each in a process of its own, so that none keeps another's memory, threads or settings."""
+"""Programs that take turns, each in a process of its own: memory, threads and settings are not shared."""
 
 import contextlib
 import math
@@ -6,46 +6,46 @@ import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from resjax.cli.machine import keep_freed_memory
 from resjax.errors import BadInput
 
 MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
-"""What the messages of JAX, torch, cuDNN and the C library have in common where memory is short."""
+"""Words that the messages of JAX, torch, cuDNN and the C library contain when memory runs out."""
 LONGEST_REASON = 200
 KILLED = -9
-"""The exit code of a process that the system ended, which it does to the largest when memory runs out."""
+"""The exit code of a process that was killed. The system kills the largest process when memory runs out."""
 
 
 class Program(NamedTuple):
-    """What a process runs."""
+    """The program of a process."""
 
     run: Callable[[int], None]
     """Takes that many steps and returns when they are done."""
     describe: Callable[[], dict] = dict
-    """What is known afterwards: `peak_bytes` and the like."""
+    """Its description at the end, such as `peak_bytes`."""
 
 
 class Failure(Exception):
-    """A contender cannot go on; the text says why in one line."""
+    """A contender cannot continue; the text says why in one line."""
 
 
 class Contender(Protocol):
-    """Something that takes steps when it is its turn."""
+    """A program that takes steps when it is its turn."""
 
     def take(self, steps: int) -> float:
-        """Takes so many steps and returns the seconds that they took. Raises `Failure`."""
+        """Takes a number of steps and returns their seconds. Raises `Failure`."""
         ...
 
     def close(self) -> dict:
-        """Ends it, and returns what its program says of itself; empty after a failure."""
+        """Ends it and returns the description of its program; empty after a failure."""
         ...
 
 
 class InProcess:
-    """A program in this process, for tests and where there is nothing beside it."""
+    """A program in this process, for tests and inside a `Worker`."""
 
     def __init__(self, build: Callable[..., Program], *arguments: Any):
         with _failures():
@@ -62,10 +62,10 @@ class InProcess:
 
 
 class Worker:
-    """A program in a new process, which builds it: `build` is a function of a module, its arguments are pickled.
+    """A program in a new process, which builds it. `build` is a function of a module; its arguments are pickled.
 
     Raises:
-      Failure: where it could not be built; what ran out of memory says so.
+      Failure: if it could not be built; the text says so if memory ran out.
       BadInput: as `build` does.
     """
 
@@ -109,10 +109,10 @@ class Worker:
 
 
 def _serve(pipe: Any, build: Callable[..., Program], arguments: tuple) -> None:
-    """The process of a worker: numbers of steps come in, seconds go out, until None."""
-    # As `compare` does; torch's steps gain from it too, which they do not have by themselves.
+    """The process of a worker: receives numbers of steps and sends seconds, until it receives None."""
+    # As `compare` does. The steps of torch gain from it, too, though torch does not do it by itself.
     keep_freed_memory()
-    # Its owner is gone: nobody waits for an answer. Ctrl-C reaches the owner too, which says what there is to say.
+    # Without an owner nobody waits for an answer. Ctrl-C reaches the owner, too, which prints the message.
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         try:
             program = InProcess(build, *arguments)
@@ -127,8 +127,8 @@ def _serve(pipe: Any, build: Callable[..., Program], arguments: tuple) -> None:
 
 
 @contextlib.contextmanager
-def _failures():
-    """Turns what JAX and torch raise where they cannot go on into a `Failure` of one line."""
+def _failures() -> Iterator[None]:
+    """Turns the errors of JAX and torch into a `Failure` of one line."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -138,7 +138,7 @@ def _failures():
 
 
 def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function returns, called in a new process; so that this one never holds the device.
+    """Calls a function in a new process and returns its result. This process then never holds the device.
 
     Raises:
       Failure, BadInput: as `Worker`.
@@ -155,10 +155,11 @@ def _once(function: Callable[..., Any], arguments: tuple) -> Program:
 def take_turns(
     contenders: dict[str, Contender], samples: int, min_seconds: float = 1.0
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Steps per second of each contender in each sample, and why those that are missing failed.
+    """Steps per second of each contender in each sample, and the reasons of those that failed.
 
-    A sample is as many steps as take about `min_seconds`, after one step that is not timed; two steps come before
-    all. In every round each contender has its turn, in one order and back, so that none always follows the same one.
+    A sample is as many steps as take about `min_seconds`, after one step that is not timed. Two steps precede all
+    samples. Every round gives each contender a turn, in one order and then in reverse, so that none always follows the
+    same one.
     """
     failures: dict[str, str] = {}
     steps = {}
@@ -192,7 +193,7 @@ def contest(
     min_seconds: float = 1.0,
     open_contender: Callable[..., Contender] = Worker,
 ) -> tuple[dict[str, list[float]], dict[str, str], dict[str, dict]]:
-    """`take_turns` of programs given as (build, argument, ...), and what each said of itself at the end."""
+    """`take_turns` of programs given as (build, argument, ...), and the description of each at the end."""
     failures, contenders = {}, {}
     try:
         for name, program in programs.items():
@@ -208,6 +209,6 @@ def contest(
 
 
 def peak_resident_bytes() -> int:
-    """The most memory that this process has had at once."""
+    """The peak of the resident memory of this process."""
     # Kilobytes on Linux, bytes on a Mac.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,4 +1,4 @@
-"""`benchmark --measure=epoch`: an epoch with augmentation and evaluation on images in memory, next to PyTorch's."""
+"""`--measure=epoch`: an epoch with augmentation and evaluation on images in memory, next to PyTorch's."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,27 +6,27 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from experiments.benchmarks import torch_side
-from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, case_record, compared, random_images, versions
-from experiments.benchmarks.contenders import Contender, Program, Worker, contest
-from experiments.benchmarks.train_step import our_peak_bytes
 from resjax.data.augmentation import parse_augmentation
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.training.loop import Trainer
 from resjax.training.step import EVALUATION_BATCH, predict_logits
 
-AUGMENT = "flip,rotate:15,color:0.2,0.2,0.2,0.1"
-IMAGES = 1166
-"""As many as the first exercise has; a fifth of them is val."""
+from .cases import AUGMENT, CLASSES, RECIPE, Case, random_images
+from .contenders import Contender, Program, Worker, contest
+from .machine import Device
+from .pytorch import training as pytorch
+from .rows import EpochRow, case_fields, describe_case, describe_memory, describe_samples, medians_of, versions
+from .train_step import our_peak_bytes
+
 CAVEAT = (
-    "Training images by the seconds of an epoch with its evaluation, all on the device as uint8; neither reading nor "
-    "writing is in it, and the pixels are random."
+    "These are training images per second of an epoch with its evaluation, all on the device as uint8. Reading and "
+    "writing are not included, and the pixels are random."
 )
 
 
 def memory_images(images: int, image_size: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Pixels and labels of train and of val."""
+    """Pixels and labels of train and of val, which is a fifth of the images."""
     val = max(1, images // 5)
     return random_images(images - val, image_size, seed=1), random_images(val, image_size, seed=2)
 
@@ -52,12 +52,12 @@ def our_epochs(case: Case, images: int) -> Program:
 
 def torch_epochs(case: Case, images: int, mode: str, platform: str) -> Program:
     """The same in PyTorch: batches gathered on the device and augmented there, logits of val under inference mode."""
-    device = torch_side.prepare(platform)
+    device = pytorch.prepare(platform)
     import torch
 
-    from experiments.benchmarks.torch_augmentation import augmented
+    from .pytorch.augmentation import augmented
 
-    training = torch_side.TorchTraining(case, mode, device)
+    training = pytorch.TorchTraining(case, mode, device)
     (pixels, targets), (val_pixels, _) = (training.on_device(*side) for side in memory_images(images, case.image_size))
 
     def run(epochs: int) -> None:
@@ -82,18 +82,27 @@ def epoch_row(
     torch_modes: tuple[str, ...],
     samples: int,
     open_contender: Callable[..., Contender] = Worker,
-) -> dict:
-    """Measures an epoch a sample; the rest is as in `train_step_row`."""
+) -> EpochRow:
+    """Measures an epoch per sample; the rest is as in `train_step_row`."""
     programs = {"ours": (our_epochs, case, images)} | {
         mode: (torch_epochs, case, images, mode, device.platform) for mode in torch_modes
     }
     rates, failures, descriptions = contest(programs, samples, 0.0, open_contender)
     train = images - max(1, images // 5)
     seen = {name: [train * rate for rate in values] for name, values in rates.items()}
-    row = case_record(case, "epoch") | {"images": images, "augment": AUGMENT, "device": device.name} | compared(seen)
-    return row | {
-        "versions": versions("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ())),
-        "samples": seen,
-        "peak_bytes": {name: each["peak_bytes"] for name, each in descriptions.items() if each},
-        "failed": failures,
-    }
+    return EpochRow(
+        **case_fields(case, "epoch"),
+        images=images,
+        augment=AUGMENT,
+        device=device.name,
+        **medians_of(seen)._asdict(),
+        versions=versions("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ())),
+        samples=seen,
+        peak_bytes={name: each["peak_bytes"] for name, each in descriptions.items() if each},
+        failed=failures,
+    )
+
+
+def describe_epoch(row: EpochRow) -> str:
+    """A row in words, with the lowest and the highest sample of each side."""
+    return f"{describe_case(row)}: {describe_samples(row)}{describe_memory(row)}"

@@ -1,7 +1,7 @@
-"""`benchmark --measure=pipeline`: what an image costs in time and memory as the set outgrows the device.
+"""`--measure=pipeline`: the cost of an image in time and memory as the set outgrows the device.
 
-Each case has a process of its own, so that its peak of resident memory is its own: it reads a folder of generated JPEGs
-as a comparison would, and trains a tiny network on it. The processes take turns.
+Each case has a process of its own, so that its peak memory is its own. It reads a folder of generated JPEGs as a
+comparison would, and trains a tiny network on it. The processes take turns.
 """
 
 import multiprocessing
@@ -16,27 +16,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.benchmarks.contenders import peak_resident_bytes
+from .contenders import peak_resident_bytes
+from .machine import Device
+from .rows import PipelineRow, versions
 
 IMAGE_SIZE = 64
 BATCH = 128
 CLASSES = 2
 CAVEAT = (
-    "A tiny network on generated images, so that reading weighs as much as it can: a real network hides more of it. "
-    "The operating system's own copy of the files is not counted, and where memory is short reading waits for the disk."
+    "This is a tiny network on generated images, so that reading weighs as much as possible; a real network hides more "
+    "of it. The file cache of the operating system is not counted. If memory is short, reading waits for the disk."
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """How many images, and how they reach the network."""
+    """How many images there are, and how they reach the network."""
 
     images: int
     pipeline: str
 
 
 def write_images(folder: Path, images: int) -> None:
-    """Writes so many different JPEGs of `IMAGE_SIZE` pixels, a folder a class, at most 10,000 a folder."""
+    """Writes different JPEGs of `IMAGE_SIZE` pixels in a folder per class, at most 10,000 files in each folder."""
     rng = np.random.default_rng(0)
     for index in range(images):
         label = index % CLASSES
@@ -50,12 +52,12 @@ def write_images(folder: Path, images: int) -> None:
 
 
 def measure_pipeline(
-    cases: list[Case], samples: int, on_progress: Callable[[str], None] = lambda text: None
-) -> list[dict]:
-    """A row a case: images per second of reading and training, and the peak of resident memory over a whole epoch.
+    cases: list[Case], device: Device, samples: int, on_progress: Callable[[str], None] = lambda text: None
+) -> list[PipelineRow]:
+    """A row per case: images per second of reading and training, and the peak resident memory over a whole epoch.
 
-    Every sample of every case trains on as many images as the smallest case has; there are enough samples for an epoch
-    of the largest.
+    Every sample of every case trains on as many images as the smallest case has. There are enough samples for an epoch
+    of the largest case.
     """
     chunk = min(case.images for case in cases)
     rounds = max(samples, -(-max(case.images for case in cases) // chunk))
@@ -83,23 +85,25 @@ def measure_pipeline(
             peak = pipe.recv()
             process.join()
             rows.append(
-                {
-                    "measure": "pipeline",
-                    "images": case.images,
-                    "image_size": IMAGE_SIZE,
-                    "batch_size": BATCH,
-                    "pipeline": case.pipeline,
-                    "ours_images_per_second": statistics.median(of_case),
-                    "peak_resident_bytes": peak,
-                    "reading_seconds": decoding_seconds,
-                    "samples": of_case,
-                }
+                PipelineRow(
+                    measure="pipeline",
+                    images=case.images,
+                    image_size=IMAGE_SIZE,
+                    batch_size=BATCH,
+                    pipeline=case.pipeline,
+                    ours_images_per_second=statistics.median(of_case),
+                    peak_resident_bytes=peak,
+                    reading_seconds=decoding_seconds,
+                    samples=of_case,
+                    device=device.name,
+                    versions=versions("jax", "grain"),
+                )
             )
     return rows
 
 
 def _train(pipe: Connection, folder: Path, case: Case) -> None:
-    """The process of a case: answers each number of images with the seconds that they took, and None with its peak."""
+    """The process of a case: answers a number of images with their seconds, and None with its peak memory."""
     import jax
 
     from resjax.data.decoding import decode
@@ -118,7 +122,7 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
     decoding_seconds = time.perf_counter() - start
     side = make_sides(dataset, {"train": np.arange(case.images)}, case.pipeline)["train"]
     recipe = Recipe(batch_size=BATCH)
-    # The image is quartered at once: next to nothing is computed.
+    # The stem quarters the image at once, so that almost nothing is computed.
     functional = Functional(Architecture("tiny", (1,), "none", stem="imagenet", width=2), CLASSES)
     optimizer = make_optimizer(recipe, steps_per_epoch=1)
     step = jax.jit(make_train_step(functional, optimizer), donate_argnums=0)
@@ -143,17 +147,16 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
     pipe.send(peak_resident_bytes())
 
 
-def describe_pipeline_row(row: dict, first: dict) -> str:
-    """A row in words, its cost an image against the first row's."""
-    rates = row["samples"]
+def describe_pipeline_row(row: PipelineRow, first: PipelineRow) -> str:
+    """A row in words, with the cost of an image relative to the first row."""
+    rates = row.samples
     return (
-        f"{row['images']:,} images at {row['image_size']} px, {row['pipeline']}: "
-        f"{row['ours_images_per_second']:,.0f} images/s ({min(rates):,.0f} to {max(rates):,.0f}), cost an image "
-        f"{first['ours_images_per_second'] / row['ours_images_per_second']:.2f} of the first case's; peak resident "
-        f"memory {row['peak_resident_bytes'] / 2**30:.2f} GiB"
+        f"{row.images:,} images at {row.image_size} px, {row.pipeline}: {row.ours_images_per_second:,.0f} images/s "
+        f"({min(rates):,.0f} to {max(rates):,.0f}), {first.ours_images_per_second / row.ours_images_per_second:.2f} "
+        f"times the cost per image of the first case; peak resident memory {row.peak_resident_bytes / 2**30:.2f} GiB"
     )
 
 
 def default_cases(counts: tuple[int, ...]) -> list[Case]:
-    """Every count streamed, and the smallest one resident too."""
+    """Every number of images streamed, and the smallest one resident, too."""
     return [*(Case(count, "streamed") for count in sorted(counts)), Case(min(counts), "resident")]

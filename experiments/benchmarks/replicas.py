@@ -1,4 +1,4 @@
-"""`benchmark --measure=replicas`: what several seeds of a network cost, each way of training them, in units of one."""
+"""`--measure=replicas`: the cost of several seeds of a network, trained in each way, in units of one seed."""
 
 import statistics
 from collections.abc import Callable
@@ -7,10 +7,6 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, case_record, describe_case, spread, versions
-from experiments.benchmarks.contenders import Contender, Failure, Program, Worker, contest
-from experiments.benchmarks.epoch import memory_images
-from experiments.benchmarks.train_step import our_peak_bytes
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.training.loop import Trainer
@@ -18,13 +14,20 @@ from resjax.training.mesh import make_mesh
 from resjax.training.recipe import WAYS, require_choice
 from resjax.training.replicas import ReplicaTrainer
 
+from .cases import CLASSES, RECIPE, Case
+from .contenders import Contender, Failure, Program, Worker, contest
+from .epoch import memory_images
+from .machine import Device
+from .rows import ReplicasRow, case_fields, describe_case, spread, versions
+from .train_step import our_peak_bytes
+
 CAVEAT = (
-    "An epoch of all seeds with evaluation, without augmentation and without writing; one is an epoch of one seed "
-    "alone. With few images an epoch's start and end weigh more than in a run."
+    "This is an epoch of all seeds with evaluation, without augmentation and without writing; `one` is an epoch of one "
+    "seed alone. With few images the start and the end of an epoch weigh more than in a run."
 )
 ONE = "one"
 FOREVER = 10**6
-"""Epochs; nobody takes so many."""
+"""A number of epochs that is never reached."""
 
 
 def parse_ways(text: str) -> tuple[str, ...]:
@@ -40,10 +43,10 @@ def parse_ways(text: str) -> tuple[str, ...]:
 
 
 def replica_epochs(case: Case, images: int, seeds: int, way: str) -> Program:
-    """Epochs of so many seeds, as `experiments.compare --replicas_as` trains them.
+    """Epochs of several seeds, as `--replicas_as` of `compare` trains them.
 
     Raises:
-      Failure: for `devices` where there is one.
+      Failure: for `devices` if there is only one.
     """
     train, val = (ResidentSide(*arrays) for arrays in memory_images(images, case.image_size))
     recipe = replace(RECIPE, batch_size=case.batch_size, epochs=FOREVER)
@@ -77,8 +80,8 @@ def replicas_row(
     ways: tuple[str, ...],
     samples: int,
     open_contender: Callable[..., Contender] = Worker,
-) -> dict:
-    """Measures an epoch a sample of one seed and of all seeds in each way; `cost` is in epochs of one seed."""
+) -> ReplicasRow:
+    """Measures an epoch per sample, of one seed and of all seeds in each way."""
     programs = {ONE: (replica_epochs, case, images, 1, "sequential")} | {
         way: (replica_epochs, case, images, seeds, way) for way in ways
     }
@@ -86,25 +89,24 @@ def replicas_row(
     seconds = {name: statistics.median(1 / rate for rate in values) for name, values in rates.items()}
     train = len(memory_images(images, 1)[0][1])
     cheapest = min((way for way in ways if way in seconds), key=seconds.__getitem__, default=None)
-    return case_record(case, "replicas") | {
-        "images": images,
-        "seeds": seeds,
-        "device": device.name,
-        "ours_images_per_second": seeds * train / seconds[cheapest] if cheapest else None,
-        "torch_images_per_second": None,
-        "ratio": None,
-        "cheapest": cheapest,
-        "cost": {way: seconds[way] / seconds[ONE] for way in ways if way in seconds and ONE in seconds},
-        "versions": versions("jax", "jaxlib", "flax"),
-        "samples": {name: [1 / rate for rate in values] for name, values in rates.items()},
-        "peak_bytes": {name: each["peak_bytes"] for name, each in descriptions.items() if each},
-        "failed": failures,
-    }
+    return ReplicasRow(
+        **case_fields(case, "replicas"),
+        images=images,
+        seeds=seeds,
+        device=device.name,
+        ours_images_per_second=seeds * train / seconds[cheapest] if cheapest else None,
+        cheapest=cheapest,
+        cost={way: seconds[way] / seconds[ONE] for way in ways if way in seconds and ONE in seconds},
+        versions=versions("jax", "jaxlib", "flax"),
+        samples={name: [1 / rate for rate in values] for name, values in rates.items()},
+        peak_bytes={name: each["peak_bytes"] for name, each in descriptions.items() if each},
+        failed=failures,
+    )
 
 
-def describe_replicas(row: dict) -> str:
-    """A row in words: seconds an epoch, and the cost of all seeds in epochs of one."""
-    seconds = ", ".join(f"{name} {spread(values, 2)} s" for name, values in row["samples"].items())
-    costs = ", ".join(f"{way} {cost:.2f}" for way, cost in row["cost"].items())
-    failed = "".join(f"; {name} FAILED, {why}" for name, why in row["failed"].items())
-    return f"{describe_case(row)}, {row['images']} images: {seconds}; {row['seeds']} seeds cost {costs} of one{failed}"
+def describe_replicas(row: ReplicasRow) -> str:
+    """A row in words: seconds per epoch, and the cost of all seeds in epochs of one seed."""
+    seconds = ", ".join(f"{name} {spread(values, 2)} s" for name, values in row.samples.items())
+    costs = ", ".join(f"{way} {cost:.2f}" for way, cost in row.cost.items())
+    failed = "".join(f"; {name} FAILED, {why}" for name, why in row.failed.items())
+    return f"{describe_case(row)}, {row.images} images: {seconds}; {row.seeds} seeds cost {costs} of one{failed}"

@@ -1,25 +1,11 @@
-"""`benchmark --measure=train_step`: images per second of the train step, next to PyTorch's."""
+"""`--measure=train_step`: images per second of the train step, next to PyTorch's."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from experiments.benchmarks import torch_side
-from experiments.benchmarks.cases import (
-    CLASSES,
-    RECIPE,
-    Case,
-    Device,
-    case_record,
-    compared,
-    describe_case,
-    random_images,
-    spread,
-    versions,
-)
-from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe_ceilings
-from experiments.benchmarks.contenders import Contender, Program, Worker, contest, peak_resident_bytes
 from resjax.data.pipeline import take
 from resjax.functional import Functional
 from resjax.training.optimizer import make_optimizer
@@ -27,18 +13,25 @@ from resjax.training.state import initial_state
 from resjax.training.step import make_train_step
 from resjax.types import Batch
 
+from .cases import CLASSES, RECIPE, Case, random_images
+from .ceilings import Ceilings, against_ceilings, describe_ceilings
+from .contenders import Contender, Program, Worker, contest, peak_resident_bytes
+from .machine import Device
+from .pytorch import training as pytorch
+from .rows import TrainStepRow, case_fields, describe_case, describe_memory, describe_samples, medians_of, versions
+
 CAVEAT = (
-    "Steps on one batch that lies on the device, without augmentation, reading or evaluation: this tells neither how "
-    "long a run takes, nor how soon a network learns, nor what another machine, size or batch would give."
+    "These are steps on one batch on the device, without augmentation, reading or evaluation. They do not tell how "
+    "long a run takes, how soon a network learns, or the speed of another machine, size or batch."
 )
 LAUNCHES = ("step", "loop")
 """How our steps are launched: one by one from Python, or all in one compiled call, as an epoch on an accelerator."""
 
 
 def our_train_steps(case: Case, launch: str | None = None, with_bytes: bool = False) -> Program:
-    """Train steps of resjax; by default launched as `resjax.training.loop` does on this device.
+    """Train steps of resjax, by default launched as `resjax.training.loop` does on this device.
 
-    With `with_bytes` its description has `bytes_per_step`, which XLA gives the compiled step, None where it gives none.
+    With `with_bytes` its description has `bytes_per_step`, as XLA says of the compiled step; None if XLA does not say.
     """
     functional = Functional(case.architecture, CLASSES, case.dtype)
     optimizer = make_optimizer(RECIPE, steps_per_epoch=1)
@@ -77,7 +70,7 @@ def our_train_steps(case: Case, launch: str | None = None, with_bytes: bool = Fa
 
 
 def our_peak_bytes() -> int:
-    """The most memory at once: of arrays on an accelerator, of the whole process on a CPU."""
+    """The peak memory: of arrays on an accelerator, of the whole process on a CPU."""
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use") or peak_resident_bytes()
 
 
@@ -89,48 +82,33 @@ def train_step_row(
     min_seconds: float = 1.0,
     ceilings: Ceilings | None = None,
     open_contender: Callable[..., Contender] = Worker,
-) -> dict:
-    """Measures a case and describes it; of several torch modes the one with the best median counts.
+) -> TrainStepRow:
+    """Measures a case. Of several modes of PyTorch, the one with the best median counts.
 
-    `ratio` is ours over torch's, above 1 where ours is faster; None where one of the two is missing. A side that runs
-    out of memory or fails is named in `failed`, and the others go on.
+    A side that runs out of memory or fails is named in `failed`, and the others go on.
     """
     programs = {"ours": (our_train_steps, case)} | {
-        mode: (torch_side.train_steps, case, mode, device.platform) for mode in torch_modes
+        mode: (pytorch.train_steps, case, mode, device.platform) for mode in torch_modes
     }
     rates, failures, descriptions = contest(programs, samples, min_seconds, open_contender)
     images = {name: [case.batch_size * rate for rate in values] for name, values in rates.items()}
-    row = case_record(case, "train_step") | {"device": device.name} | compared(images)
+    medians, ours = medians_of(images), descriptions.get("ours", {})
+    shares: dict[str, Any] = {}
     if ceilings:
-        bytes_per_step = descriptions.get("ours", {}).get("bytes_per_step")
-        row |= against_ceilings(case, row["ours_images_per_second"], bytes_per_step, ceilings)
-    return row | {
-        "versions": versions("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ())),
-        "samples": images,
-        "launch": descriptions.get("ours", {}).get("launch"),
-        "peak_bytes": {name: each["peak_bytes"] for name, each in descriptions.items() if each},
-        "failed": failures,
-    }
+        shares = against_ceilings(case, medians.ours_images_per_second, ours.get("bytes_per_step"), ceilings)
+    return TrainStepRow(
+        **case_fields(case, "train_step"),
+        device=device.name,
+        **medians._asdict(),
+        **shares,
+        versions=versions("jax", "jaxlib", "flax", *(("torch",) if torch_modes else ())),
+        samples=images,
+        launch=ours.get("launch"),
+        peak_bytes={name: each["peak_bytes"] for name, each in descriptions.items() if each},
+        failed=failures,
+    )
 
 
-def describe_train_step(row: dict) -> str:
-    """A row in words, with the least and the greatest sample of each side."""
+def describe_train_step(row: TrainStepRow) -> str:
+    """A row in words, with the lowest and the highest sample of each side."""
     return f"{describe_case(row)}: {describe_samples(row)}{describe_ceilings(row)}{describe_memory(row)}"
-
-
-def describe_samples(row: dict) -> str:
-    """Each side's images per second, the ratio, and what failed."""
-    samples = dict(row["samples"])
-    parts = [f"ours {spread(samples.pop('ours'))} images/s"] if "ours" in samples else []
-    if samples:
-        parts.append("torch " + ", ".join(f"{mode} {spread(values)}" for mode, values in samples.items()))
-    if row["ratio"] is not None:
-        parts.append(f"ours / torch {row['torch_mode']} = {row['ratio']:.2f}")
-    parts += [f"{name} FAILED, {why}" for name, why in row["failed"].items()]
-    return "; ".join(parts)
-
-
-def describe_memory(row: dict) -> str:
-    """The peak of each side's memory."""
-    peaks = ", ".join(f"{name} {peak / 2**30:.1f}" for name, peak in row["peak_bytes"].items())
-    return f"; peak memory in GiB: {peaks}" if peaks else ""

@@ -1,18 +1,18 @@
-"""What a reproduction writes when its comparisons have ended: record, page, figure, and the tables on the terminal."""
+"""What a reproduction leaves when its comparisons have ended: record, page, figure, and the tables on the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from experiments.reproductions.recipes import Reproduction
-from experiments.reproductions.side_by_side import reproduction_record
-from resjax.report.figures.depth_figure import depth_figure
-from resjax.report.figures.style import save
-from resjax.report.page.reproduction_page import reproduction_page
-from resjax.report.page.reproduction_tables import sentences, tables, text
-from resjax.report.records import write_json, write_text
+from resjax.records import ReproductionRecord, write_record, write_text
+from resjax.report.figures.style import save, svg_texts
+from resjax.report.page.reproduction_page import reproduction_figures, reproduction_page
+from resjax.report.reproduction_text import sentences, tables
+from resjax.report.tables import in_columns
 from resjax.run.progress import duration
 from resjax.run.settings import Settings
+
+from .recipes import Reproduction
+from .side_by_side import reproduction_record
 
 
 def write_reproduction(
@@ -23,32 +23,25 @@ def write_reproduction(
     departures: Sequence[str],
     *,
     quick: bool,
-) -> dict[str, Any]:
+) -> ReproductionRecord:
     """Writes `reproduction.json`, `reproduction.html` and the figure of depth into the workdir; returns the record."""
     record = reproduction_record(
         target, reproduction, comparisons, asked.architectures, departures, quick=quick, flags=asked.flags
     )
-    write_json(asked.workdir / "reproduction.json", record)
-    write_text(asked.workdir / "reproduction.html", reproduction_page(record))
-    save(
-        (
-            (f"depth{index or ''}", depth_figure(family, "\n".join(record["notes"])))
-            for index, family in enumerate(record["depth"] or [])
-            if family["seeds"]
-        ),
-        asked.workdir / "figures",
-    )
+    write_record(asked.workdir / "reproduction.json", record)
+    drawn = svg_texts(save(reproduction_figures(record), asked.workdir / "figures"))
+    write_text(asked.workdir / "reproduction.html", reproduction_page(record, drawn))
     print("\n" + reproduction_text(record))
     print(f"\nreproduction.json, reproduction.html and figures are in {asked.workdir}")
     return record
 
 
-def reproduction_text(record: dict[str, Any]) -> str:
-    """The record for the terminal: tables, sentences, and what the numbers are not."""
-    lines = [text(table) + "\n" for table in tables(record)]
+def reproduction_text(record: ReproductionRecord) -> str:
+    """The record for the terminal: tables, sentences, notes, and the departures from the published experiment."""
+    lines = [in_columns(table) + "\n" for table in tables(record)]
     lines += sentences(record)
-    lines += [f"NOTE: {note}" for note in record["notes"]]
-    lines += ["", f"another experiment than the published one in {len(record['departures'])} ways:"]
-    lines += [f"- {departure}" for departure in record["departures"]]
-    lines.append(f"training and evaluation of all replicas: {duration(record['replica_seconds'])}")
+    lines += [f"NOTE: {note}" for note in record.notes]
+    lines += ["", f"This run departs from the published experiment in {len(record.departures)} ways:"]
+    lines += [f"- {departure}" for departure in record.departures]
+    lines.append(f"training and evaluation of all replicas: {duration(record.replica_seconds)}")
     return "\n".join(lines)

@@ -1,16 +1,16 @@
-"""Do published results come out again? Runs a published recipe over seeds, and sets its numbers beside ours.
+"""Do published results come out again? Runs a published recipe over seeds and sets its numbers beside ours.
 
   python -m experiments.reproduce --flagfile=experiments/flags/reproduce_cifar10.flags
   python -m experiments.reproduce --flagfile=experiments/flags/reproduce_first_exercise.flags --quick
 
---target says which: cifar10 and imagenet (He et al. 2015), or first_exercise (five Indonesian dishes). The recipe comes
-with it: every flag that is not given has the published value, and one that is given another value is listed as a
-departure. --quick shrinks it to minutes, except for what the command line itself gives; its numbers then say nothing
-about the published ones, and its signs may.
+--target names the experiment: cifar10 or imagenet (He et al. 2015), or first_exercise (five Indonesian dishes). Every
+flag that is not given has its published value. A flag with another value is listed as a departure. --quick replaces the
+recipe by a small version of minutes, except for flags on the command line. Its numbers cannot be compared with the
+published ones; the signs of its differences can.
 
-The comparisons are those of experiments.compare, each with its own report in a folder of --workdir, and the same
-command goes on where it stopped. Then reproduction.json, reproduction.html and a table set published and own numbers
-side by side, with intervals.
+The comparisons are those of experiments.compare, each with a report of its own in a folder of --workdir. The same
+command resumes an interrupted run. At the end, reproduction.json, reproduction.html and a table show the published
+numbers and ours side by side, with intervals.
 """
 
 import io
@@ -18,19 +18,21 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments.reproductions.recipes import REPRODUCTIONS, Part, Reproduction
 from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.machine import define_process_flags, take_part
 from resjax.cli.program import Command
 from resjax.cli.settings import define_training_flags, settings
 from resjax.errors import BadInput
-from resjax.run.compare import compare, help_compare
+from resjax.models.architecture import Architecture
+from resjax.records import ReproductionRecord
 from resjax.run.settings import Settings
 from resjax.training.recipe import require_choice
+
+from .recipes import REPRODUCTIONS, Part, Reproduction
 
 if TYPE_CHECKING:
     from resjax.data.sources.catalogue import Catalogue
@@ -41,18 +43,20 @@ OWN = ("target", "quick")
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("target", None, f"what is reproduced: one of {', '.join(REPRODUCTIONS)}")
-    flags.DEFINE_boolean("quick", False, "a small version of minutes, in --workdir with _quick behind its name")
+    flags.DEFINE_string("target", None, f"the experiment to reproduce, one of {', '.join(REPRODUCTIONS)}")
+    flags.DEFINE_boolean("quick", False, "run a small version that takes minutes; the default --workdir ends in _quick")
 
 
-def reproduce(target: str, asked: Settings, *, quick: bool) -> dict[str, Any]:
-    """Runs what is pending of a reproduction, writes its record and page, and returns the record.
+def reproduce(target: str, asked: Settings, *, quick: bool) -> ReproductionRecord:
+    """Runs the pending part of a reproduction, writes its record and page, and returns the record.
 
     Raises:
-      BadInput: before anything is written, where the images are not those of the recipe.
+      BadInput: before anything is written, if the images are not those of the recipe.
     """
     # They import jax, which --help does without.
-    from experiments.reproductions.page import write_reproduction
+    from resjax.run.compare import compare
+
+    from .page import write_reproduction
 
     reproduction = REPRODUCTIONS[target]
     require_size(reproduction, asked, quick=quick)
@@ -65,9 +69,10 @@ def reproduce(target: str, asked: Settings, *, quick: bool) -> dict[str, Any]:
 
 
 def use_recipe(reproduction: Reproduction, *, quick: bool, words: list[str]) -> None:
-    """Gives every flag that is not given its published value, and with `quick` the small one to those not in `words`.
+    """Sets every flag that is not given to its published value; with `quick`, sets the flags of the small version.
 
-    `words` are those of the command line: what a flagfile gives is the experiment, what they give is the user's wish.
+    `words` are those of the command line. A flag among them keeps its value; one that is in the flagfile only does not
+    with `quick`, because the flagfile describes the full experiment.
     """
     for name, value in reproduction.recipe.items():
         if not FLAGS[name].present:
@@ -79,7 +84,7 @@ def use_recipe(reproduction: Reproduction, *, quick: bool, words: list[str]) -> 
 
 
 def departures(reproduction: Reproduction, given: Mapping[str, object]) -> list[str]:
-    """In what a run is another experiment than the published one: always, and by these flags."""
+    """How a run departs from the published experiment: in every case, and by the flags that are given."""
     changed = [
         f"--{name}={given[name]}: the recipe has {'its own' if value is None else value}"
         for name, value in reproduction.recipe.items()
@@ -89,38 +94,36 @@ def departures(reproduction: Reproduction, given: Mapping[str, object]) -> list[
 
 
 def require_size(reproduction: Reproduction, asked: Settings, *, quick: bool) -> None:
-    """Raises `BadInput` for an image size that is not the recipe's; a small version may have any."""
+    """Raises `BadInput` for an image size that is not the recipe's; a small version may have any size."""
     size = reproduction.recipe["image_size"]
     if asked.image_size != size and not quick:
-        raise BadInput(
-            f"--image_size={asked.image_size}: the published recipe has {size}; that is accepted, or --quick"
-        )
+        raise BadInput(f"--image_size={asked.image_size}: expected {size}, as in the published recipe, or --quick")
 
 
 def require_data(reproduction: Reproduction, catalogue: "Catalogue") -> None:
-    """Raises `BadInput` where the images have other classes than the recipe's, or another size."""
+    """Raises `BadInput` if the images have other classes than the recipe's, or another size."""
     count = len(catalogue.classes)
     if count != reproduction.classes:
         raise BadInput(
-            f"--dataset={catalogue.name}: {count} classes; the published recipe is for {reproduction.classes}, "
-            f"such as --dataset={reproduction.recipe['dataset']}"
+            f"--dataset={catalogue.name}: {count} classes; expected the {reproduction.classes} of the published "
+            f"recipe, as in --dataset={reproduction.recipe['dataset']}"
         )
     if reproduction.class_names and set(catalogue.classes) != set(reproduction.class_names):
         raise BadInput(
-            f"--dataset={catalogue.name}: classes {', '.join(catalogue.classes)}; the published recipe is for "
-            f"{', '.join(reproduction.class_names)}"
+            f"--dataset={catalogue.name}: classes {', '.join(catalogue.classes)}; expected those of the published "
+            f"recipe, {', '.join(reproduction.class_names)}"
         )
     if reproduction.own_size is not None:
         width, height = size_of(catalogue.read(0))
         if (width, height) != (reproduction.own_size,) * 2:
             raise BadInput(
-                f"--dataset={catalogue.name}: {catalogue.ids[0]} has {width} x {height} pixels; images of "
-                f"{reproduction.own_size} x {reproduction.own_size} are accepted"
+                f"--dataset={catalogue.name}: {catalogue.ids[0]} has {width} x {height} pixels; expected "
+                f"{reproduction.own_size} x {reproduction.own_size}"
             )
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of an image file; (0, 0) of what is none, which is left out later."""
+    """Width and height of an image file; (0, 0) if it cannot be read, since such files are left out later."""
     from PIL import Image
 
     try:
@@ -131,25 +134,25 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def settings_of_parts(reproduction: Reproduction, asked: Settings) -> list[Settings]:
-    """The settings of each comparison that has arms, in a folder of its own."""
-    return [_settings_of(part, asked, arms) for part, arms in _arms_of_parts(reproduction, asked)]
+    """The settings of each comparison that has networks, in a folder of its own."""
+    return [_settings_of(part, asked, networks) for part, networks in _networks_of_parts(reproduction, asked)]
 
 
-def _arms_of_parts(reproduction: Reproduction, asked: Settings) -> Iterator[tuple[Part, tuple]]:
+def _networks_of_parts(reproduction: Reproduction, asked: Settings) -> Iterator[tuple[Part, tuple[Architecture, ...]]]:
     left = list(asked.architectures)
     for part in reproduction.parts:
-        arms = tuple(arm for arm in left if part.deepest is None or arm.depth <= part.deepest)
-        left = [arm for arm in left if arm not in arms]
-        if arms:
-            yield part, arms
+        networks = tuple(each for each in left if part.deepest is None or each.depth <= part.deepest)
+        left = [each for each in left if each not in networks]
+        if networks:
+            yield part, networks
 
 
-def _settings_of(part: Part, asked: Settings, arms: tuple) -> Settings:
+def _settings_of(part: Part, asked: Settings, networks: tuple[Architecture, ...]) -> Settings:
     workdir = asked.workdir / part.name
-    own = {"architectures": ",".join(arm.name for arm in arms), "workdir": str(workdir), **part.flags}
+    own = {"architectures": ",".join(each.name for each in networks), "workdir": str(workdir), **part.flags}
     return replace(
         asked,
-        architectures=arms,
+        architectures=networks,
         recipe=replace(asked.recipe, **part.flags),
         workdir=workdir,
         flags={name: value for name, value in asked.flags.items() if name not in OWN} | own,
@@ -157,13 +160,13 @@ def _settings_of(part: Part, asked: Settings, arms: tuple) -> Settings:
 
 
 def asked_settings(words: list[str]) -> tuple[str, Settings, bool]:
-    """The target, all flags as settings, and whether the small version is wanted.
+    """The target, all flags as settings, and whether the small version was asked for.
 
     Raises:
       BadInput: for an unknown target or flags that do not go together.
     """
     if FLAGS.target is None:
-        raise BadInput(f"--target is not given: one of {', '.join(REPRODUCTIONS)} is accepted")
+        raise BadInput(f"--target is not given: expected one of {', '.join(REPRODUCTIONS)}")
     require_choice("--target", FLAGS.target, tuple(REPRODUCTIONS))
     use_recipe(REPRODUCTIONS[FLAGS.target], quick=FLAGS.quick, words=words)
     asked = settings("reproduce")
@@ -175,9 +178,12 @@ def asked_settings(words: list[str]) -> tuple[str, Settings, bool]:
 
 
 def main() -> None:
+    # It imports jax, which --help does without.
+    from resjax.run.compare import help_compare
+
     target, asked, quick = asked_settings(sys.argv[1:])
     parts = settings_of_parts(REPRODUCTIONS[target], asked)
-    # `all` ends with the first that ends early.
+    # `all` stops after the first comparison that ends early.
     take_part(
         asked.stopping, lambda: reproduce(target, asked, quick=quick), lambda: all(help_compare(part) for part in parts)
     )
@@ -185,7 +191,7 @@ def main() -> None:
 
 COMMAND = Command(
     "reproduce",
-    __doc__,
+    __doc__ or "",
     main,
     (define_source_flags, define_split_flags, define_training_flags, define_process_flags, define_flags),
 )

@@ -1,28 +1,16 @@
-"""Numbers that others published, as data: what, by whom, where, and how they chose it. Never mixed with our own."""
+"""Numbers that others published: what, by whom, where, and of which epoch. They are never mixed with our own."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Published:
-    """One published number, in per cent of the images."""
-
-    arm: str
-    """The architecture by its name here."""
-    value: float
-    who: str
-    where: str
-    """The page, table or figure that it stands in."""
-    measures: str
-    """What it is a share of, and of which epoch."""
-    high: float | None = None
-    """The other end where a range was given."""
-    hedge: str = ""
-    """`about` for what was read off a figure, `more than` for a bound."""
+from resjax.records import PublishedNumber
 
 
-def _row(values: dict[str, float], who: str, where: str, measures: str, hedge: str = "") -> tuple[Published, ...]:
-    return tuple(Published(arm, value, who, where, measures, hedge=hedge) for arm, value in values.items())
+def _row(
+    values: dict[str, float], who: str, where: str, measures: str, *, hedge: str = "", high: float | None = None
+) -> tuple[PublishedNumber, ...]:
+    """One number each of several networks, by name."""
+    return tuple(
+        PublishedNumber(network=name, value=value, who=who, where=where, measures=measures, high=high, hedge=hedge)
+        for name, value in values.items()
+    )
 
 
 HE_2015 = "https://arxiv.org/abs/1512.03385"
@@ -77,12 +65,13 @@ FIRST_EXERCISE = (
     *_row(
         {"preact_resnet34": 62.04, "se_resnet34": 70.61}, f"{EXERCISE}, report", "its report", "the epoch is not said"
     ),
-    Published("plain34", 27, "seven other student repositories", "their READMEs", "lowest to highest", high=72),
-    Published("resnet34", 43, "seven other student repositories", "their READMEs", "lowest to highest", high=86),
+    *_row({"plain34": 27}, "seven other student repositories", "their READMEs", "lowest to highest", high=72),
+    *_row({"resnet34": 43}, "seven other student repositories", "their READMEs", "lowest to highest", high=86),
 )
 DISHES = ("bakso", "gado_gado", "nasi_goreng", "rendang", "soto_ayam")
 FIRST_EXERCISE_CONFUSION = {
     "plain34": ((41, 1, 9, 0, 3), (19, 8, 15, 0, 6), (1, 2, 54, 1, 1), (0, 2, 33, 10, 0), (24, 6, 7, 0, 2)),
     "resnet34": ((21, 5, 3, 2, 23), (2, 4, 11, 1, 30), (0, 1, 52, 4, 2), (0, 0, 10, 35, 0), (1, 2, 4, 0, 32)),
 }
-"""The report's matrices at its best epochs: a row a true class, a column a predicted one, in the order of `DISHES`."""
+"""The confusion matrices of its report, at the best epochs. Rows are true classes, columns predicted ones, in the order
+of `DISHES`."""

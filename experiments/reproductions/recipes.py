@@ -1,35 +1,31 @@
-"""What can be reproduced: for each, the published recipe as flags, what `--quick` makes of it, and where ours departs.
+"""What can be reproduced: each published recipe as flags, its small version for `--quick`, and where ours departs.
 
-A reproduction is a description. Its comparisons are those of `experiments.compare`, which resume, compare seed by seed
+A reproduction is a description. Its comparisons are those of `experiments.compare`: they resume, compare seed by seed
 and write their own reports.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
-from experiments.reproductions.published import (
-    CIFAR10,
-    DISHES,
-    FIRST_EXERCISE,
-    FIRST_EXERCISE_CONFUSION,
-    IMAGENET,
-    Published,
-)
+from resjax.records import PublishedNumber
+
+from .published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION, IMAGENET
 
 Flags = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Arms that share a recipe to the letter, and so a comparison."""
+    """Networks that share a recipe exactly, and therefore a comparison."""
 
     name: str
-    """Its folder in the workdir."""
+    """The name of its folder in the workdir."""
     flags: Flags = field(default_factory=lambda: MappingProxyType({}))
-    """Where the part departs from the recipe."""
+    """Flags by which the part departs from the recipe."""
     deepest: int | None = None
-    """Layers up to which an arm belongs to this part; None for no limit. The first part that an arm fits has it."""
+    """Networks of at most this many layers belong to the part; None for no limit. The first part that fits has them."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +35,22 @@ class Reproduction:
     title: str
     classes: int
     own_size: int | None
-    """Height and width of every image of the data, where it has one."""
+    """Height and width that every image of the data has; None if they differ."""
     recipe: Flags
-    """Every flag that the published experiment settles; what it leaves open has its default."""
+    """Every flag that the published experiment determines; the others keep their defaults."""
     quick: Flags
-    """What `--quick` takes instead."""
-    published: tuple[Published, ...]
-    quantity: str
-    """What the numbers are: `error` or `accuracy`, in per cent."""
+    """The values that `--quick` takes instead."""
+    published: tuple[PublishedNumber, ...]
+    quantity: Literal["error", "accuracy"]
+    """What the published numbers are, in per cent."""
     measures: Mapping[str, str]
-    """Our own numbers that stand beside them, of the metrics of a replica, with their headings."""
+    """Our own numbers beside them: metrics of a replica, with their headings."""
     departures: tuple[str, ...]
-    """In what ours is another experiment even in full."""
+    """How our full version differs from the published experiment."""
     parts: tuple[Part, ...] = (Part("comparison"),)
     class_names: tuple[str, ...] = ()
     confusion: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """Published confusion matrices by arm, rows and columns in the order of `class_names`."""
+    """Published confusion matrices by network, rows and columns in the order of `class_names`."""
 
 
 _SAME_NETWORKS = {"width": None, "stem": None, "dtype": "float32", "init_from": None, "freeze": None}
@@ -62,7 +58,7 @@ _SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4, "decayed": "a
 _NO_WARMUP = {"warmup_epochs": 0.0, "warmup_shape": "linear"}
 
 CIFAR_STEPS = 352
-"""Steps of an epoch: 45,000 images in batches of 128, the last of 72."""
+"""Steps per epoch: 45,000 images in batches of 128, the last of 72."""
 
 REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
     {
@@ -82,7 +78,7 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
             quick={
                 **{"dataset": "tfds:cifar10@train[:10%]", "near_copies": False, "image_size": 16, "width": 8},
                 **{"architectures": "plain20,resnet20,plain56,resnet56", "epochs": 3, "batch_size": 16},
-                # The rate goes with the batch, as by the linear scaling rule (Goyal et al. 2017).
+                # The rate is in proportion to the batch: the linear scaling rule (Goyal et al. 2017).
                 **{"learning_rate": 0.0125, "augment": "crop:2,flip"},
             },
             published=CIFAR10,
@@ -96,12 +92,12 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
             departures=(
                 f"182 epochs of {CIFAR_STEPS} steps are 64,064 steps, not 64,000; the rate is divided after 32,032 and "
                 "48,048 of them",
-                "the last batch of an epoch has 72 images, so that every image counts once an epoch",
-                "images are standardized by ImageNet's mean and deviation a channel; the paper subtracts the mean of "
-                "each pixel",
-                "depth 110 begins at a tenth of the rate for 400 steps; the paper until the training error is below "
-                "80 %, after about as many",
-                "validation is 5,000 images in proportion to the classes, copies kept on one side",
+                "the last batch of an epoch has 72 images, so that every image counts once per epoch",
+                "images are standardized by ImageNet's mean and standard deviation per channel; the paper "
+                "subtracts the mean of each pixel",
+                "depth 110 starts at a tenth of the learning rate for 400 steps; the paper does so until the training "
+                "error is below 80 %, after about as many steps",
+                "validation is 5,000 images in proportion to the classes, with duplicates kept on one side",
             ),
             parts=(
                 Part("comparison", deepest=109),
@@ -135,15 +131,15 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
             departures=(
                 "the rate is divided after 30, 60 and 90 of 120 epochs (600,600 steps); the paper divides it when the "
                 "error stops falling",
-                "images are stored by plain resize to 256 x 256, which changes their aspect; the paper scales the "
-                "shorter side of the original to 256 to 480 pixels, ours the stored image",
-                "validation is one look at the whole stored image; the paper averages ten crops of 224 x 224",
-                "images are standardized by the mean and deviation of a channel; the paper subtracts the mean of each "
-                "pixel",
+                "images are stored after a resize to 256 x 256, which changes their aspect ratio, and scaled to 256 to "
+                "480 pixels from there; the paper scales the shorter side of the original to 256 to 480 pixels",
+                "validation uses the whole stored image once; the paper averages ten crops of 224 x 224",
+                "images are standardized by mean and standard deviation per channel; the paper subtracts the mean of "
+                "each pixel",
             ),
         ),
         "first_exercise": Reproduction(
-            title="Five Indonesian dishes: plain-34, ResNet-34, pre-activation and SE, as the first exercise had them",
+            title="Five Indonesian dishes: plain-34, ResNet-34, pre-activation and SE, as in the first exercise",
             classes=5,
             own_size=None,
             recipe=_SAME_NETWORKS
@@ -163,13 +159,13 @@ REPRODUCTIONS: Mapping[str, Reproduction] = MappingProxyType(
                 "train_loss": "training loss, last epoch (nats)",
             },
             departures=(
-                "its split shuffled train and validation apart; ours does so with a seed of its own, so other images "
-                "fall on either side",
-                "the photographs here are scaled to a short side of at most 320 pixels before the resize to 300 x 300",
+                "its split drew train and validation independently; ours does so with another seed, so other images "
+                "are on each side",
+                "our photographs were scaled to a short side of at most 320 pixels before the resize to 300 x 300",
             ),
             class_names=DISHES,
             confusion=MappingProxyType(FIRST_EXERCISE_CONFUSION),
         ),
     }
 )
-"""By the name that `--target` takes."""
+"""By name, as `--target` takes it."""

@@ -115,7 +115,7 @@ def _flags_at(values: Mapping[str, str]) -> Iterator[None]:
 
 def main() -> None:
     if FLAGS.merge is not None:
-        from resjax.report.page.sweep_tables import sweep_text
+        from resjax.report.sweep_text import sweep_text
         from resjax.sweep.merging import merge_sweeps
 
         if FLAGS.workdir is None:
@@ -124,7 +124,7 @@ def main() -> None:
         print(sweep_text(record))
         print(f"\nsweep.json, report.html and figures are in {FLAGS.workdir}")
         return
-    from resjax.sweep.program import sweep
+    from resjax.sweep.sweep import sweep
 
     asked = sweep_settings()
     with asked.base.stopping.listening():

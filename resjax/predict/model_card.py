@@ -10,8 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from resjax.records import ExportConfig, Summary, TemperatureScaling
-from resjax.report.figures.run import leak_warning
-from resjax.report.page.limits import limits
+from resjax.report.cautions import leak_warning, limits
 
 RECIPE = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "augment"),

@@ -13,9 +13,10 @@ from resjax.data.splits import Split
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.cross_validation import cross_validate
 from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, Summary, read_record, write_record
+from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
-from resjax.report.page.tables import comparison_text, diagnosis_text, splits_text
+from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
 from resjax.run.dataset import fold_record, load_dataset, load_splits
 from resjax.run.progress import duration
@@ -92,8 +93,8 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
         with phase("probing"):
             paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
-        draw_figures(run.workdir)
-        summary = write_run_report(run.workdir, run.dataset)
+        drawn = svg_texts(draw_figures(run.workdir))
+        summary = write_run_report(run.workdir, run.dataset, drawn)
     print(paragraph + diagnosis_text(summary), end="")
     print(comparison_text(summary))
     return summary

@@ -12,7 +12,7 @@ from resjax.data.pipeline import Side, make_sides
 from resjax.data.splits import Split, listed
 from resjax.errors import BadInput
 from resjax.records import MetricsLine, Result, Summary
-from resjax.report.page.tables import ledger_line, plan
+from resjax.report.comparison_text import costs_line, plan
 from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.progress import Progress, duration
 from resjax.run.replica import ArmPrograms, OnEpoch, run_replicas, schedule
@@ -107,7 +107,7 @@ class ComparisonRun(ComparisonWorkdir):
                 if way.describe(1) != "sequential":
                     print(f"{name}: replicas trained as {way.describe(way.at_once(len(self.seeds)))}", flush=True)
         for name, each in self.costs.items():
-            print(ledger_line(name, each), flush=True)
+            print(costs_line(name, each), flush=True)
 
     def train(self) -> None:
         """Trains the pending replicas up to the next look, one by one or those of each network together."""

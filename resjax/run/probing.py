@@ -30,6 +30,7 @@ from resjax.records import (
     write_record,
 )
 from resjax.report.figures.run_figures import draw_figures
+from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
 from resjax.run.dataset import load_dataset, load_splits
 from resjax.run.device import describe_environment, estimate_seconds
@@ -361,8 +362,7 @@ def probe_workdir(settings: Settings, probes: ProbeSettings) -> Probes:
     run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
     record = probe(run, probes)
-    draw_figures(workdir)
-    write_run_report(workdir, dataset)
+    write_run_report(workdir, dataset, svg_texts(draw_figures(workdir)))
     print(f"\n{record.paragraph}")
     print(f"\nprobes.json, report.html and figures are in {workdir} ({duration(time.perf_counter() - started)} in all)")
     return record

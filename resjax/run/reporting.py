@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,15 @@ from resjax.report.page.gallery import galleries, pictures_of
 from resjax.report.page.run_page import report_page
 
 
-def write_run_report(workdir: Path, dataset: Dataset) -> Summary:
-    """Writes `gallery.json`, the summary with the diagnosis, and `report.html`; returns the summary."""
+def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] | None = None) -> Summary:
+    """Writes `gallery.json`, the summary with the diagnosis, and `report.html`; returns the summary.
+
+    `drawn` is the SVG of figures that are drawn already, by name.
+    """
     write_record(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
     records = explained(read_run_records(workdir))
     write_record(workdir / "summary.json", records.summary)
-    write_text(workdir / "report.html", report_page(records))
+    write_text(workdir / "report.html", report_page(records, drawn))
     return records.summary
 
 

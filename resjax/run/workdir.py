@@ -5,7 +5,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from experiments.twins import families_of_twins
 from jaxtyping import Bool
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -18,6 +17,7 @@ from resjax.evaluation.comparison.planning import level_of_looks
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
 from resjax.evaluation.run_evaluation import correctness
 from resjax.functional import Functional, require_matched
+from resjax.models.twins import families_of_twins
 from resjax.records import (
     Done,
     NetworkCosts,

@@ -1,4 +1,4 @@
-"""The cells of a sweep (a point of the grid, an architecture, a seed): which share programs, and who takes which."""
+"""The cells of a sweep (a point of the grid, an architecture, a seed): their programs, costs and shards."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
@@ -8,26 +8,26 @@ from resjax.models.architecture import Architecture
 from resjax.sweep.grid import Point
 
 FAILURE = "failure.json"
-"""In the folder of a cell that did not end: why. It is tried again by the next start, which may have more memory."""
+"""In the folder of a cell that failed: the reason. The next start tries it again; it may have more memory."""
 
 
 class Cell(NamedTuple):
-    """A replica of a sweep; cells sort by seed first, so that a sweep that ends early has all points of some seeds."""
+    """A replica of a sweep. Cells sort by seed first, so that a sweep that ends early has all points of some seeds."""
 
     seed: int
     point: int
-    """Of the points, by number."""
-    arm: int
-    """Of the point's architectures, by number."""
+    """Its number among the points."""
+    network: int
+    """Its number among the point's architectures."""
 
 
 def all_cells(points: Sequence[Point]) -> list[Cell]:
-    """Every cell, those that share a compiled program beside each other."""
+    """All cells; those that share a compiled program are neighbours."""
     cells = [
-        Cell(seed, number, arm)
+        Cell(seed, number, network)
         for number, point in enumerate(points)
         for seed in point.settings.seeds
-        for arm in range(len(point.settings.architectures))
+        for network in range(len(point.settings.architectures))
     ]
     order: dict[Hashable, int] = {}
     for cell in cells:
@@ -38,17 +38,18 @@ def all_cells(points: Sequence[Point]) -> list[Cell]:
 def program_key(points: Sequence[Point], cell: Cell) -> Hashable:
     """Equal for cells that differ in seed, learning rate and weight decay alone: they can be trained together.
 
-    Those with no decay at all have a program of their own.
+    Cells with a weight decay of 0 have a program of their own.
     """
     settings = points[cell.point].settings
-    return settings.architectures[cell.arm], settings.recipe.without_rates(), settings.split.train_fraction
+    return settings.architectures[cell.network], settings.recipe.without_rates(), settings.split.train_fraction
 
 
 def share_of(cells: Sequence[Cell], costs: Mapping[Cell, float], shard: int, shards: int) -> list[Cell]:
-    """The cells of a shard, from 1: all laid end to end by cost, and cut into equal lengths.
+    """The cells of a shard, numbered from 1: all cells are laid end to end by cost, and cut into equal lengths.
 
-    A cell goes where its middle lies, so that a share costs what it should to within half a cell at each end, and those
-    that share a compiled program stay together as far as they can. It depends on the declaration and the data alone.
+    A cell belongs to the shard in which its middle lies. The cost of a shard is therefore right to within half a cell
+    at each end, and cells that share a compiled program mostly stay together. The result depends on the declaration
+    and the data alone.
     """
     total = sum(costs[cell] for cell in cells)
     ends = accumulate(costs[cell] for cell in cells)
@@ -59,6 +60,6 @@ def share_of(cells: Sequence[Cell], costs: Mapping[Cell, float], shard: int, sha
     ]
 
 
-def relative_cost(forward_flops: float, epochs: int, train: int, val: int, architecture: Architecture) -> float:
-    """What a cell costs next to others: operations, and a little for each layer, which is what tiny steps wait for."""
+def relative_cost(forward_flops: float, epochs: int, train: float, val: int, architecture: Architecture) -> float:
+    """The cost of a cell relative to others: its operations, and a little per layer, which dominates tiny steps."""
     return epochs * (train + val / 3) * (forward_flops + 1e4 * architecture.depth)

@@ -1,46 +1,44 @@
-"""Shards of a sweep that were trained in folders of their own, as one record and report."""
+"""Brings the shards of a sweep that were trained in folders of their own into one record and report."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from resjax.errors import BadInput
-from resjax.report.records import read_json, write_json
-from resjax.sweep.record import differing, sweep_record
-from resjax.sweep.writing import RECORD, write_report
-
-SHARED = (
-    *("recipe_version", "config", "grid", "points", "architectures", "seeds"),
-    *("dataset", "environment", "fingerprint"),
-)
+from resjax.records import Sweep, read_record, write_record
+from resjax.sweep.declaration import differences
+from resjax.sweep.record import sweep_record
+from resjax.sweep.workdir import RECORD, write_report
 
 
-def merge_sweeps(workdirs: Sequence[Path], target: Path) -> dict[str, Any]:
-    """Writes record, figures and report of all shards' cells into `target`; the cells stay where they are.
+def merge_sweeps(workdirs: Sequence[Path], target: Path) -> Sweep:
+    """Writes record, figures and report of the cells of all shards into `target`. The cells stay where they are.
 
     Raises:
-      BadInput: for fewer than two folders, one that holds no sweep, shards of different sweeps, and a target that is
-        one of them or holds something else.
-      RecordError: where two folders have different results for a cell.
+      BadInput: for fewer than two folders, a folder without a sweep, shards of different sweeps, and a target that is
+        one of the folders or holds something else.
+      RecordError: if two folders have different results for a cell.
     """
     if len(workdirs) < 2:
-        raise BadInput(f"--merge={','.join(map(str, workdirs))}: two or more folders with commas between are accepted")
+        raise BadInput(f"--merge={','.join(map(str, workdirs))}: expected two or more folders joined by commas")
     records = []
     for workdir in workdirs:
         if not (workdir / RECORD).exists():
-            raise BadInput(f"--merge: {workdir} holds no {RECORD}; the --workdir of a shard is accepted")
-        records.append(read_json(workdir / RECORD))
+            raise BadInput(f"--merge: {workdir} holds no {RECORD}; expected the --workdir of a shard")
+        records.append(read_record(workdir / RECORD, Sweep))
     first = records[0]
     for workdir, record in zip(workdirs[1:], records[1:], strict=True):
-        if record["fingerprint"] != first["fingerprint"]:
-            changed = "; ".join(differing(first, record)) or "their points"
+        if record.fingerprint != first.fingerprint:
+            changed = "; ".join(differences(first, record)) or "their points"
             raise BadInput(f"--merge: {workdirs[0]} and {workdir} are shards of different sweeps ({changed})")
     if target.resolve() in [workdir.resolve() for workdir in workdirs]:
-        raise BadInput(f"--workdir={target} is one of the folders to merge; a new one is accepted")
-    there = target / RECORD
-    if any(target.glob("*")) and not (there.exists() and "merged" in read_json(there)):
-        raise BadInput(f"--workdir={target} is not empty, and holds no merged sweep; a new folder is accepted")
+        raise BadInput(f"--workdir={target} is one of the folders to merge; expected a new folder")
+    written = target / RECORD
+    if any(target.glob("*")) and not (written.exists() and read_record(written, Sweep).merged is not UNSET):
+        raise BadInput(f"--workdir={target} is not empty and holds no merged sweep; expected a new folder")
     target.mkdir(parents=True, exist_ok=True)
-    merged = sweep_record({key: first[key] for key in SHARED}, workdirs)
-    write_json(there, merged | {"merged": [str(workdir) for workdir in workdirs]})
+    merged = replace(sweep_record(first, workdirs), merged=[str(workdir) for workdir in workdirs])
+    write_record(written, merged)
     return write_report(target)

@@ -1,324 +1,288 @@
-"""`sweep.json`: what a sweep was told, how each cell stands, and what its results say. Made from records alone."""
+"""Makes `sweep.json`: how each cell stands, and what the results say. It reads the records of cells alone."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
-from resjax.data.dataset import Dataset
-from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import DamagedRecord, RecordError
-from resjax.evaluation.answers import right_answers
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.summary import differences_of_arms
 from resjax.evaluation.comparison.verdict import judged
+from resjax.evaluation.run_evaluation import correctness
 from resjax.models.architecture import Architecture, architecture
 from resjax.models.names import parse_name
 from resjax.models.twins import families_of_twins, twins_among
-from resjax.records.recipe_flags import OUTSIDE_RECIPE
-from resjax.report.records import SCHEMA_VERSION, read_json
-from resjax.report.storage import plain
+from resjax.records import (
+    CellCounts,
+    CellRecord,
+    CellStatus,
+    Condition,
+    Declaration,
+    Diverged,
+    Done,
+    EqualSettings,
+    Failure,
+    Reported,
+    Result,
+    Setting,
+    SplitRecord,
+    Sweep,
+    TunedNetwork,
+    read_record,
+)
 from resjax.run.replica_folder import finished_result
 from resjax.sweep.cells import FAILURE
-from resjax.sweep.grid import TUNED, SweepSettings
-from resjax.training.recipe import RECIPE_VERSION
+from resjax.sweep.grid import TUNED
 
-DECLARED = ("recipe_version", "config", "grid", "points", "architectures", "seeds")
-"""What tells sweeps apart, with the fingerprint of the data."""
-
-
-def declaration(asked: SweepSettings, dataset: Dataset, split: Split, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What the sweep was told, with a fingerprint of all that its results depend on."""
-    from resjax.run.comparison import data_fingerprint
-
-    record = {
-        "recipe_version": RECIPE_VERSION,
-        "config": asked.fixed,
-        "grid": {name: list(values) for name, values in asked.grid.items()},
-        "points": {point.name: dict(point.choices) for point in asked.points},
-        "architectures": asked.architectures,
-        "seeds": list(asked.base.seeds),
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": data_fingerprint(dataset, split),
-            "classes": list(dataset.classes),
-            "images": len(dataset.ids),
-            "split": split.method,
-            "split_label": split.label,
-            "split_is_faulty": split.method in FAULTS,
-            "splits": {side: len(indices) for side, indices in split.sides.items()},
-            "leaked": {side: len(images) for side, images in find_leaks(split, dataset.groups).items()},
-        },
-        "environment": dict(environment),
-    }
-    return plain(record) | {"fingerprint": fingerprint(plain(record))}
+Results = Mapping[int, Result | None]
+"""The result of each seed, None for a cell that has not ended or has failed."""
 
 
-def fingerprint(declared: Mapping[str, Any]) -> str:
-    """A hash of what has to be equal in shards of one sweep."""
-    parts = [declared[name] for name in DECLARED if name != "config"]
-    parts += [_recipe(declared["config"]), declared["dataset"]["fingerprint"]]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+class Key(NamedTuple):
+    """What tells a cell from the others of a sweep."""
+
+    point: str
+    architecture: str
+    seed: int
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any], *, grid: bool = True) -> list[str]:
-    """A phrase for each difference between two declarations; without `grid`, those of the grid, arms and seeds are
-    none: a sweep may grow."""
-    found = []
-    first, second = _recipe(one["config"]), _recipe(other["config"])
-    for flag in first.keys() & second.keys():
-        if first[flag] != second[flag]:
-            found.append(f"--{flag} {first[flag]} and {second[flag]}")
-    if one["recipe_version"] != other["recipe_version"]:
-        found.append(f"the training itself: version {one['recipe_version']} and {other['recipe_version']}")
-    if one["dataset"]["fingerprint"] != other["dataset"]["fingerprint"]:
-        found.append(f"the images or their split ({one['dataset']['name']} and {other['dataset']['name']})")
-    if grid:
-        for name, words in {"architectures": "--architectures", "seeds": "--seeds"}.items():
-            if one[name] != other[name]:
-                found.append(f"{words} {','.join(map(str, one[name]))} and {','.join(map(str, other[name]))}")
-        if one["grid"] != other["grid"]:
-            found.append(f"the grid {_words(one['grid'])} and {_words(other['grid'])}")
-    return sorted(found)
+class Cells(NamedTuple):
+    """The cells of a sweep as they lie in its workdirs."""
+
+    records: list[CellRecord]
+    results: Mapping[Key, Result | None]
+    folders: Mapping[Key, Path]
+    """The folder of each cell that has ended."""
 
 
-def sweep_record(declared: Mapping[str, Any], workdirs: Sequence[Path]) -> dict[str, Any]:
-    """The record of `sweep.json` from the cells that lie in the workdirs.
+def sweep_record(declared: Declaration, workdirs: Sequence[Path]) -> Sweep:
+    """The record of `sweep.json` from the cells in the workdirs.
 
     Raises:
-      RecordError: where two workdirs disagree on a cell.
+      RecordError: if two workdirs have different results for a cell.
     """
-    cells, results, folders = _cells(declared, workdirs)
-    conditions = _conditions(declared, results, folders)
-    comparisons = [pair for condition in conditions for pair in condition["comparisons"]]
-    for pair, verdict in zip(comparisons, judged(comparisons), strict=True):
-        pair.update(verdict)
-    done = [result for result in results.values() if result and result["status"] == "done"]
-    tested = bool(done) and all(result["evaluated_on"] == "test" for result in done)
-    return plain(
-        {
-            "schema_version": SCHEMA_VERSION,
-            **declared,
-            "reported_on": "test" if tested else "val",
-            "tuned": [name for name in TUNED if name in declared["grid"]],
-            "counts": {status: sum(cell["status"] == status for cell in cells) for status in STATUSES},
-            "cells": cells,
-            "conditions": conditions,
-        }
+    cells = _read_cells(declared, workdirs)
+    conditions = _judged(_conditions(declared, cells))
+    done = [result for result in cells.results.values() if isinstance(result, Done)]
+    tested = bool(done) and all(result.evaluated_on == "test" for result in done)
+    statuses = [cell.status for cell in cells.records]
+    shared = {name: getattr(declared, name) for name in Declaration.__struct_fields__}
+    return Sweep(
+        **shared,
+        reported_on="test" if tested else "val",
+        tuned=[name for name in TUNED if name in declared.grid],
+        counts=CellCounts(
+            done=statuses.count("done"),
+            diverged=statuses.count("diverged"),
+            failed=statuses.count("failed"),
+            pending=statuses.count("pending"),
+        ),
+        cells=cells.records,
+        conditions=conditions,
     )
 
 
-STATUSES = ("done", "diverged", "failed", "pending")
-Key = tuple[str, str, int]
-"""Point, architecture, seed."""
-
-
-def _cells(
-    declared: Mapping[str, Any], workdirs: Sequence[Path]
-) -> tuple[list[dict[str, Any]], dict[Key, dict | None], dict[Key, Path]]:
-    """How each cell stands, its result, and the folder that it was found in."""
-    cells, results, folders = [], {}, {}
-    for point in declared["points"]:
-        for arm in declared["architectures"]:
-            for seed in declared["seeds"]:
-                key = (point, arm, seed)
-                where = Path("cells") / point / "runs" / arm / f"seed{seed}"
+def _read_cells(declared: Declaration, workdirs: Sequence[Path]) -> Cells:
+    records: list[CellRecord] = []
+    results: dict[Key, Result | None] = {}
+    folders: dict[Key, Path] = {}
+    for point in declared.points:
+        for name in declared.architectures:
+            for seed in declared.seeds:
+                key = Key(point, name, seed)
+                place = Path("cells") / point / "runs" / name / f"seed{seed}"
                 result, reason = None, None
                 for workdir in workdirs:
-                    found, why = _ended(workdir / where)
+                    found, why = _ended(workdir / place)
                     if found is not None and result is not None and _untimed(found) != _untimed(result):
-                        raise RecordError(f"{workdir / where}: another result than in {folders[key]}")
+                        raise RecordError(f"{workdir / place}: another result than in {folders[key]}")
                     if found is not None and result is None:
-                        result, folders[key] = found, workdir / where
+                        result, folders[key] = found, workdir / place
                     reason = reason or why
-                status = result["status"] if result else "failed" if reason else "pending"
-                if result and result["status"] == "diverged":
-                    at = result["diverged_at"]
-                    reason = f"loss not finite in epoch {at['epoch']}, step {at['step']}"
+                status: CellStatus = result.status if result else "failed" if reason else "pending"
+                if isinstance(result, Diverged):
+                    at = result.diverged_at
+                    reason = f"loss not finite in epoch {at.epoch}, step {at.step}"
                 results[key] = result
-                cells.append(
-                    {
-                        "point": point,
-                        "architecture": arm,
-                        "seed": seed,
-                        "status": status,
-                        "reason": reason if status != "done" else None,
-                        "folder": str(folders.get(key, workdirs[0] / where)),
-                        "seconds": result["timing"]["seconds"] if result else None,
-                    }
+                records.append(
+                    CellRecord(
+                        point=point,
+                        architecture=name,
+                        seed=seed,
+                        status=status,
+                        reason=reason if status != "done" else None,
+                        folder=str(folders.get(key, workdirs[0] / place)),
+                        seconds=result.timing.seconds if result else None,
+                    )
                 )
-    return cells, results, folders
+    return Cells(records, results, folders)
 
 
-def _ended(folder: Path) -> tuple[dict | None, str | None]:
-    """The result of a cell that has ended, and why one has not."""
+def _ended(folder: Path) -> tuple[Result | None, str | None]:
+    """The result of a cell that has ended, and the reason of one that has failed."""
     try:
         result = finished_result(folder)
-        failure = read_json(folder / FAILURE) if result is None and (folder / FAILURE).exists() else None
+        path = folder / FAILURE
+        failure = read_record(path, Failure) if result is None and path.exists() else None
     except DamagedRecord as error:
         return None, f"damaged: {error}"
-    return result, None if failure is None else f"{failure['kind']}: {failure['reason']}"
+    return result, None if failure is None else f"{failure.kind}: {failure.reason}"
 
 
-def _untimed(result: dict) -> dict:
-    return result | {"timing": None, "trained_as": None}
+def _untimed(result: Result) -> dict[str, Any]:
+    """What has to be equal in two results of one cell: all but its time and the way it was trained."""
+    return {**msgspec.structs.asdict(result), "timing": None, "trained_as": None}
 
 
-def _conditions(
-    declared: Mapping[str, Any], results: Mapping[Key, dict | None], folders: Mapping[Key, Path]
-) -> list[dict[str, Any]]:
-    """What the results say under each condition: the choices that are no learning rate and no decay."""
-    by_condition: dict[str, list[str]] = {}
+def _judged(conditions: list[Condition]) -> list[Condition]:
+    """The conditions with the verdicts of their comparisons, which are judged together."""
+    verdicts = iter(judged([pair for condition in conditions for pair in condition.comparisons]))
+    return [replace(each, comparisons=[next(verdicts) for _ in each.comparisons]) for each in conditions]
+
+
+def _conditions(declared: Declaration, cells: Cells) -> list[Condition]:
+    """What the results say under each condition: the choices other than learning rate and weight decay."""
+    points: dict[str, list[str]] = {}
     conditions: dict[str, dict[str, Any]] = {}
-    for point, choices in declared["points"].items():
+    for point, choices in declared.points.items():
         condition = {name: value for name, value in choices.items() if name not in TUNED}
         label = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in condition.items())
         conditions[label] = condition
-        by_condition.setdefault(label, []).append(point)
-    twins = sorted(twins_among(_known(declared["architectures"])))
+        points.setdefault(label, []).append(point)
+    twins = sorted(twins_among(_known(declared.architectures)))
     pairs = [(pair.baseline, pair.candidate) for pair in twins]
     if not pairs:
-        baseline, *others = declared["architectures"]
+        baseline, *others = declared.architectures
         pairs = [(baseline, other) for other in others]
     return [
-        {"label": label, "condition": conditions[label]}
-        | _condition(declared, points, pairs, len(pairs) * len(by_condition), results, folders)
-        for label, points in by_condition.items()
+        _ConditionResults(declared, points[label], cells).condition(label, condition, pairs, len(conditions))
+        for label, condition in conditions.items()
     ]
 
 
-def _condition(
-    declared: Mapping[str, Any],
-    points: Sequence[str],
-    pairs: Sequence[tuple[str, str]],
-    comparisons_in_all: int,
-    results: Mapping[Key, dict | None],
-    folders: Mapping[Key, Path],
-) -> dict[str, Any]:
-    seeds, arms = declared["seeds"], declared["architectures"]
-    candidates = {arm: {point: {seed: results[point, arm, seed] for seed in seeds} for point in points} for arm in arms}
-    choices = {arm: tuning.choose(candidates[arm]) for arm in arms}
-    chosen = {arm: candidates[arm][choice.name] if choice else dict.fromkeys(seeds) for arm, choice in choices.items()}
-    sides = {r["evaluated_on"] for by_seed in chosen.values() for r in by_seed.values() if r is not None}
-    side = "test" if "test" in sides else "val"
-    answers = {
-        arm: _answers(folders, [(choice.name, arm, seed) for seed in seeds], chosen[arm], side) if choice else {}
-        for arm, choice in choices.items()
-    }
-    groups = _groups(folders, points, side)
-    families = sorted(families_of_twins(_known(arms)), key=min)
-    comparisons = differences_of_arms(chosen, pairs, answers, groups, comparisons_in_all=comparisons_in_all)
-    described = {
-        arm: _place(arm)
-        | _arm(declared, points, candidates[arm], choice)
-        | {"optimism_of_choice": _optimism(arm, points, candidates[arm], folders, groups) if side == "val" else None}
-        for arm, choice in choices.items()
-    }
-    for pair in comparisons:
-        pair["settings"] = {arm: described[arm]["chosen"] for arm in (pair["baseline"], pair["candidate"])}
-    return {
-        "points": list(points),
-        "arms": described,
-        "comparisons": comparisons,
-        "at_equal_settings": [
-            {"baseline": baseline, "candidate": candidate}
-            | {"points": tuning.paired_means(candidates[baseline], candidates[candidate])}
-            for baseline, candidate in pairs
-        ],
-        "depth": [record for family in families if (record := differences_by_depth(family, chosen)) is not None]
-        or None,
-    }
+class _ConditionResults:
+    """The cells of one condition: several points that differ in learning rate and weight decay alone."""
 
-
-def _arm(
-    declared: Mapping[str, Any],
-    points: Sequence[str],
-    candidates: Mapping[str, tuning.Results],
-    choice: tuning.Choice | None,
-) -> dict[str, Any]:
-    """An arm under one condition: every setting of it, the best one, and what choosing it is worth."""
-    settings = {}
-    for point in points:
-        done = [r for r in candidates[point].values() if r is not None and r["status"] == "done"]
-        tested = [result["accuracy"] for result in done if result["evaluated_on"] == "test"]
-        settings[point] = {
-            "status": {str(seed): r["status"] if r else "pending" for seed, r in candidates[point].items()},
-            "best_val_accuracy": describe([tuning.val_accuracy(result) for result in done]),
-            "final_train_accuracy": describe([result["last"]["train_accuracy"] for result in done]),
-            "test_accuracy": describe(tested) if tested else None,
+    def __init__(self, declared: Declaration, points: Sequence[str], cells: Cells):
+        self.declared, self.points, self.folders = declared, points, cells.folders
+        self.candidates: dict[str, dict[str, Results]] = {
+            name: {point: {seed: cells.results[Key(point, name, seed)] for seed in declared.seeds} for point in points}
+            for name in declared.architectures
         }
-    others = tuning.chosen_by_others(candidates)
-    tuned = {name: values for name, values in declared["grid"].items() if name in TUNED}
-    at = {name: declared["points"][choice.name][name] for name in tuned} if choice else {}
-    return {
-        "settings": settings,
-        "chosen": choice.name if choice else None,
-        "choices": at,
-        "edges": tuning.edges(at, tuned) if choice else [],
-        "chosen_by_others": describe(list(others.values())) if others else None,
-    }
+        """The results by network, point and seed."""
 
+    def condition(
+        self, label: str, condition: dict[str, Any], pairs: Sequence[tuple[str, str]], conditions: int
+    ) -> Condition:
+        """The record of the condition, with comparisons of the pairs that are not judged yet.
 
-def _optimism(
-    arm: str,
-    points: Sequence[str],
-    candidates: Mapping[str, tuning.Results],
-    folders: Mapping[Key, Path],
-    groups: np.ndarray | None,
-) -> float | None:
-    if groups is None:
+        Args:
+          conditions: how many there are; the comparisons of all of them are judged together.
+        """
+        names, seeds = self.declared.architectures, self.declared.seeds
+        choices = {name: tuning.choose(self.candidates[name]) for name in names}
+        chosen: dict[str, Results] = {
+            name: self.candidates[name][choice.name] if choice else dict.fromkeys(seeds)
+            for name, choice in choices.items()
+        }
+        sides = {result.evaluated_on for results in chosen.values() for result in results.values() if result}
+        side: Reported = "test" if "test" in sides else "val"
+        answers = {
+            name: self._correct(choice.name, name, chosen[name], side) if choice else {}
+            for name, choice in choices.items()
+        }
+        groups = self._groups(side)
+        comparisons = differences_of_arms(chosen, pairs, answers, groups, comparisons_in_all=len(pairs) * conditions)
+        networks = {name: self._network(name, choice, side, groups) for name, choice in choices.items()}
+        families = sorted(families_of_twins(_known(names)), key=min)
+        depth = [differences_by_depth(family, chosen) for family in families]
+        return Condition(
+            label=label,
+            condition=condition,
+            points=list(self.points),
+            networks=networks,
+            comparisons=[
+                replace(pair, settings={name: networks[name].chosen for name in (pair.baseline, pair.candidate)})
+                for pair in comparisons
+            ],
+            at_equal_settings=[
+                EqualSettings(
+                    baseline=baseline,
+                    candidate=candidate,
+                    points=tuning.paired_means(self.candidates[baseline], self.candidates[candidate]),
+                )
+                for baseline, candidate in pairs
+            ],
+            depth=[family for family in depth if family is not None] or None,
+        )
+
+    def _network(
+        self, name: str, choice: tuning.Choice | None, side: Reported, groups: np.ndarray | None
+    ) -> TunedNetwork:
+        candidates = self.candidates[name]
+        others = tuning.chosen_by_others(candidates)
+        tuned = {flag: values for flag, values in self.declared.grid.items() if flag in TUNED}
+        at = {flag: self.declared.points[choice.name][flag] for flag in tuned} if choice else {}
+        depth, family = _depth_and_family(name)
+        return TunedNetwork(
+            depth=depth,
+            family=family,
+            settings={point: _setting(results) for point, results in candidates.items()},
+            chosen=choice.name if choice else None,
+            choices=at,
+            edges=tuning.edges(at, tuned) if choice else [],
+            chosen_by_others=describe(list(others.values())) if others else None,
+            optimism_of_choice=self._optimism(name, groups) if side == "val" else None,
+        )
+
+    def _optimism(self, name: str, groups: np.ndarray | None) -> float | None:
+        if groups is None:
+            return None
+        correct = {
+            point: self._correct(point, name, results, "val") for point, results in self.candidates[name].items()
+        }
+        return tuning.optimism_of_choice(correct, groups)
+
+    def _correct(self, point: str, name: str, results: Results, side: Reported) -> dict[int, np.ndarray]:
+        """Which images of a side each finished replica has right, if its predictions were kept."""
+        done = [seed for seed, result in results.items() if isinstance(result, Done)]
+        found = {seed: correctness(self.folders[Key(point, name, seed)], side) for seed in done}
+        return {seed: correct for seed, correct in found.items() if correct is not None}
+
+    def _groups(self, side: Reported) -> np.ndarray | None:
+        """The duplicate group of each image of a side, in the order of the predictions; None without `split.json`."""
+        for key, folder in self.folders.items():
+            path = folder.parents[2] / "split.json"
+            if key.point in self.points and path.exists():
+                names = [image.group for image in read_record(path, SplitRecord).images if image.side == side]
+                return np.unique(names, return_inverse=True)[1] if names else None
         return None
-    correct = {
-        point: _answers(folders, [(point, arm, seed) for seed in candidates[point]], candidates[point], "val")
-        for point in points
-    }
-    return tuning.optimism_of_choice(correct, groups)
 
 
-def _answers(
-    folders: Mapping[Key, Path], keys: Sequence[Key], results: tuning.Results, side: str
-) -> dict[int, np.ndarray]:
-    """Which images of a side each finished replica has right, where its predictions were kept."""
-    found = {}
-    for key in keys:
-        result = results[key[2]]
-        if result is not None and result["status"] == "done":
-            right = right_answers(folders[key], side)
-            if right is not None:
-                found[key[2]] = right
-    return found
-
-
-def _groups(folders: Mapping[Key, Path], points: Sequence[str], side: str) -> np.ndarray | None:
-    """The groups of copies among a side's images, in the order of the predictions: ascending, as in `split.json`."""
-    for key, folder in folders.items():
-        path = folder.parents[2] / "split.json"
-        if key[0] in points and path.exists():
-            names = [image["group"] for image in read_json(path)["images"] if image["side"] == side]
-            return np.unique(names, return_inverse=True)[1] if names else None
-    return None
+def _setting(results: Results) -> Setting:
+    done = [result for result in results.values() if isinstance(result, Done)]
+    tested = [result.accuracy for result in done if result.evaluated_on == "test"]
+    return Setting(
+        status={seed: result.status if result else "pending" for seed, result in results.items()},
+        best_val_accuracy=describe([tuning.val_accuracy(result) for result in done]),
+        final_train_accuracy=describe([result.last.train_accuracy for result in done]),
+        test_accuracy=describe(tested) if tested else None,
+    )
 
 
 def _known(names: Sequence[str]) -> list[Architecture]:
-    """The architectures that are known by these names; a record holds nothing else of them."""
+    """The architectures of those names that the table knows; twins are looked for among them."""
     return [architecture(name) for name in names if (parts := parse_name(name)) and parts.sizes()]
 
 
-def _place(arm: str) -> dict[str, Any]:
-    """The depth in an architecture's name, and the rest of it."""
-    name = parse_name(arm)
+def _depth_and_family(architecture: str) -> tuple[int | None, str]:
+    """The depth in an architecture's name, and the rest of the name."""
+    name = parse_name(architecture)
     depth = name.depth if name else None
-    return {"depth": depth, "family": arm.replace(str(depth), "", 1)}
-
-
-def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {flag: value for flag, value in config.items() if flag not in OUTSIDE_RECIPE}
-
-
-def _words(grid: Mapping[str, Sequence[object]]) -> str:
-    return " ".join(f"{name}={','.join(map(str, values))}" for name, values in grid.items()) or "(none)"
+    return depth, architecture.replace(str(depth), "", 1)

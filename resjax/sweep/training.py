@@ -1,33 +1,37 @@
-"""Trains a share of a sweep's cells, each in its own folder, those that can share a program together."""
+"""Trains the cells of one shard, each in its own folder; cells that can share a program are trained together."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
 
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
 from resjax.data.splits import Split, take_train_fraction
 from resjax.errors import BadInput, DamagedRecord
 from resjax.functional import Functional
-from resjax.report.records import SCHEMA_VERSION, write_json
-from resjax.run.comparison import Run, ledger_of
-from resjax.run.environment import estimate_seconds
-from resjax.run.out_of_memory import is_out_of_memory, out_of_memory_message
+from resjax.records import Failure, MetricsLine, write_record
+from resjax.run.comparison import ComparisonRun
+from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.progress import Progress
 from resjax.run.replica import ArmPrograms, run_replicas, schedule
 from resjax.run.replica_folder import finished_result, read_or_set_aside, set_damaged_aside
+from resjax.run.workdir import ledger_of
 from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way
 
+FailureKind = Literal["bad input", "out of memory", "error"]
 MOST_TOGETHER = 64
-"""Cells in one program at most: each holds a lock, and a device that has no room for them is asked again for half."""
+"""Cells in one program at most: each holds a lock. If the device has no memory for them, half are tried."""
 
 
 class Share:
-    """The cells that one process trains of a sweep, and what it needs for that."""
+    """The cells of a sweep that one process trains, and what it needs for that."""
 
     def __init__(self, asked: SweepSettings, dataset: Dataset, split: Split):
         self.asked, self.dataset, self.split = asked, dataset, split
@@ -35,23 +39,24 @@ class Share:
         self.cells = all_cells(self.points)
         self.own = share_of(self.cells, {cell: self._cost(cell) for cell in self.cells}, *asked.shard)
         self.busy: dict[Cell, str] = {}
-        """Cells that another process is training, with what it says of itself."""
-        self._runs: dict[int, Run] = {}
+        """Cells that another process is training, each with the line that says so."""
+        self._runs: dict[int, ComparisonRun] = {}
         self._sides: dict[float, Mapping[str, Side]] = {}
         self._splits: dict[float, Split] = {}
         self._programs: dict[Hashable, ArmPrograms] = {}
 
     def folder(self, cell: Cell) -> Path:
+        """The folder of a cell's replica."""
         settings = self.points[cell.point].settings
-        return settings.workdir / "runs" / settings.architectures[cell.arm].name / f"seed{cell.seed}"
+        return settings.workdir / "runs" / settings.architectures[cell.network].name / f"seed{cell.seed}"
 
     @cached_property
     def pending(self) -> list[Cell]:
-        """The cells of the share that have not ended; those that failed before are among them."""
+        """The cells of the shard that have not ended; cells that failed before are among them."""
         return [cell for cell in self.own if not self._has_ended(cell)]
 
     def seconds_left(self) -> float:
-        """About how many seconds the pending cells take: a program is compiled once, however many cells share it."""
+        """About how many seconds the pending cells take. A program is compiled once, however many cells share it."""
         flops: dict[Hashable, float] = {}
         images: dict[Hashable, float] = {}
         for cell in self.pending:
@@ -62,7 +67,7 @@ class Share:
         return estimate_seconds(each, 1, [1] * len(each))
 
     def train(self, after_cell: Callable[[], None]) -> None:
-        """Trains what is pending; a cell that fails is written down, and the others go on."""
+        """Trains the pending cells. The reason of a cell that fails is recorded, and the others continue."""
         ready = [cell for cell in self.pending if self._opened(cell)]
         by_program: dict[Hashable, list[Cell]] = {}
         for cell in sorted(ready):
@@ -80,71 +85,72 @@ class Share:
             progress.close()
 
     def write_summaries(self) -> None:
-        """Writes the summary of each point that this process has trained at."""
+        """Writes the summary of each point at which this process has trained."""
         for run in self._runs.values():
             with one_at_a_time(run.workdir):
                 run.write_summary()
 
     def _trained(self, key: Hashable, cells: list[Cell], way: Way, progress: Progress) -> Iterator[None]:
-        """Trains cells of one program together; yields after each that has ended, whichever way."""
+        """Trains cells of one program together; yields after each that is done, has diverged or has failed."""
         with ExitStack() as locks:
             held = [cell for cell in cells if self._taken(cell, locks)]
             if not held:
                 return
             left = dict.fromkeys(held)
-            replicas = [self._runs[cell.point].replica(self._arm(cell), cell.seed) for cell in held]
-            programs = self._programs.setdefault(key, self._runs[held[0].point].programs[self._arm(held[0])])
+            replicas = [self._runs[cell.point].replica(self._name(cell), cell.seed) for cell in held]
+            programs = self._programs.setdefault(key, self._runs[held[0].point].programs[self._name(held[0])])
 
-            def on_epoch(name: str, seed: int, metrics: dict) -> None:
-                progress.epoch(name, seed, metrics)
-                self.asked.base.stopping.after_epoch(metrics["seconds"])
+            def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
+                progress.epoch(name, seed, line)
+                self.asked.base.stopping.after_epoch(line.seconds)
 
             try:
                 for result in run_replicas(programs, way, replicas, on_epoch):
-                    # Those that began at different epochs do not end in the order in which they were given.
+                    # Cells that resumed at different epochs do not end in the order in which they were given.
                     (cell,) = (cell for cell in left if finished_result(self.folder(cell)) is not None)
                     del left[cell]
                     (self.folder(cell) / FAILURE).unlink(missing_ok=True)
-                    progress.replica(result | {"architecture": self._label(cell)})
+                    progress.replica(replace(result, architecture=self._label(cell)))
                     yield
                 if left:
-                    # What was under way is saved.
+                    # The cells that were being trained are saved.
                     self.asked.base.stopping.check()
                 return
             except OSError:
-                # A disk that is full is no cell's fault.
+                # A full disk is not a fault of the cell.
                 raise
             except Exception as error:
                 if len(left) == 1:
                     (cell,) = left
                     kind, reason = self._why(cell, error)
                     self._write_failure(cell, kind, reason)
-                    progress.say(f"WARNING: {self._label(cell)} seed {cell.seed} failed: {reason}; the others go on")
+                    said = f"WARNING: {self._label(cell)} seed {cell.seed} failed: {reason}; the other cells continue"
+                    progress.say(said)
                     yield
                     return
-        # One of several: whoever it is, the halves find out, and need less memory.
+        # One of several cells failed. Each half is tried on its own: it needs less memory, and isolates the cell.
         rest = list(left)
         for part in (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
             yield from self._trained(key, part, way, progress)
 
-    def _why(self, cell: Cell, error: Exception) -> tuple[str, str]:
+    def _why(self, cell: Cell, error: Exception) -> tuple[FailureKind, str]:
         run = self._runs[cell.point]
         if is_out_of_memory(error):
-            settings, name = run.settings, self._arm(cell)
+            settings, name = run.settings, self._name(cell)
             batch, size = settings.recipe.batch_size, settings.image_size
             return "out of memory", out_of_memory_message(name, run.ledgers[name], batch, size)
-        kind = "bad input" if isinstance(error, BadInput) else "error"
+        kind: FailureKind = "bad input" if isinstance(error, BadInput) else "error"
         return kind, " ".join(f"{type(error).__name__ + ': ' if kind == 'error' else ''}{error}".split())[:500]
 
     def _has_ended(self, cell: Cell) -> bool:
         try:
             return finished_result(self.folder(cell)) is not None
         except DamagedRecord:
-            # It is set aside and made again when the cell's turn comes.
+            # It is quarantined and made again when the cell is trained.
             return False
 
     def _taken(self, cell: Cell, locks: ExitStack) -> bool:
-        """Whether the cell is this process's to train now: nobody else trains it, and nobody has finished it."""
+        """Whether this process may train the cell now: no other process trains it or has finished it."""
         folder = self.folder(cell)
         try:
             locks.enter_context(only_writer(folder))
@@ -157,7 +163,7 @@ class Share:
         return finished_result(folder) is None
 
     def _opened(self, cell: Cell) -> bool:
-        """Whether the cell's point can be trained at; where it cannot, its failure is written down."""
+        """Whether training is possible at the cell's point; if not, the reason is recorded."""
         if cell.point in self._runs:
             return True
         settings = self.points[cell.point].settings
@@ -167,13 +173,13 @@ class Share:
                 self._splits[fraction] = take_train_fraction(
                     self.dataset, self.split, fraction, seed=settings.split.seed
                 )
-            run = Run(settings, self.dataset, self._splits[fraction], self._sides.get(fraction))
+            run = ComparisonRun(settings, self.dataset, self._splits[fraction], self._sides.get(fraction))
             settings.workdir.mkdir(parents=True, exist_ok=True)
             with one_at_a_time(settings.workdir):
                 run.require_recipe_of_summary()
-                # Results are written whole, so one that is damaged is nobody's that is being written.
+                # Results are written atomically, so a damaged one is not just being written by another process.
                 for result in settings.workdir.glob("runs/*/seed*/result.json"):
-                    read_or_set_aside(result)
+                    read_or_set_aside(result, dict)
                 run.write_preamble()
         except BadInput as error:
             self._write_failure(cell, "bad input", " ".join(str(error).split()))
@@ -182,24 +188,24 @@ class Share:
         self._runs[cell.point] = run
         return True
 
-    def _write_failure(self, cell: Cell, kind: str, reason: str) -> None:
+    def _write_failure(self, cell: Cell, kind: FailureKind, reason: str) -> None:
         folder = self.folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        record = {"schema_version": SCHEMA_VERSION, "architecture": self._arm(cell), "seed": cell.seed}
-        write_json(folder / FAILURE, record | {"kind": kind, "reason": reason})
+        failure = Failure(architecture=self._name(cell), seed=cell.seed, kind=kind, reason=reason)
+        write_record(folder / FAILURE, failure)
 
     def _way(self, cell: Cell) -> Way:
-        return self._runs[cell.point].ways[self._arm(cell)]
+        return self._runs[cell.point].ways[self._name(cell)]
 
-    def _arm(self, cell: Cell) -> str:
-        return self.points[cell.point].settings.architectures[cell.arm].name
+    def _name(self, cell: Cell) -> str:
+        return self.points[cell.point].settings.architectures[cell.network].name
 
     def _label(self, cell: Cell) -> str:
-        return f"{self._arm(cell)} at {self.points[cell.point].name}"
+        return f"{self._name(cell)} at {self.points[cell.point].name}"
 
     def _forward_flops(self, cell: Cell) -> float:
         settings = self.points[cell.point].settings
-        functional = Functional(settings.architectures[cell.arm], len(self.dataset.classes), settings.dtype)
+        functional = Functional(settings.architectures[cell.network], len(self.dataset.classes), settings.dtype)
         return ledger_of(functional, settings.image_size).forward_flops
 
     def _images(self, cell: Cell) -> float:
@@ -210,6 +216,6 @@ class Share:
     def _cost(self, cell: Cell) -> float:
         settings = self.points[cell.point].settings
         train = settings.split.train_fraction * len(self.split.sides["train"])
-        architecture = settings.architectures[cell.arm]
+        architecture = settings.architectures[cell.network]
         val = len(self.split.sides["val"])
         return relative_cost(self._forward_flops(cell), settings.recipe.epochs, train, val, architecture)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments.twins import Twins, families_of_twins
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.models.architecture import architecture
+from resjax.models.twins import Twins, families_of_twins
 from tests.made_results import made_diverged, made_done
 
 TWINS = [Twins(32, "plain32", "resnet32"), Twins(20, "plain20", "resnet20"), Twins(56, "plain56", "resnet56")]

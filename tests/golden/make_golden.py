@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.benchmarks.torch_networks import TorchNetwork
+from experiments.benchmarks.pytorch.networks import TorchNetwork
 from resjax.functional import Functional
 from tests.golden.reference import (
     CASES,

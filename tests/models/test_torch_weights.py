@@ -99,7 +99,7 @@ def test_names_and_shapes_are_torchvisions_and_timms(name, classes, names):
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "se_resnet18", "preact_resnet50"])
 def test_torchs_network_loads_what_we_write_and_we_what_it_writes(name, tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from experiments.benchmarks.torch_networks import TorchNetwork
+    from experiments.benchmarks.pytorch.networks import TorchNetwork
 
     functional = Functional(short(name), 3)
     network = TorchNetwork(functional.architecture, 3)

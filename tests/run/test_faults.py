@@ -16,12 +16,13 @@ import jax
 import numpy as np
 import pytest
 from resjax.cli.disk_faults import disk_fault
+from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 
 from resjax.cli.compare import compare
 from resjax.data.pipeline import StreamedSide
 from resjax.errors import BadInput
-from resjax.report.figures.run import read_run
-from resjax.report.records import read_json, read_lines, validate_result, validate_summary
+from resjax.records.run_records import read_run_records
+from resjax.report.figures.drawn_run import drawn_run
 from resjax.run import comparison
 from resjax.run.replica import run_replicas
 from resjax.training.checkpoint import CheckpointError, Checkpoints
@@ -49,7 +50,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    monkeypatch.setattr(comparison, "draw_figures", read_run)
+    monkeypatch.setattr(comparison, "draw_figures", lambda workdir: [drawn_run(read_run_records(workdir))])
 
 
 def test_an_arm_that_does_not_fit_the_device_is_recorded_and_the_others_are_finished(

@@ -1,35 +1,38 @@
-"""Trains what is pending of a share of a sweep, and writes its record and report."""
+"""A whole sweep, from settings to the report: trains the pending cells of a shard and writes record and report."""
 
 import time
 
-from resjax.report.page.sweep_tables import sweep_text
-from resjax.run.environment import describe_environment
-from resjax.run.load_data import load_dataset, whole_splits
+import jax
+
+from resjax.records import Sweep
+from resjax.report.sweep_text import sweep_text
+from resjax.run.dataset import load_dataset, whole_splits
+from resjax.run.device import describe_environment
 from resjax.run.progress import duration
 from resjax.run.workdir_lock import require_writable
 from resjax.sweep.cells import program_key
+from resjax.sweep.declaration import declare
 from resjax.sweep.grid import SweepSettings
-from resjax.sweep.record import declaration
 from resjax.sweep.training import Share
-from resjax.sweep.writing import require_same_sweep, write_record, write_report
+from resjax.sweep.workdir import require_same_sweep, write_report, write_sweep
 
 RECORD_SECONDS = 60.0
-"""How often the record is written while cells are trained, at most."""
+"""The record is written at most this often while cells are trained."""
 
 
-def sweep(asked: SweepSettings) -> tuple[dict, int]:
-    """Trains what is pending of a share, and returns the sweep's record, which is also in its workdir, and how many
-    cells of the share failed.
+def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
+    """Trains the pending cells of a shard; returns the sweep's record and how many cells of the shard failed.
+
+    The record is also in the workdir.
 
     Raises:
-      BadInput: before anything is written, where the workdir holds another sweep or the data do not fit.
+      BadInput: before anything is written, if the workdir holds another sweep or the data do not fit.
     """
-
     base = asked.base
     require_writable(base.workdir)
     _, dataset = load_dataset(base.source, base.image_size)
     (split,) = whole_splits(base, dataset).values()
-    declared = declaration(asked, dataset, split, describe_environment())
+    declared = declare(asked, dataset, split, describe_environment())
     require_same_sweep(base.workdir, declared)
     share = Share(asked, dataset, split)
     base.workdir.mkdir(parents=True, exist_ok=True)
@@ -39,15 +42,15 @@ def sweep(asked: SweepSettings) -> tuple[dict, int]:
     def after_cell() -> None:
         nonlocal written
         if time.monotonic() - written > RECORD_SECONDS:
-            write_record(base.workdir, declared)
+            write_sweep(base.workdir, declared)
             written = time.monotonic()
 
-    write_record(base.workdir, declared)
+    write_sweep(base.workdir, declared)
     try:
         with base.stopping.waiting():
             share.train(after_cell)
     finally:
-        write_record(base.workdir, declared)
+        write_sweep(base.workdir, declared)
     share.write_summaries()
     record = write_report(base.workdir)
     for said in dict.fromkeys(share.busy.values()):
@@ -55,18 +58,16 @@ def sweep(asked: SweepSettings) -> tuple[dict, int]:
     print(sweep_text(record))
     print(f"\nsweep.json, report.html and figures are in {base.workdir}")
     own = {str(share.folder(cell)) for cell in share.own}
-    return record, sum(cell["status"] == "failed" and cell["folder"] in own for cell in record["cells"])
+    return record, sum(cell.status == "failed" and cell.folder in own for cell in record.cells)
 
 
-def announcement(asked: SweepSettings, share) -> str:
-    """What will run, on what, and about how long."""
-    import jax
-
+def announcement(asked: SweepSettings, share: Share) -> str:
+    """What will be trained, on which device, and about how long it will take."""
     base, (shard, shards) = asked.base, asked.shard
     device = jax.devices()[0]
     text = (
         f"{len(share.cells)} cells: {len(asked.points)} points of {', '.join(asked.grid) or 'no grid'}, "
-        f"{len(base.architectures)} architectures, {len(base.seeds)} seeds; on {device.platform} "
+        f"{len(base.architectures)} networks, {len(base.seeds)} seeds; on {device.platform} "
         f"({device.device_kind})"
     )
     if shards > 1:

@@ -1,14 +1,16 @@
-"""PyTorch's side of the benchmarks: its modes, its train step at its best, and what it cannot do."""
+"""PyTorch's train step at its best speed, in each of its modes, and the cases that PyTorch cannot do."""
 
 import importlib.util
 import os
 
 import numpy as np
 
-from experiments.benchmarks.cases import CLASSES, RECIPE, Case, Device, random_images
-from experiments.benchmarks.contenders import Program, peak_resident_bytes
 from resjax.errors import BadInput
 from resjax.training.recipe import require_choice
+
+from ..cases import CLASSES, RECIPE, Case, random_images
+from ..contenders import Program, peak_resident_bytes
+from ..machine import Device
 
 MODES = ("eager", "channels_last", "compile", "compile_graphs")
 """`eager` (NCHW), `channels_last`, `compile` (channels_last under torch.compile), `compile_graphs` (that with
@@ -16,10 +18,10 @@ mode="reduce-overhead": CUDA graphs)."""
 
 
 def parse_modes(against: str, text: str) -> tuple[str, ...]:
-    """The modes of PyTorch to measure, none where it is not measured against.
+    """The modes of PyTorch to measure; none with `--against=none`.
 
     Raises:
-      BadInput: for an unknown mode, or where torch is not installed.
+      BadInput: for an unknown mode, or if torch is not installed.
     """
     if against == "none":
         return ()
@@ -28,15 +30,16 @@ def parse_modes(against: str, text: str) -> tuple[str, ...]:
         require_choice("--torch_modes", mode, MODES)
     if importlib.util.find_spec("torch") is None:
         raise BadInput(
-            "--against=torch: torch is not installed; pip install -e '.[benchmark]' brings it, --against=none measures "
-            "ours alone"
+            "--against=torch: torch is not installed; pip install -e '.[benchmark]' installs it, --against=none "
+            "measures ours alone"
         )
     return modes
 
 
 def require_modes(device: Device, cases: list[Case], modes: tuple[str, ...]) -> None:
-    """Refuses what torch cannot do on JAX's device, and what makes it write past its memory: oneDNN's gradient of a
-    1x1 convolution with stride 2 in channels_last with fewer than 16 channels
+    """Refuses cases that torch cannot do on the device of JAX, and cases in which it writes past its memory.
+
+    The latter is oneDNN's gradient of a 1x1 convolution with stride 2 in channels_last with fewer than 16 channels
     (https://github.com/uxlfoundation/oneDNN/issues/6035).
 
     Raises:
@@ -44,14 +47,14 @@ def require_modes(device: Device, cases: list[Case], modes: tuple[str, ...]) -> 
     """
     if modes and device.platform not in ("cpu", "gpu"):
         raise BadInput(
-            f"--against=torch: torch cannot use JAX's device ({device.platform}); --against=none measures ours alone, "
-            "JAX_PLATFORMS=cpu measures both on the CPU"
+            f"--against=torch: torch cannot use the device of JAX ({device.platform}); --against=none measures ours "
+            "alone, JAX_PLATFORMS=cpu measures both on the CPU"
         )
     for case in cases if device.platform == "cpu" and set(modes) - {"eager"} else []:
         if case.architecture.shortcut.startswith("project") and case.architecture.width < 16:
             raise BadInput(
-                f"--torch_modes={','.join(modes)}: torch's channels_last can crash on the CPU below width 16 "
-                f"({case.architecture.name}, width {case.architecture.width}); --torch_modes=eager is accepted"
+                f"--torch_modes={','.join(modes)}: channels_last of torch can crash on the CPU below width 16 "
+                f"({case.architecture.name}, width {case.architecture.width}); expected --torch_modes=eager"
             )
 
 
@@ -59,7 +62,7 @@ def prepare(platform: str) -> str:
     """Sets torch up for its best speed in this process and returns its device.
 
     Raises:
-      BadInput: where JAX has a GPU and torch has none.
+      BadInput: if JAX has a GPU and torch has none.
     """
     import torch
 
@@ -74,20 +77,21 @@ def prepare(platform: str) -> str:
             "--against=torch: torch sees no GPU and JAX does; --against=none measures ours alone, JAX_PLATFORMS=cpu "
             "measures both on the CPU"
         )
-    # TensorFloat-32, which XLA uses for float32 too.
+    # TensorFloat-32, which XLA uses for float32, too.
     torch.set_float32_matmul_precision("high")
     return "cuda"
 
 
 class TorchTraining:
-    """A network with its optimizer, in one of `MODES`; Adam is the fused one, which is PyTorch's fastest."""
+    """A network with its optimizer, in one of `MODES`. Adam is the fused one, PyTorch's fastest."""
 
     def __init__(self, case: Case, mode: str, device: str, classes: int = CLASSES):
         import torch
 
         # They import torch and jax, which --help does without.
-        from experiments.benchmarks.torch_networks import TorchNetwork
         from resjax.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
+
+        from .networks import TorchNetwork
 
         self._torch, self.device, self._dtype = torch, device, case.dtype
         self.layout = torch.contiguous_format if mode == "eager" else torch.channels_last
@@ -107,10 +111,11 @@ class TorchTraining:
         return images.permute(0, 3, 1, 2).contiguous(memory_format=self.layout), targets.long()
 
     def standardize(self, images):
-        """As `resjax.data.augmentation.standardize`; takes floats from 0 to 1."""
+        """As `resjax.data.augmentation.standardize`, of floats from 0 to 1."""
         return (images - self._mean) / self._deviation
 
     def logits(self, images):
+        """Of standardized images, in float32."""
         with self._torch.autocast(self.device, self._torch.bfloat16, enabled=self._dtype == "bfloat16"):
             return self.forward(images).float()
 
@@ -123,12 +128,12 @@ class TorchTraining:
         return loss.detach()
 
     def wait(self) -> None:
-        """Returns when the device has done all that it was asked."""
+        """Returns when the device has finished everything."""
         if self.device == "cuda":
             self._torch.cuda.synchronize()
 
     def peak_bytes(self) -> int:
-        """The most memory at once: of tensors on a GPU, of the whole process on a CPU."""
+        """The peak memory: of tensors on a GPU, of the whole process on a CPU."""
         return self._torch.cuda.max_memory_allocated() if self.device == "cuda" else peak_resident_bytes()
 
 

@@ -1,10 +1,10 @@
-"""The first exercise in PyTorch alone, as people write it: what `benchmark --measure=end_to_end` holds us against.
+"""The first exercise in PyTorch alone, as people usually write it: the reference of `benchmark --measure=end_to_end`.
 
-  python -m experiments.benchmarks.torch_exercise --dataset=folder:my_images --image_size=128 --record=torch.json
+  python -m experiments.benchmarks.pytorch.exercise --dataset=folder:my_images --image_size=128 --record=torch.json
 
-Two loader processes decode the JPEGs anew in each epoch with Pillow, resize, flip, rotate, change the colours and
-normalize, as torchvision's transforms of the same names do with Pillow images; one network after the other is trained
-with Adam and evaluated after each epoch, and its best epoch is saved. torchvision itself is not needed.
+Two loader processes decode the JPEGs again in each epoch with Pillow, then resize, flip, rotate, change the colours and
+normalize, as torchvision's transforms do with Pillow images. One network after the other is trained with Adam and
+evaluated after each epoch, and the weights of its best epoch are saved. torchvision itself is not needed.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
-    from experiments.benchmarks.torch_side import TorchTraining
+    from .training import TorchTraining
 
 WORKERS = 2
 VAL_FRACTION = 0.2
 DEGREES, FACTOR, HUE = 15.0, 0.2, 0.1
-"""The first exercise's: RandomRotation(15), ColorJitter(0.2, 0.2, 0.2, 0.1)."""
+"""Those of the first exercise: RandomRotation(15), ColorJitter(0.2, 0.2, 0.2, 0.1)."""
 
 
 class Photographs(Dataset):
-    """Files and labels as pairs (pixels (3, height, width) in [0, 1], label), decoded when asked for."""
+    """Pairs (pixels (3, height, width) in [0, 1], label), decoded on access."""
 
     def __init__(self, files: list[tuple[Path, int]], image_size: int, augmented: bool):
         self.files, self.image_size, self.augmented = files, image_size, augmented
@@ -48,7 +48,7 @@ class Photographs(Dataset):
 
 
 def changed(picture: Image.Image) -> Image.Image:
-    """RandomHorizontalFlip, RandomRotation (nearest, as by default) and ColorJitter in a random order."""
+    """RandomHorizontalFlip, RandomRotation (nearest, the default) and ColorJitter in a random order."""
     if random.random() < 0.5:
         picture = ImageOps.mirror(picture)
     picture = picture.rotate(random.uniform(-DEGREES, DEGREES))
@@ -63,14 +63,14 @@ def changed(picture: Image.Image) -> Image.Image:
 
 
 def with_hue(picture: Image.Image, shift: float) -> Image.Image:
-    """torchvision's adjust_hue: the H of HSV, in 256 steps, turned by a share of the circle."""
+    """torchvision's adjust_hue: the H of HSV, in 256 steps, turned by a fraction of the circle."""
     hue, saturation, value = picture.convert("HSV").split()
     turned = Image.fromarray((np.array(hue).astype(np.int16) + int(shift * 255)).astype(np.uint8))
     return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
 def listed_files(dataset: str, image_dir: Path | None) -> tuple[list[tuple[Path, int]], int]:
-    """The files of a csv (`filename,label`) or of a folder a class, with their labels, and the number of classes."""
+    """The files of a csv (`filename,label`) or of folders of classes with their labels, and the number of classes."""
     kind, _, place = dataset.partition(":")
     path = Path(place)
     if kind == "csv":
@@ -85,7 +85,7 @@ def listed_files(dataset: str, image_dir: Path | None) -> tuple[list[tuple[Path,
 
 
 def readable(path: Path) -> bool:
-    """Whether Pillow knows the format from the first bytes."""
+    """Whether Pillow recognizes the format from the first bytes."""
     try:
         with Image.open(path):
             return True
@@ -94,7 +94,7 @@ def readable(path: Path) -> bool:
 
 
 def divided(files: list[tuple[Path, int]]) -> tuple[list, list]:
-    """Train and val at random."""
+    """Train and val, drawn at random."""
     shuffled = random.Random(0).sample(files, len(files))
     count = round(VAL_FRACTION * len(shuffled))
     return shuffled[count:], shuffled[:count]
@@ -112,14 +112,14 @@ def loader(photographs: Photographs, batch_size: int, device: str) -> DataLoader
 
 
 class Clock:
-    """Seconds by what they were spent on."""
+    """Seconds by the kind of work."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def spent(self, on: str) -> None:
-        """The time since the last call."""
+        """Adds the time since the last call to a kind of work."""
         now = time.perf_counter()
         self.seconds[on] = self.seconds.get(on, 0.0) + now - self._last
         self._last = now
@@ -153,7 +153,7 @@ def train(training: "TorchTraining", loaders: dict, epochs: int, clock: Clock, b
 
 
 def on_device(training: "TorchTraining", images: torch.Tensor, targets: torch.Tensor):
-    """A loaded batch, standardized there."""
+    """A loaded batch, standardized on the device."""
     images = images.to(training.device, non_blocking=True).contiguous(memory_format=training.layout)
     return training.standardize(images), targets.to(training.device, non_blocking=True)
 
@@ -173,10 +173,10 @@ def main() -> None:
     parser.add_argument("--platform", default="cpu", help="cpu or gpu")
     parser.add_argument("--record", type=Path, required=True, help="JSON file of seconds and accuracies")
     chosen = parser.parse_args()
-    # Not a part of what PyTorch takes: the networks' description brings JAX along.
+    # The description of the networks imports JAX, which does not count as PyTorch's time.
     started = time.perf_counter()
-    from experiments.benchmarks.cases import make_cases
-    from experiments.benchmarks.torch_side import TorchTraining, prepare
+    from ..cases import make_cases
+    from .training import TorchTraining, prepare
 
     description_seconds = time.perf_counter() - started
     clock = Clock()

@@ -1,6 +1,6 @@
 """The same networks in PyTorch, with the structure and parameter names of torchvision's and timm's ResNets.
 
-Written apart from resjax.models, to hold it against: this module shares nothing with it but the description.
+They were written independently of resjax.models as a reference for it, and share only the description with it.
 """
 
 import torch
@@ -25,7 +25,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class TorchBlock(nn.Module):
-    """A basic or bottleneck block, post- or pre-activated; what is added follows the architecture's shortcut.
+    """A basic or bottleneck block, post- or pre-activated, with the shortcut of the architecture.
 
     Shapes: (batch, in_channels, height, width) to (batch, channels, height / stride, width / stride).
     """
@@ -90,7 +90,7 @@ class TorchNetwork(nn.Module):
     def __init__(self, architecture: Architecture, classes: int):
         super().__init__()
         if architecture.normalization != "batch" or architecture.stochastic_depth:
-            raise BadInput(f"{architecture.name} in torch: batch norm without stochastic depth is accepted")
+            raise BadInput(f"{architecture.name} in torch: expected batch norm without stochastic depth")
         width, imagenet = architecture.width, architecture.stem == "imagenet"
         self.conv1 = nn.Conv2d(3, width, 7 if imagenet else 3, 2 if imagenet else 1, 3 if imagenet else 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -114,7 +114,7 @@ class TorchNetwork(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What comes out of each stage."""
+        """The output of each stage."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
         out = []
         for stage in self.stages:

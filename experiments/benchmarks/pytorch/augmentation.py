@@ -1,5 +1,8 @@
-"""The first exercise's augmentation on batches in torch, to hold `resjax.data.augmentation` against: the same changes
-with amounts of the same distributions, on the device, written as torch's users would."""
+"""The augmentation of the first exercise on batches in torch, as a reference for `resjax.data.augmentation`.
+
+The changes and the distributions of their amounts are the same. It runs on the device and is written as users of torch
+would write it.
+"""
 
 import math
 
@@ -13,11 +16,11 @@ GREY = (0.299, 0.587, 0.114)
 
 
 def augmented(images: Tensor) -> Tensor:
-    """Images (batch, 3, height, width) in [0, 1], flipped at random, turned, and with other colours."""
+    """Images (batch, 3, height, width) in [0, 1], randomly flipped, rotated and changed in colour."""
     flipped = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
     images = rotated(torch.where(flipped, images.flip(3), images), _uniform(images, -DEGREES, DEGREES))
     changes = [_brightness, _contrast, _saturation]
-    # As ours: a batch shares one order of the four.
+    # As in ours, all images of a batch share one order of the four changes.
     for number in torch.randperm(4).tolist():
         if number == 3:
             images = with_hue(images, _uniform(images, -HUE, HUE))
@@ -27,7 +30,7 @@ def augmented(images: Tensor) -> Tensor:
 
 
 def rotated(images: Tensor, degrees: Tensor) -> Tensor:
-    """Counter-clockwise about the centre, bilinear, black where the source ends; degrees (batch, 1, 1, 1)."""
+    """Rotated counter-clockwise about the centre, bilinear, black outside the source; degrees (batch, 1, 1, 1)."""
     angle = degrees.flatten() * (math.pi / 180)
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     height, width = images.shape[2:]
@@ -37,7 +40,7 @@ def rotated(images: Tensor, degrees: Tensor) -> Tensor:
 
 
 def with_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """The hue of HSV turned by a share of the circle, in the closed form that ours has too."""
+    """The hue of HSV turned by a fraction of the circle, in the same closed form as ours."""
     red, green, blue = images.unbind(1)
     value = images.amax(1)
     chroma = value - images.amin(1)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments.benchmarks.torch_side import parse_modes, require_modes
 
 from experiments.benchmarks.cases import Case, Device, compared, find_device, make_cases, parse_sizes, require_dtype
 from experiments.benchmarks.compilation import compile_row, describe_compilation
 from experiments.benchmarks.contenders import Failure, InProcess
 from experiments.benchmarks.epoch import epoch_row
-from experiments.benchmarks.torch_side import parse_modes, require_modes
 from experiments.benchmarks.train_step import describe_train_step, our_train_steps, train_step_row
 from resjax.data import augmentation as ours_augmentation
 from resjax.errors import BadInput

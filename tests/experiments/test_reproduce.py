@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from absl import flags
 from PIL import Image
+from resjax.report.data_shapes import validate_data_record
+from resjax.report.records import read_json
 
 from experiments.reproductions.program import (
     asked_settings,
@@ -27,11 +29,7 @@ from resjax.data.sources.catalogue import Catalogue
 from resjax.errors import BadInput
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture, architecture
-from resjax.report.data_shapes import validate_data_record
-from resjax.report.figures.run import read_run
-from resjax.report.page.reproduction_tables import tables
-from resjax.report.records import read_json
-from resjax.run import comparison
+from resjax.report.reproduction_text import tables
 from resjax.training.optimizer import learning_rate_schedule
 from tests.tfds_sets import prepare
 
@@ -65,9 +63,9 @@ def asked(monkeypatch) -> Iterator[Asked]:
 
 @pytest.fixture(scope="module", autouse=True)
 def without_the_pictures_of_each_run():
-    """They take longer than a tiny run; that its records can be read for them is enough here."""
+    """They take longer than a tiny run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "draw_figures", read_run)
+        patch.setattr("resjax.run.compare.draw_figures", lambda workdir: [])
         yield
 
 
