@@ -38,8 +38,8 @@ class Command:
     """
 
     name: str
-    introduction: str
-    """What `--help` says first."""
+    introduction: str | None
+    """What `--help` says first: the docstring of the command's module."""
     main: Callable[..., None]
     definitions: tuple[Callable[[], None], ...]
     """Each defines some flags, in the order of `--help`."""
@@ -133,9 +133,9 @@ def _flagfile(name: str) -> str:
     raise BadInput(f"--flagfile={name}: no such file; expected a path, or one of {', '.join(flagfile_names())}")
 
 
-def help_text(introduction: str, defined: Sequence[flags.Flag]) -> str:
+def help_text(introduction: str | None, defined: Sequence[flags.Flag]) -> str:
     """The introduction, then each flag with its meaning and default."""
-    lines = [introduction.strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
+    lines = [(introduction or "").strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
     for flag in defined:
         default = "" if flag.default is None else f" (default: {flag.default})"
         lines.append(f"  --{flag.name}\n      {flag.help}{default}")

@@ -24,31 +24,34 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    from resjax.report.page.reproduction_page import reproduction_page
-    from resjax.report.records import read_json, write_text
+    from resjax.records import ReproductionRecord, Splits, Sweep, read_record
     from resjax.run.reporting import write_page, write_report
 
-    workdirs = [Path(part) for part in FLAGS.workdir.split(",") if part]
-    output = Path(FLAGS.output) if FLAGS.output else None
+    workdirs = [Path(part).expanduser() for part in FLAGS.workdir.split(",") if part]
+    output = Path(FLAGS.output).expanduser() if FLAGS.output else None
     if not workdirs:
         raise RecordError("--workdir: expected one or more folders of comparisons, joined by commas")
-    several, reproduced = workdirs[0] / "splits.json", workdirs[0] / "reproduction.json"
-    if len(workdirs) == 1 and reproduced.exists():
-        path = output or workdirs[0] / "reproduction.html"
-        write_page(path, reproduction_page(read_json(reproduced)))
-        print(path)
-    elif len(workdirs) == 1 and several.exists():
-        names = list(read_json(several)["splits"])
-        if output:
-            raise RecordError(f"--output={output}: {workdirs[0]} has a report for each of {', '.join(names)}")
-        for name in names:
-            print(write_report([workdirs[0] / name]))
-    elif len(workdirs) == 1 and (workdirs[0] / "sweep.json").exists():
-        from resjax.report.page.sweep_page import sweep_page  # Imports matplotlib, which --help does without.
+    workdir = workdirs[0]
+    if len(workdirs) > 1:
+        print(write_report(workdirs, output))
+    elif (workdir / "reproduction.json").exists():
+        from resjax.report.page.reproduction_page import reproduction_page
 
-        page = output or workdirs[0] / "report.html"
-        write_text(page, sweep_page(read_json(workdirs[0] / "sweep.json")))
-        print(page)
+        path = output or workdir / "reproduction.html"
+        write_page(path, reproduction_page(read_record(workdir / "reproduction.json", ReproductionRecord)))
+        print(path)
+    elif (workdir / "splits.json").exists():
+        names = list(read_record(workdir / "splits.json", Splits).splits)
+        if output:
+            raise RecordError(f"--output={output}: {workdir} has a report for each of {', '.join(names)}")
+        for name in names:
+            print(write_report([workdir / name]))
+    elif (workdir / "sweep.json").exists():
+        from resjax.report.page.sweep_page import sweep_page
+
+        path = output or workdir / "report.html"
+        write_page(path, sweep_page(read_record(workdir / "sweep.json", Sweep)))
+        print(path)
     else:
         print(write_report(workdirs, output))
 
