@@ -48,7 +48,7 @@ from resjax.run.replica_folder import finished_result
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.training.checkpoint import CheckpointError, Checkpoints
-from resjax.training.loop import Trainer
+from resjax.training.loop import EpochResult, Trainer
 from resjax.types import BadInput, Batch, Variables
 
 Time = Literal["init", "best", "last"]

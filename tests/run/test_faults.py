@@ -245,7 +245,7 @@ def test_a_workdir_that_cannot_be_written_is_refused_in_one_line(workdir, cache)
 )
 def test_what_the_disk_answers_becomes_one_line_with_the_way_out(error, said):
     line = disk_fault(error)
-    assert line.startswith(said) and line.endswith("the same command goes on once this is repaired")
+    assert line.startswith(said) and line.endswith("the same command resumes once this is repaired")
     assert "\n" not in line
 
 
