@@ -1,7 +1,6 @@
 """Groups, conflicts and expected leaks against simulation and enumeration; the page; the audit from end to end."""
 
 import itertools
-import json
 import os
 import re
 import subprocess
@@ -10,10 +9,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
-from resjax.run.dataset_record import dataset_record
 
 from experiments.studies.near_duplicates import CHANGES, thumbnails
 from resjax.data.dataset import Dataset, Exclusion
@@ -22,8 +21,9 @@ from resjax.data.findings import KINDS
 from resjax.data.splits import leaked_images, make_split
 from resjax.data.synthetic import source as synthetic
 from resjax.errors import BadInput
+from resjax.records import DatasetRecord, GivenSplit, read_record
 from resjax.report.page.audit_page import audit_page
-from resjax.report.records import read_json
+from resjax.run.dataset import dataset_record
 
 ROOT = Path(__file__).parents[2]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"
@@ -105,18 +105,18 @@ def test_a_chain_is_as_strong_as_its_weakest_link():
 def test_the_record_of_a_dataset_counts_pictures_and_names_conflicts():
     dataset = made_dataset([0, 0, 1, 2, 2, 3], [0, 0, 0, 1, 0, 1])
     record = dataset_record(dataset, val_fraction=0.5)
-    assert record["distinct_contents"] == record["distinct_pictures"] == 4
-    assert record["classes"] == {"class0": 4, "class1": 2}
-    assert record["pictures_of_class"] == {"class0": 3, "class1": 2}
-    assert record["conflicts"] == [["0003", "0004"]] and record["findings"] is None
-    assert [group["ids"] for group in record["groups"]] == [["0003", "0004"], ["0000", "0001"]]
-    assert record["expected_leak"]["exact"] == record["expected_leak"]["pictures"] > 0
+    assert record.distinct_contents == record.distinct_pictures == 4
+    assert record.classes == {"class0": 4, "class1": 2}
+    assert record.pictures_of_class == {"class0": 3, "class1": 2}
+    assert record.conflicts == [["0003", "0004"]] and record.findings is None
+    assert [group.ids for group in record.groups] == [["0003", "0004"], ["0000", "0001"]]
+    assert record.expected_leak.exact == record.expected_leak.pictures > 0
 
 
 def test_leaks_of_a_split_that_the_data_came_with_are_named():
     dataset = replace(made_dataset([0, 0, 1, 2, 2, 3], [0, 0, 0, 1, 1, 1]), sides=("train", "val", *["test"] * 4))
-    given = dataset_record(dataset, val_fraction=0.5)["given_split"]
-    assert given == {"images": {"train": 1, "val": 1, "test": 4}, "leaked": ["0001"]}
+    given = dataset_record(dataset, val_fraction=0.5).given_split
+    assert given == GivenSplit(images={"train": 1, "val": 1, "test": 4}, leaked=["0001"])
 
 
 class Tags(HTMLParser):
@@ -189,17 +189,17 @@ def audited(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
 def test_an_audit_leaves_its_record_its_page_and_a_table(audited):
     here, done = audited
     assert done.returncode == 0, done.stderr
-    record = json.loads((here / "out" / "dataset.json").read_text())
-    assert (record["images"], record["distinct_contents"], record["distinct_pictures"]) == (15, 13, 10)
-    conflicts = {frozenset(ids) for ids in record["conflicts"]}
+    record = read_record(here / "out" / "dataset.json", DatasetRecord)
+    assert (record.images, record.distinct_contents, record.distinct_pictures) == (15, 13, 10)
+    conflicts = {frozenset(ids) for ids in record.conflicts}
     assert conflicts == {
         frozenset({"bakso/2.png", "gado_gado/wrong.png"}),
         frozenset({"bakso/3.png", "gado_gado/named.png"}),
     }
-    found = {(finding["id"], finding["reason"]) for finding in record["findings"]}
+    found = {(finding.id, finding.reason) for finding in record.findings}
     assert found == {("bakso/broken.jpg", "unreadable"), ("gado_gado/named.png", "wrongly named")}
-    assert record["expected_leak"]["val_fraction"] == 0.3
-    assert 0 < record["expected_leak"]["exact"] < record["expected_leak"]["pictures"]
+    assert record.expected_leak.val_fraction == 0.3
+    assert 0 < record.expected_leak.exact < record.expected_leak.pictures
     page = (here / "out" / "audit.html").read_text()
     assert len(re.findall('<img src="data:image/jpeg', page)) == 8 and len(page) < 5e6
     assert re.search(r"distinct pictures +10 ", done.stdout) and "conflict: bakso/2.png" in done.stdout
@@ -209,26 +209,26 @@ def test_a_second_audit_finds_the_same_from_the_cache(audited):
     here, _ = audited
     again = audit("--dataset=folder:images", "--workdir=again", "--val_fraction=0.3", cwd=here)
     assert again.returncode == 0
-    first, second = (read_json(here / name / "dataset.json") for name in ("out", "again"))
-    assert second.pop("decoded") == 0 and first.pop("decoded") == 13 and first == second
+    first, second = (read_record(here / name / "dataset.json", DatasetRecord) for name in ("out", "again"))
+    assert (first.decoded, second.decoded) == (13, 0) and msgspec.structs.replace(second, decoded=13) == first
 
 
 @pytest.mark.skipif(not FIVE_DISHES.exists(), reason="the photographs of five dishes are not here")
 def test_the_five_dishes_hold_about_six_hundred_pictures_and_no_conflict(tmp_path):
     done = audit(f"--dataset=csv:{FIVE_DISHES}", "--workdir=out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert (record["images"], record["distinct_contents"], record["conflicts"]) == (1162, 709, [])
-    assert 600 <= record["distinct_pictures"] <= 640
-    assert record["expected_leak"]["exact"] == pytest.approx(0.57, abs=0.01)
+    record = read_record(tmp_path / "out" / "dataset.json", DatasetRecord)
+    assert (record.images, record.distinct_contents, record.conflicts) == (1162, 709, [])
+    assert 600 <= record.distinct_pictures <= 640
+    assert record.expected_leak.exact == pytest.approx(0.57, abs=0.01)
 
 
 def test_drawn_dishes_are_known_to_be_different_and_need_no_hashing(tmp_path):
     (tmp_path / "imagehash.py").write_text("raise ImportError('not here')\n")
     done = audit("--dataset=synthetic:60", "--workdir=out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert record["distinct_pictures"] == record["distinct_contents"] < 60 and record["conflicts"] == []
+    record = read_record(tmp_path / "out" / "dataset.json", DatasetRecord)
+    assert record.distinct_pictures == record.distinct_contents < 60 and record.conflicts == []
 
 
 @pytest.mark.parametrize(

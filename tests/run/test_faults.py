@@ -15,19 +15,20 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from resjax.cli.disk_faults import disk_fault
-from resjax.report.records import read_json, read_lines, validate_result, validate_summary
+from msgspec import UNSET
 
-from resjax.cli.compare import compare
+from resjax.cli.program import disk_fault
 from resjax.data.pipeline import StreamedSide
 from resjax.errors import BadInput
+from resjax.records import DivergedAt, MetricsLine, Summary, read_lines, read_record, read_result
 from resjax.records.run_records import read_run_records
-from resjax.report.figures.drawn_run import drawn_run
+from resjax.run import compare as engine
 from resjax.run import comparison
+from resjax.run.compare import compare
 from resjax.run.replica import run_replicas
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
-from tests.test_several_splits import settings
+from tests.run.test_several_splits import settings
 
 ROOT = Path(__file__).parents[2]
 FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 137438953472 bytes.")
@@ -50,10 +51,10 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    monkeypatch.setattr(comparison, "draw_figures", lambda workdir: [drawn_run(read_run_records(workdir))])
+    monkeypatch.setattr(engine, "draw_figures", read_run_records)
 
 
-def test_an_arm_that_does_not_fit_the_device_is_recorded_and_the_others_are_finished(
+def test_a_network_that_does_not_fit_the_device_is_recorded_and_the_others_are_finished(
     without_pictures, monkeypatch, tmp_path, cache, capsys
 ):
     def run(programs, way, replicas, on_epoch):
@@ -63,20 +64,19 @@ def test_an_arm_that_does_not_fit_the_device_is_recorded_and_the_others_are_fini
 
     monkeypatch.setattr(comparison, "run_replicas", run)
     asked = settings(tmp_path / "out", cache)
-    with pytest.raises(BadInput, match=r"^plain: the memory.*--batch_size=8 \(now 16\)"):
+    with pytest.raises(BadInput, match=r"^plain: .*memory.*--batch_size=8 \(now 16\)"):
         compare(asked)
-    summary = read_json(tmp_path / "out" / "summary.json")
-    validate_summary(summary)
-    plain, residual = (summary["architectures"][name] for name in ("plain", "residual"))
-    assert plain["status"] == {"0": "pending", "1": "pending"} and residual["status"] == {"0": "done", "1": "done"}
-    assert "--batch_size=8" in plain["problem"] and "problem" not in residual
+    summary = read_record(tmp_path / "out" / "summary.json", Summary)
+    plain, residual = (summary.architectures[name] for name in ("plain", "residual"))
+    assert plain.status == {0: "pending", 1: "pending"} and residual.status == {0: "done", 1: "done"}
+    assert "--batch_size=8" in plain.problem and residual.problem is UNSET
     assert "--batch_size=8" in (tmp_path / "out" / "report.html").read_text()
-    assert capsys.readouterr().out.count("the other arms go on") == 1
-    # Where the memory does, the same command finishes the arm, and nothing is left of the problem.
+    assert capsys.readouterr().out.count("the other networks go on") == 1
+    # Where the memory does, the same command finishes the network, and nothing is left of the problem.
     monkeypatch.setattr(comparison, "run_replicas", run_replicas)
     summary = compare(asked)
-    assert summary["architectures"]["plain"]["status"] == {"0": "done", "1": "done"}
-    assert "problem" not in summary["architectures"]["plain"]
+    assert summary.architectures["plain"].status == {0: "done", 1: "done"}
+    assert summary.architectures["plain"].problem is UNSET
 
 
 def test_a_loss_that_is_not_finite_is_recorded_with_its_step_and_the_last_good_state_stays(
@@ -96,14 +96,13 @@ def test_a_loss_that_is_not_finite_is_recorded_with_its_step_and_the_last_good_s
     asked = settings(tmp_path / "out", cache)
     asked = replace(asked, seeds=(0,), recipe=replace(asked.recipe, epochs=3))
     summary = compare(asked)
-    assert [arm["status"] for arm in summary["architectures"].values()] == [{"0": "diverged"}, {"0": "done"}]
+    assert [network.status for network in summary.architectures.values()] == [{0: "diverged"}, {0: "done"}]
     folder = tmp_path / "out" / "runs" / "plain" / "seed0"
-    result = read_json(folder / "result.json")
-    validate_result(result)
-    steps = -(-summary["dataset"]["splits"]["train"] // 16)
-    assert result["diverged_at"] == {"epoch": 2, "step": steps + 2}
-    lines = read_lines(folder / "metrics.jsonl")
-    assert len(lines) == 2 and lines[1]["train_loss"] is None and not lines[1]["is_best"]
+    result = read_result(folder / "result.json")
+    steps = -(-summary.dataset.splits["train"] // 16)
+    assert result.diverged_at == DivergedAt(epoch=2, step=steps + 2)
+    lines = read_lines(folder / "metrics.jsonl", MetricsLine)
+    assert len(lines) == 2 and lines[1].train_loss is None and not lines[1].is_best
     kept = Checkpoints(folder / "checkpoints")
     assert kept.last_epoch == 1
     kept.close()
@@ -154,7 +153,7 @@ def sound(workdir: Path) -> None:
         if "checkpoints" not in path.parts:
             json.loads(path.read_bytes())
     for path in workdir.rglob("metrics.jsonl"):
-        read_lines(path)
+        read_lines(path, MetricsLine)
     assert not [path for path in workdir.rglob("*.tmp") if "checkpoints" not in path.parts]
 
 
@@ -171,7 +170,7 @@ def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on_where_there_i
     sound(tmp_path)
     again = program(Path("out"), cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert read_json(tmp_path / "out/runs/plain18/seed1/result.json")["status"] == "done"
+    assert read_result(tmp_path / "out/runs/plain18/seed1/result.json").status == "done"
 
 
 SHALLOW = "--architectures=plain8"
@@ -201,7 +200,7 @@ def test_a_full_drive_ends_in_one_line_and_the_same_command_goes_on_once_it_is_l
     assert mount("-o", "remount,size=50m", str(drive))
     again = program(drive / "out", SHALLOW, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert read_json(drive / "out/runs/plain8/seed1/result.json")["status"] == "done"
+    assert read_result(drive / "out/runs/plain8/seed1/result.json").status == "done"
 
 
 @pytest.mark.slow
@@ -246,7 +245,7 @@ def test_a_workdir_that_cannot_be_written_is_refused_in_one_line(workdir, cache)
 )
 def test_what_the_disk_answers_becomes_one_line_with_the_way_out(error, said):
     line = disk_fault(error)
-    assert line.startswith(said) and line.endswith("the same command goes on once this is repaired")
+    assert line.startswith(said) and line.endswith("the same command resumes once this is repaired")
     assert "\n" not in line
 
 

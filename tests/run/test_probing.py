@@ -11,8 +11,7 @@ import pytest
 from resjax.cli.probe import with_flags_of_run
 from resjax.cli.probe_flags import PROBES, parse_probes
 from resjax.errors import BadInput
-from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json
+from resjax.records import LeftOut, Probes, read_record
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [
@@ -43,29 +42,28 @@ def workdir(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_a_comparison_with_probes_leaves_their_record_pictures_and_section(workdir):
-    record = read_json(workdir / "probes.json")
-    validate_data_record("probes", record)
-    assert list(record["probes"]) == ["gradients", "signals", "lesions"]
-    states = {(m["arm"], m["seed"], m["at"]) for m in record["probes"]["gradients"]["measurements"]}
+    record = read_record(workdir / "probes.json", Probes)
+    assert list(record.probes) == ["gradients", "signals", "lesions"]
+    states = {(m.network, m.seed, m.at) for m in record.probes["gradients"].measurements}
     # After one epoch the last is the best: one state, not two.
     assert states == {(arm, seed, at) for arm in ("plain20", "resnet20") for seed in (0, 1) for at in ("init", "best")}
     assert (workdir / "figures" / "probe_lesions.png").exists()
-    assert record["probes"]["lesions"]["sentence"] in (workdir / "report.html").read_text()
+    assert record.probes["lesions"].sentence in (workdir / "report.html").read_text()
 
 
 @pytest.mark.slow
 def test_later_probes_join_the_record_and_say_what_they_leave_out(workdir):
-    before = read_json(workdir / "probes.json")["probes"]["gradients"]
+    before = read_record(workdir / "probes.json", Probes).probes["gradients"]
     shutil.rmtree(workdir / "runs" / "resnet20" / "seed1" / "checkpoints")
     found = run("probe", f"--workdir={workdir}", "--probes=dose,saliency", *SMALL, "--dose_training=0.5")
     assert found.returncode == 0, found.stderr
-    record = read_json(workdir / "probes.json")
-    assert record["probes"]["gradients"] == before
-    dose = record["probes"]["dose"]
-    assert {"arm": "resnet20", "seed": 1, "reason": "no checkpoint"} in dose["left_out"]
-    assert any(each["arm"] == "plain20" and "no shortcut to scale" in each["reason"] for each in dose["left_out"])
-    (measured,) = dose["measurements"]
-    assert measured["values"]["trained_doses"] == [0.5] and 0 <= measured["values"]["trained_accuracy"][0] <= 1
+    record = read_record(workdir / "probes.json", Probes)
+    assert record.probes["gradients"] == before
+    dose = record.probes["dose"]
+    assert LeftOut(network="resnet20", seed=1, reason="no checkpoint") in dose.left_out
+    assert any(each.network == "plain20" and "no shortcut to scale" in each.reason for each in dose.left_out)
+    (measured,) = dose.measurements
+    assert measured.values["trained_doses"] == [0.5] and 0 <= measured.values["trained_accuracy"][0] <= 1
 
 
 def test_names_of_probes_are_known_or_listed():

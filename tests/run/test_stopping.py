@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resjax.run.stopping import Stopped, Stopping, how_to_go_on
+from resjax.run.stopping import Stopped, Stopping
 
 ROOT = Path(__file__).parents[2]
 HEARD = """
@@ -88,11 +88,6 @@ def test_no_epoch_is_begun_that_would_not_end_in_time():
 def test_a_time_that_is_over_stops_before_the_next_step():
     with pytest.raises(Stopped, match="--max_minutes=1e-09"):
         Stopping(max_minutes=1e-9).check()
-
-
-def test_the_command_that_goes_on_is_the_one_that_was_given(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["experiments/compare.py", "--dataset=csv:my photos/train.csv"])
-    assert how_to_go_on().endswith("'--dataset=csv:my photos/train.csv'")
 
 
 def _started() -> float:
