@@ -1,4 +1,4 @@
-"""Operations formulated for the platform that they run on; each is a drop-in for one of JAX's or Flax's."""
+"""Convolution, max pool and batch norm that are fast on a CPU; each is a drop-in for one of JAX's or Flax's."""
 
 from resjax.ops.convolution import conv_general_dilated as conv_general_dilated
 from resjax.ops.normalization import batch_norm as batch_norm

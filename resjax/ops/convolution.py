@@ -1,15 +1,15 @@
-"""A drop-in for `jax.lax.conv_general_dilated` that is formulated for the platform it runs on.
+"""A drop-in for `jax.lax.conv_general_dilated` that is fast on a CPU.
 
-On GPU and TPU it is XLA's own convolution. On a CPU, XLA's (jaxlib 0.10) uses one core where there are 64 outputs or
+On GPU and TPU it is XLA's own convolution. On a CPU, XLA's convolution (jaxlib 0.10) uses one core for 64 outputs or
 fewer, leaves its fast path where the map is smaller than the kernel, and takes two to ten times as long as a matrix
-product for the gradient of the kernel. So there, 2-D convolutions in float32 without dilation and groups are computed
-by what was fastest for their shape: the three functions at the end are the table. Everything else is XLA's own; so is
-a batch without a number, as `jax.export` has it.
+product for the gradient of the kernel. So on a CPU, 2-D convolutions in float32 without dilation and groups are
+computed by the fastest of several formulations. The three functions at the end choose it from the shapes, by
+measurement. All other convolutions are XLA's own, also those with a symbolic batch size as in `jax.export`.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,19 +21,17 @@ from resjax.ops.matrix_products import Kernel, Padding, sizes_after
 from resjax.types import Features
 
 CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
-
-
 FEW_CHANNELS = 16
-"""Channels below which what is laid beside each other is too narrow to be written fast: XLA's convolution is kept, but
-for a stem, whose kernel has a way of its own to the gradient."""
+"""With fewer channels, patches are too narrow to be written fast, and XLA's convolution is used. Stems are an
+exception: they have their own formulation of the kernel's gradient."""
 ONE_CORE = 64
-"""Outputs up to which XLA:CPU's convolution uses one core, however many there are."""
+"""XLA:CPU's convolution uses only one core for up to this many outputs."""
 SMALL_MAP = 49
-"""Pixels up to which a kernel of many channels is larger than what it is multiplied with."""
+"""Up to this many pixels a kernel with many channels is larger than the images."""
 
 
 class Convolution(NamedTuple):
-    """What a convolution is, the arrays excepted."""
+    """Stride and padding of a convolution."""
 
     stride: int
     padding: Padding
@@ -51,9 +49,9 @@ def conv_general_dilated(
     batch_group_count: int = 1,
     **options: Any,
 ) -> Array:
-    """`jax.lax.conv_general_dilated`, with the same arguments and results (to rounding) and both gradients.
+    """`jax.lax.conv_general_dilated` with the same arguments, results (up to rounding) and gradients.
 
-    Any Flax user has it with one argument:
+    Flax layers take it as an argument:
 
     >>> import jax.numpy as jnp
     >>> from flax import nnx
@@ -62,15 +60,15 @@ def conv_general_dilated(
     >>> layer(jnp.zeros((2, 10, 10, 8))).shape
     (2, 10, 10, 16)
 
-    What is formulated anew has a reverse rule of its own, so JAX refuses to differentiate it forwards (`jax.jvp`);
+    The CPU formulations have their own reverse rule, so forward-mode differentiation (`jax.jvp`) raises an error;
     second derivatives by two reverse passes work.
 
     Args:
       lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
-        batch_group_count, **options: as of `jax.lax.conv_general_dilated`.
+        batch_group_count, **options: as for `jax.lax.conv_general_dilated`.
 
     Raises:
-      what `jax.lax.conv_general_dilated` raises.
+      The errors of `jax.lax.conv_general_dilated`.
     """
     numbers = {"lhs_dilation": lhs_dilation, "rhs_dilation": rhs_dilation, "dimension_numbers": dimension_numbers}
     groups = {"feature_group_count": feature_group_count, "batch_group_count": batch_group_count}
@@ -82,7 +80,7 @@ def conv_general_dilated(
             if isinstance(padding, str)
             else padding
         )
-        described = Convolution(window_strides[0], tuple((int(low), int(high)) for low, high in pads))
+        described = Convolution(window_strides[0], cast(Padding, tuple((int(low), int(high)) for low, high in pads)))
         if len(set(window_strides)) == 1 and _is_served(lhs, rhs, described):
             return _convolution(lhs, rhs, described)
     return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **numbers, **groups, **options)
@@ -103,7 +101,7 @@ def _is_served(images: Features, kernel: Kernel, described: Convolution) -> bool
     fits = images.shape[3] == kernel.shape[2] and images.size and kernel.size and min(sizes) > 0
     is_stem = kernel.shape[0] >= 7
     wide = kernel.shape[3] >= FEW_CHANNELS and (kernel.shape[2] >= FEW_CHANNELS or is_stem)
-    # A batch is worked on in chunks of a size that depends on its own.
+    # The size of the chunks depends on the batch size, so that must be a number.
     numbered = all(isinstance(size, int) for size in images.shape)
     return bool(numbered and wide and same_type and fits and within and described.stride in (1, 2))
 
@@ -118,7 +116,7 @@ def _convolution(images: Features, kernel: Kernel, described: Convolution) -> Fe
     return _by_platform(images, kernel, described)
 
 
-# Under jit, so that layers of the same shapes are traced and lowered once.
+# Under jit, so that layers with the same shapes are traced and lowered once.
 @partial(jax.jit, static_argnums=2)
 def _by_platform(images: Features, kernel: Kernel, described: Convolution) -> Features:
     return lax.platform_dependent(
@@ -126,13 +124,13 @@ def _by_platform(images: Features, kernel: Kernel, described: Convolution) -> Fe
     )
 
 
-def _remember(images: Features, kernel: Kernel, described: Convolution) -> tuple[Features, tuple[Features, Kernel]]:
+def _forward_rule(images: Features, kernel: Kernel, described: Convolution) -> tuple[Features, tuple[Features, Kernel]]:
     return _convolution(images, kernel, described), (images, kernel)
 
 
 @partial(jax.jit, static_argnums=0)
-def _gradients(
-    described: Convolution, remembered: tuple[Features, Kernel], gradient: Features
+def _backward_rule(
+    described: Convolution, residuals: tuple[Features, Kernel], gradient: Features
 ) -> tuple[Features, Kernel]:
     def xla(images: Features, kernel: Kernel, gradient: Features) -> tuple[Features, Kernel]:
         return jax.vjp(partial(_xla, described=described), images, kernel)[1](gradient)
@@ -142,10 +140,10 @@ def _gradients(
             images, kernel, gradient, described
         )
 
-    return lax.platform_dependent(*remembered, gradient, cpu=ours, default=xla)
+    return lax.platform_dependent(*residuals, gradient, cpu=ours, default=xla)
 
 
-_convolution.defvjp(_remember, _gradients)
+_convolution.defvjp(_forward_rule, _backward_rule)
 
 
 def _forward(images: Features, kernel: Kernel, described: Convolution) -> Features:
@@ -167,7 +165,7 @@ def _image_gradient(images: Features, kernel: Kernel, gradient: Features, descri
         if image_gradient_formulation(kernel.shape, 2, gradient.shape[1:3]) == "phases":
             return matrix_products.image_gradient_by_phases(gradient, kernel, sizes, described.padding)
         return jax.linear_transpose(lambda images: _xla(images, kernel, described), images)(gradient)[0]
-    # At stride 1 it is a convolution with the kernel's taps backwards, in and out exchanged.
+    # At stride 1 this is a convolution with the kernel reversed, and its inputs and outputs exchanged.
     (top, bottom), (left, right) = described.padding
     down, along = kernel.shape[0] - 1, kernel.shape[1] - 1
     padding = (down - top, down - bottom), (along - left, along - right)
@@ -175,7 +173,7 @@ def _image_gradient(images: Features, kernel: Kernel, gradient: Features, descri
     if formulation == "taps":
         return matrix_products.image_gradient_by_taps(gradient, kernel, padding)
     if formulation == "direct":
-        # XLA turns the kernel itself, faster than a transposition beside it.
+        # XLA transposes the kernel itself, faster than a separate transposition.
         return _direct(gradient, kernel[::-1, ::-1], Convolution(1, padding), ("NHWC", "HWOI", "NHWC"))
     turned = kernel.transpose(0, 1, 3, 2)
     if formulation == "product":
@@ -186,7 +184,7 @@ def _image_gradient(images: Features, kernel: Kernel, gradient: Features, descri
 def _direct(
     images: Features, kernel: Kernel, described: Convolution, dimensions: tuple[str, str, str] = CHANNELS_LAST
 ) -> Features:
-    """XLA's convolution; of small maps in the form that XLA:CPU is fast for: no map smaller than kernel or output."""
+    """XLA's convolution. Small maps are padded first: XLA:CPU is slow on maps smaller than the kernel or the output."""
     stride, padding = described
     sizes, taps = images.shape[1:3], kernel.shape[:2]
     after = sizes_after(sizes, taps, stride, padding)
@@ -207,11 +205,11 @@ def _kernel_gradient(images: Features, kernel: Kernel, gradient: Features, descr
     return matrix_products.kernel_gradient_by_patches(images, gradient, taps, stride, padding)
 
 
-def forward_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, int]) -> str:
-    """How y of the given rows and columns is computed on a CPU; kernel: (rows, columns, in, out)."""
+def forward_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, ...]) -> str:
+    """The formulation of y on a CPU; kernel: (rows, columns, in, out); sizes: rows and columns of y."""
     pixels, inputs, outputs = sizes[0] * sizes[1], *kernel[2:]
     if kernel[:2] == (1, 1):
-        return "product"  # `_is_served` lets no padding through for these.
+        return "product"  # `_is_served` excludes padding for these.
     if inputs < FEW_CHANNELS:
         return "direct"
     if stride == 2 or pixels <= 4 or (pixels <= SMALL_MAP and inputs >= 512):
@@ -219,8 +217,8 @@ def forward_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, 
     return "rows" if outputs <= ONE_CORE and pixels >= 1000 else "direct"
 
 
-def image_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, int]) -> str:
-    """How dx is computed on a CPU, from a dy of the given rows and columns."""
+def image_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, ...]) -> str:
+    """The formulation of dx on a CPU; sizes: rows and columns of dy at stride 2, of x at stride 1."""
     pixels, inputs = sizes[0] * sizes[1], kernel[2]
     if stride == 2:
         return "phases" if kernel[0] * kernel[1] <= 9 and (pixels <= 4 or pixels >= 400) else "direct"
@@ -231,8 +229,8 @@ def image_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tupl
     return "rows" if inputs <= ONE_CORE and kernel[3] >= FEW_CHANNELS and pixels >= 1000 else "direct"
 
 
-def kernel_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, int]) -> str:
-    """How dk is computed on a CPU, from a dy of the given rows and columns."""
+def kernel_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, ...]) -> str:
+    """The formulation of the kernel's gradient on a CPU; sizes: rows and columns of dy."""
     if kernel[2] < FEW_CHANNELS and kernel[0] * kernel[1] > 1:
         return "few channels"
     return "rows" if stride == 1 and sizes[0] * sizes[1] > 16 else "patches"

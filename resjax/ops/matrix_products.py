@@ -1,9 +1,9 @@
-"""Convolutions and their gradients as matrix products, for processors.
+"""Convolutions and their gradients as matrix products, for CPUs.
 
-XLA's matrix product keeps all cores of a processor near their peak whatever its sizes; its convolution does not. Pixels
-are laid beside each other so that one product does the work of many taps, for a few images at a time, so that what is
-laid out stays in the cache. Shapes: images (batch, row, column, in), kernels (kernel row, kernel column, in, out). The
-padding is ((above, below), (left, right)).
+XLA's matrix product runs near the peak of all cores for any size; its convolution does not. Pixels are written side by
+side so that one product does the work of several taps, for a few images at a time, so that they stay in the cache.
+Shapes: images (batch, row, column, in), kernels (kernel row, kernel column, in, out); padding ((above, below), (left,
+right)).
 """
 
 from collections.abc import Callable
@@ -20,16 +20,14 @@ Kernel = Float[Array, "kernel_row kernel_column in out"]
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 CACHED = 200_000
-"""Numbers of the images that one chunk may hold: with what is laid out beside them they stay in a core's second-level
-cache. Measured between 50,000 and 800,000."""
-
-
+"""The numbers that the images of one chunk may hold. With their patches they stay in a core's second-level cache.
+Chosen by measurement between 50,000 and 800,000."""
 PATCHES_SHARE = 8
-"""Patches, which are no longer needed once they are multiplied, may be that many times larger."""
+"""Patches may be this many times larger, because they are needed only once."""
 
 
 def sizes_after(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> tuple[int, ...]:
-    """Rows and columns that a convolution gives."""
+    """Rows and columns of the output of a convolution."""
     pairs = zip(sizes, kernel, padding, strict=True)
     return tuple((size + sum(pads) - taps) // stride + 1 for size, taps, pads in pairs)
 
@@ -37,9 +35,10 @@ def sizes_after(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: int, pa
 def in_chunks(
     function: Callable[..., Array], arrays: tuple[Array, ...], per_image: int, *, summed: bool = False
 ) -> Array:
-    """`function` of a few images at a time, joined along the batch, or `summed`.
+    """Applies `function` to a few images at a time; joins the results along the batch, or sums them.
 
-    As many images as divide the batch and keep `per_image` numbers each within `CACHED`, at least one.
+    A chunk has the largest number of images that divides the batch and keeps `per_image` numbers per image within
+    `CACHED`; at least one.
     """
     batch = len(arrays[0])
     images = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * per_image <= CACHED))
@@ -54,21 +53,21 @@ def in_chunks(
 
 
 def written_out(array: Array) -> Array:
-    """The array as it is, in memory before anything is computed with it.
+    """Forces XLA to write the array to memory before it is used.
 
-    What XLA:CPU fuses with a transposition, a slice or a reshape it computes number by number, at a tenth of the speed;
-    and what several products use it would compute for each of them.
+    If XLA:CPU fuses a computation with a transposition, a slice or a reshape, it runs at a tenth of the speed. And a
+    result that several products use would be computed once for each of them.
     """
     return lax.optimization_barrier(array)
 
 
 def turned(array: Array, *order: int) -> Array:
-    """`jnp.transpose(array, order)`, by itself."""
+    """`jnp.transpose(array, order)`, not fused with anything."""
     return written_out(written_out(array).transpose(order))
 
 
 def beside(shifted: list[Array]) -> Array:
-    """Arrays of (..., channel) as one of (..., array * channel), written out."""
+    """Joins arrays of (..., channel) to one of (..., array * channel), written to memory."""
     if len(shifted) == 1:
         return shifted[0]
     joined = written_out(jnp.stack(shifted, -2))
@@ -78,7 +77,7 @@ def beside(shifted: list[Array]) -> Array:
 def columns_beside(
     images: Features, taps: int, padding: Padding, *, backwards: bool = False
 ) -> Float[Array, "batch row column taps_in"]:
-    """Each pixel beside the `taps` - 1 to its right, or these first; rows keep their padding."""
+    """Each pixel joined with the `taps` - 1 pixels to its right, or in reverse order; rows keep their padding."""
     padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
     columns = padded.shape[2] - taps + 1
     order = range(taps)[::-1] if backwards else range(taps)
@@ -87,13 +86,13 @@ def columns_beside(
 
 def patches_beside(
     images: Features,
-    kernel: tuple[int, int],
+    kernel: tuple[int, ...],
     stride: int | tuple[int, int],
     padding: Padding,
     *,
     backwards: bool = False,
 ) -> Float[Array, "batch row column taps_in"]:
-    """All pixels that the kernel sees from each place beside each other (im2col), or the last first."""
+    """All pixels under the kernel at each place side by side (im2col), or in reverse order."""
     down, right = (stride, stride) if isinstance(stride, int) else stride
     padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
     last_row, last_column = padded.shape[1] - kernel[0], padded.shape[2] - kernel[1]
@@ -113,14 +112,14 @@ def product_over_pixels(
     left: Float[Array, "batch row column out"], right: Float[Array, "batch row column in"]
 ) -> Float[Array, "out in"]:
     """sum over pixels of left[pixel, out] * right[pixel, in]."""
-    # XLA:CPU multiplies a left matrix that lies the other way at a third of the speed.
+    # XLA:CPU multiplies a transposed left matrix at a third of the speed.
     return turned(left.reshape(-1, left.shape[-1]), 1, 0) @ right.reshape(-1, right.shape[-1])
 
 
 def by_patches(images: Features, kernel: Kernel, stride: int, padding: Padding, *, backwards: bool = False) -> Features:
-    """y[place, o] = sum over t of patch[place, t] * kernel[t, o]: one product, nine times the pixels for a 3x3.
+    """y[place, o] = sum over t of patch[place, t] * kernel[t, o]: one product, of nine times the pixels for a 3x3.
 
-    `backwards` takes the taps of the kernel in the other order, without turning it in memory.
+    `backwards` uses the taps of the kernel in reverse order, without moving it in memory.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
     rows, columns = sizes_after(images.shape[1:3], kernel.shape[:2], stride, padding)
@@ -132,9 +131,9 @@ def by_patches(images: Features, kernel: Kernel, stride: int, padding: Padding, 
 
 
 def by_rows(images: Features, kernel: Kernel, padding: Padding, *, backwards: bool = False) -> Features:
-    """y[row, column, o] = sum over i of x[row + i, column : column + taps] * kernel[i]: one product a kernel row.
+    """y[row, column, o] = sum over i of x[row + i, column : column + taps] * kernel[i]: one product per kernel row.
 
-    `backwards` as of `by_patches`.
+    `backwards` as for `by_patches`.
     """
     taps = kernel.shape[:2]
     rows = sizes_after(images.shape[1:3], taps, 1, padding)[0]
@@ -150,10 +149,10 @@ def by_rows(images: Features, kernel: Kernel, padding: Padding, *, backwards: bo
 
 
 def image_gradient_by_taps(gradient: Features, kernel: Kernel, padding: Padding) -> Features:
-    """dx[pixel, c] = sum over taps t of dy[pixel - t, o] * kernel[t, c, o]: one product a tap, at stride 1.
+    """dx[pixel, c] = sum over taps t of dy[pixel - t, o] * kernel[t, c, o]: one product per tap, at stride 1.
 
-    The kernel stays as it lies, where the other ways turn it: where the map is small, it is the larger one. The padding
-    is that of dy.
+    The kernel is not transposed, which matters for small maps, where it is larger than the images. The padding is that
+    of dy.
     """
     rows, columns = sizes_after(gradient.shape[1:3], kernel.shape[:2], 1, padding)
     padded = jnp.pad(gradient, ((0, 0), *padding, (0, 0)))
@@ -166,10 +165,10 @@ def image_gradient_by_taps(gradient: Features, kernel: Kernel, padding: Padding)
     return reduce(jnp.add, products).reshape(len(gradient), rows, columns, -1)
 
 
-def kernel_gradient_by_rows(images: Features, gradient: Features, kernel: tuple[int, int], padding: Padding) -> Kernel:
+def kernel_gradient_by_rows(images: Features, gradient: Features, kernel: tuple[int, ...], padding: Padding) -> Kernel:
     """dk[i, j, c, o] = sum over pixels of x[row + i, column + j, c] * dy[row, column, o], at stride 1.
 
-    The gradient, turned, times the pixels of all kernel columns beside each other, once for each kernel row.
+    The transposed gradient times the pixels of all kernel columns side by side, once for each kernel row.
     """
     rows, outputs = gradient.shape[1], gradient.shape[-1]
 
@@ -184,9 +183,9 @@ def kernel_gradient_by_rows(images: Features, gradient: Features, kernel: tuple[
 
 
 def kernel_gradient_by_patches(
-    images: Features, gradient: Features, kernel: tuple[int, int], stride: int, padding: Padding
+    images: Features, gradient: Features, kernel: tuple[int, ...], stride: int, padding: Padding
 ) -> Kernel:
-    """The same for any stride: one product for all taps. Of patches and gradient the smaller is turned."""
+    """The same for any stride: one product for all taps, with the smaller of patches and gradient transposed."""
     outputs, channels = gradient.shape[-1], images.shape[-1]
     few = gradient[..., 0].size < outputs
 
@@ -200,12 +199,13 @@ def kernel_gradient_by_patches(
 
 
 def kernel_gradient_of_few_channels(
-    images: Features, gradient: Features, kernel: tuple[int, int], stride: int, padding: Padding, places: int = 4
+    images: Features, gradient: Features, kernel: tuple[int, ...], stride: int, padding: Padding, places: int = 4
 ) -> Kernel:
-    """The same for a stem, whose patches have too few numbers side by side: `places` neighbours in a row at a time.
+    """The same for a stem, whose patches are too narrow: `places` neighbours in a row are joined.
 
-    They see kernel columns + stride * (places - 1) pixels together, in whole groups of stride * places pixels; the sums
-    of one place's taps lie stride columns further right than those of the place before, and are added up at the end.
+    Together they cover kernel columns + stride * (places - 1) pixels, in whole groups of stride * places pixels. The
+    sums for the taps of a place lie `stride` columns further right than those of the place before; they are added up at
+    the end.
     """
     channels, outputs, rows = images.shape[-1], gradient.shape[-1], gradient.shape[1]
     group = stride * places
@@ -213,7 +213,7 @@ def kernel_gradient_of_few_channels(
     seen = -(-(kernel[1] + stride * (places - 1)) // group)
     width = (groups + seen - 1) * group
     left = padding[1][0]
-    # Pixels to the right that no place sees are cut off, and places that are missing see nothing.
+    # Pixels on the right that no place covers are cut off; missing places get zeros.
     images = images[:, :, : width - left]
     images = jnp.pad(images, ((0, 0), padding[0], (left, width - left - images.shape[2]), (0, 0)))
     gradient = jnp.pad(gradient, ((0, 0), (0, 0), (0, groups * places - gradient.shape[2]), (0, 0)))
@@ -229,11 +229,11 @@ def kernel_gradient_of_few_channels(
     return reduce(jnp.add, [taps[:, stride * at : stride * at + kernel[1], :, at] for at in range(places)])
 
 
-def image_gradient_by_phases(gradient: Features, kernel: Kernel, sizes: tuple[int, int], padding: Padding) -> Features:
-    """dx at stride 2, even and odd rows and columns apart: dx[2a + r, 2b + s] sees only some of the kernel's taps.
+def image_gradient_by_phases(gradient: Features, kernel: Kernel, sizes: tuple[int, ...], padding: Padding) -> Features:
+    """dx at stride 2, with even and odd rows and columns apart: dx[2a + r, 2b + s] needs only some taps of the kernel.
 
-    x[2a + r] is tap i of place a + d where 2 d = r + pad - i, so the phase (r, s) is a product of dy, shifted by (d, e)
-    and laid beside, with those taps. Nothing is multiplied by the zeros between the places.
+    x[2a + r] is tap i of place a + d where 2 d = r + pad - i. So phase (r, s) is a product of dy, shifted by (d, e) and
+    joined, with those taps. No multiplication with the zeros between the places is needed.
     """
     taps = [
         [

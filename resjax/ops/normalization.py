@@ -1,4 +1,4 @@
-"""Batch norm by the batch's own statistics, with a gradient of two sums."""
+"""Batch norm by the batch's own statistics, with a gradient that needs only two sums."""
 
 import jax
 import jax.numpy as jnp
@@ -13,24 +13,31 @@ Results = tuple[Features, PerChannel, PerChannel]
 
 @jax.custom_vjp
 def batch_norm(features: Features, scale: PerChannel, bias: PerChannel, epsilon: float = 1e-5) -> Results:
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias, and the mean and biased variance of each channel.
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, with the mean and biased variance of each channel.
 
-    Ioffe and Szegedy 2015, algorithm 1, over batch, height and width; the variance is E[x^2] - mean^2, as Flax computes
-    it, not below 0. What comes in narrower than float32 is normalized in float32 and goes out as it came. The gradient
-    is the one that follows (section 3), written with the two sums of dy and dy * (x - mean) alone: of what comes after,
-    say a relu, XLA puts the gradient into these sums, and nothing but x is kept.
+    Ioffe and Szegedy 2015, algorithm 1, over batch, height and width. The variance is E[x^2] - mean^2 as in Flax, at
+    least 0. Dtypes narrower than float32 are normalized in float32, and the result has the dtype of `features`. The
+    gradient (section 3 of the paper) is written with the sums of dy and dy * (x - mean) alone, so XLA fuses the
+    gradient of a following relu into these sums, and only x is kept in memory.
+
+    Args:
+      features: (batch, height, width, channel).
+      scale, bias: (channel,).
+
+    Returns:
+      The normalized features, and mean and variance, (channel,), in at least float32.
 
     >>> import jax.numpy as jnp
     >>> normalized, mean, variance = batch_norm(jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1), jnp.ones(1), jnp.zeros(1))
     >>> mean.tolist(), variance.tolist()
     ([2.0], [1.0])
     """
-    return _remember(features, scale, bias, epsilon)[0]
+    return _forward_rule(features, scale, bias, epsilon)[0]
 
 
-# Both rules under jit, so that layers of the same shape are traced and lowered once.
+# Both rules under jit, so that layers with the same shape are traced and lowered once.
 @jax.jit
-def _remember(features: Features, scale: PerChannel, bias: PerChannel, epsilon: float) -> tuple[Results, tuple]:
+def _forward_rule(features: Features, scale: PerChannel, bias: PerChannel, epsilon: float) -> tuple[Results, tuple]:
     count = features.size // features.shape[-1]
     numbers = at_least_float32(features)
     mean = numbers.sum((0, 1, 2)) / count
@@ -41,15 +48,15 @@ def _remember(features: Features, scale: PerChannel, bias: PerChannel, epsilon: 
 
 
 @jax.jit
-def _gradient(remembered: tuple, gradients: Results) -> tuple[Features, PerChannel, PerChannel, None]:
-    features, mean, inverse, scale = remembered
+def _backward_rule(residuals: tuple, gradients: Results) -> tuple[Features, PerChannel, PerChannel, None]:
+    features, mean, inverse, scale = residuals
     gradient, of_mean, of_variance = gradients
     count = features.size // features.shape[-1]
-    # Centred before they are summed: sum(dy x) - mean sum(dy) would cancel where the mean is large.
+    # Centred before the sum: sum(dy x) - mean sum(dy) would cancel where the mean is large.
     centred, gradient = at_least_float32(features) - _per_pixel(mean), at_least_float32(gradient)
     of_bias = gradient.sum((0, 1, 2))
     of_scale = (gradient * centred).sum((0, 1, 2)) * inverse
-    # dx = a dy + b (x - mean) + c with numbers a, b, c for each channel.
+    # dx = a dy + b (x - mean) + c with a, b and c for each channel.
     factor = scale * inverse
     slope = (2 * of_variance - factor * inverse * of_scale) / count
     constant = (of_mean - factor * of_bias) / count
@@ -57,7 +64,7 @@ def _gradient(remembered: tuple, gradients: Results) -> tuple[Features, PerChann
     return of_features.astype(features.dtype), of_scale, of_bias, None
 
 
-batch_norm.defvjp(_remember, _gradient)
+batch_norm.defvjp(_forward_rule, _backward_rule)
 
 
 def _per_pixel(per_channel: PerChannel) -> Float[Array, "1 1 1 channel"]:
@@ -65,5 +72,5 @@ def _per_pixel(per_channel: PerChannel) -> Float[Array, "1 1 1 channel"]:
 
 
 def at_least_float32(features: Features) -> Features:
-    """Narrower numbers as float32, others as they are."""
+    """The features in float32 if their dtype is narrower, otherwise unchanged."""
     return features.astype(jnp.float32) if features.dtype.itemsize < 4 else features

@@ -1,4 +1,4 @@
-"""The max pool of a ResNet's stem, with a gradient that a CPU computes fast."""
+"""The max pool of a ResNet's stem, with a gradient that is fast on a CPU."""
 
 from functools import reduce
 
@@ -14,15 +14,16 @@ WINDOW, STRIDE, PAD = 3, 2, 1
 
 
 def _xla(features: Features) -> Features:
-    return nnx.max_pool(features, (WINDOW, WINDOW), (STRIDE, STRIDE), ((PAD, PAD), (PAD, PAD)))
+    padding = ((PAD, PAD), (PAD, PAD))
+    return nnx.max_pool(features, (WINDOW, WINDOW), (STRIDE, STRIDE), padding)  # pyright: ignore[reportArgumentType]
 
 
 @jax.custom_vjp
 def max_pool(features: Features) -> Features:
-    """The largest of each 3 x 3 pixels, stride 2, padding 1: (batch, height, width, channel), height and width halved.
+    """Max pool over 3 x 3 pixels with stride 2 and padding 1: (batch, height, width, channel), height and width halved.
 
-    As `flax.nnx.max_pool(features, (3, 3), (2, 2), ((1, 1), (1, 1)))`, ties included: the first of equal pixels, row by
-    row, gets the gradient.
+    Equal to `flax.nnx.max_pool(features, (3, 3), (2, 2), ((1, 1), (1, 1)))`, also in ties: the first of equal pixels,
+    row by row, gets the gradient.
 
     >>> import jax.numpy as jnp
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0].tolist()
@@ -31,7 +32,7 @@ def max_pool(features: Features) -> Features:
     return lax.platform_dependent(features, cpu=lambda features: _largest(features)[0], default=_xla)
 
 
-def _remember(features: Features) -> tuple[Features, tuple[Features, Int8[Array, "batch height width channel"]]]:
+def _forward_rule(features: Features) -> tuple[Features, tuple[Features, Int8[Array, "batch height width channel"]]]:
     def xla(features: Features) -> tuple[Features, Array]:
         largest = _xla(features)
         return largest, jnp.zeros(largest.shape, jnp.int8)
@@ -40,8 +41,8 @@ def _remember(features: Features) -> tuple[Features, tuple[Features, Int8[Array,
     return largest, (features, first)
 
 
-def _gradient(
-    remembered: tuple[Features, Int8[Array, "batch height width channel"]], gradient: Features
+def _backward_rule(
+    residuals: tuple[Features, Int8[Array, "batch height width channel"]], gradient: Features
 ) -> tuple[Features]:
     def xla(features: Features, first: Array, gradient: Features) -> Features:
         return jax.vjp(_xla, features)[1](gradient)[0]
@@ -49,34 +50,36 @@ def _gradient(
     def ours(features: Features, first: Array, gradient: Features) -> Features:
         return _spread(first, gradient, features.shape[1:3])
 
-    return (lax.platform_dependent(*remembered, gradient, cpu=ours, default=xla),)
+    return (lax.platform_dependent(*residuals, gradient, cpu=ours, default=xla),)
 
 
-max_pool.defvjp(_remember, _gradient)
+max_pool.defvjp(_forward_rule, _backward_rule)
 
 
 def _largest(features: Features) -> tuple[Features, Int8[Array, "batch height width channel"]]:
-    """The largest of nine strided slices, and which of them it was."""
+    """The maximum of the nine strided slices, and the number of the slice that holds it."""
     rows, columns = (-(-size // STRIDE) for size in features.shape[1:3])
     low = jnp.asarray(-jnp.inf, features.dtype)
     padded = lax.pad(features, low, ((0, 0, 0), (PAD, PAD, 0), (PAD, PAD, 0), (0, 0, 0)))
-    best = first = None
-    for tap in range(WINDOW * WINDOW):
+
+    def slice_at(tap: int) -> Features:
         row, column = divmod(tap, WINDOW)
-        seen = padded[:, row : row + STRIDE * rows - 1 : STRIDE, column : column + STRIDE * columns - 1 : STRIDE]
-        if best is None or first is None:
-            best, first = seen, jnp.zeros(seen.shape, jnp.int8)
-        else:
-            # A NaN wins over everything, as in XLA's.
-            larger = (seen > best) | (seen != seen) & (best == best)
-            best, first = jnp.where(larger, seen, best), jnp.where(larger, jnp.int8(tap), first)
+        return padded[:, row : row + STRIDE * rows - 1 : STRIDE, column : column + STRIDE * columns - 1 : STRIDE]
+
+    best = slice_at(0)
+    first = jnp.zeros(best.shape, jnp.int8)
+    for tap in range(1, WINDOW * WINDOW):
+        seen = slice_at(tap)
+        # A NaN is larger than everything, as in XLA's max pool.
+        larger = (seen > best) | (seen != seen) & (best == best)
+        best, first = jnp.where(larger, seen, best), jnp.where(larger, jnp.int8(tap), first)
     return best, first
 
 
 def _spread(first: Int8[Array, "batch height width channel"], gradient: Features, sizes: tuple[int, ...]) -> Features:
-    """The gradient of each place at the pixel that was the largest, even and odd rows and columns apart.
+    """The gradient of each place at its largest pixel, computed for even and odd rows and columns apart.
 
-    Pixel 2a + 0 is the middle one of place a alone; pixel 2a + 1 is the last of place a and the first of place a + 1.
+    Pixel 2a is the middle pixel of place a only; pixel 2a + 1 is the last of place a and the first of place a + 1.
     """
     ends = ((0, 0), (0, 1), (0, 1), (0, 0))
     gradient, first = jnp.pad(gradient, ends), jnp.pad(first, ends, constant_values=-1)

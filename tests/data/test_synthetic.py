@@ -58,7 +58,7 @@ def test_a_linear_classifier_on_pixels_stays_below_60_percent():
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    drawings = list({(d.label, d.seed): d for d in synthetic.plan(400)}.values())
+    drawings = list({(d.label, d.seed): d for d in synthetic.plan(240)}.values())
     pixels = np.stack([synthetic.draw_dish(d.label, seed=d.seed, size=24).ravel() for d in drawings])
     labels = np.array([d.label for d in drawings])
     val = np.arange(len(drawings)) % 5 == 0
