@@ -2,9 +2,9 @@ from .data.dataset import Dataset as Dataset
 from .errors import BadInput as BadInput
 from .functional import Functional as Functional
 from .models.architecture import ARCHITECTURES as ARCHITECTURES
-from .models.architecture import Architecture as Architecture
 from .models.architecture import SHORTCUTS as SHORTCUTS
 from .models.architecture import STEMS as STEMS
+from .models.architecture import Architecture as Architecture
 from .models.architecture import architecture as architecture
 from .models.blocks import BasicBlock as BasicBlock
 from .models.blocks import BottleneckBlock as BottleneckBlock

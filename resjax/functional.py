@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
 from resjax.models.changes import Changes
 from resjax.models.network import build
 from resjax.models.normalization import MOMENTUM, BatchNorm
-from resjax.types import BadInput, Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
+from resjax.types import Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
 
 
 class Trace(NamedTuple):
@@ -68,7 +69,7 @@ class Functional:
           BadInput: without a key, where the architecture has stochastic depth.
         """
         if self.architecture.stochastic_depth and key is None:
-            raise BadInput(f"{self.architecture.name}: training with stochastic depth needs a key; a key is accepted")
+            raise BadInput(f"{self.architecture.name}: training with stochastic depth needs a key")
         network = nnx.merge(self._graphs[0], *variables)
         logits = network(images, key=key, changes=self._changes())
         return logits, nnx.as_pure(nnx.state(network, nnx.BatchStat))
@@ -164,8 +165,8 @@ def require_matched(patterns: Sequence[str], functionals: Iterable[Functional]) 
     for functional, mask in zip(functionals, masks, strict=True):
         if all(jax.tree.leaves(mask)):
             raise BadInput(
-                f"--freeze={','.join(patterns)}: nothing of {functional.architecture.name} is left to train; patterns "
-                "that leave some of it are accepted"
+                f"--freeze={','.join(patterns)}: nothing of {functional.architecture.name} is left to train; "
+                "expected patterns that leave some of it"
             )
     paths = [path_name(path) for mask in masks for path, _ in jax.tree_util.tree_flatten_with_path(mask)[0]]
     for pattern in patterns:
@@ -174,7 +175,7 @@ def require_matched(patterns: Sequence[str], functionals: Iterable[Functional]) 
             hint = f"did you mean {' or '.join(near)}? " if near else ""
             raise BadInput(
                 f"--freeze={pattern}: no parameter is called like that; {hint}"
-                "patterns such as stem.*, stages.[01].*, *.norm?.*, head.kernel are accepted"
+                "expected patterns such as stem.*, stages.[01].*, *.norm?.*, head.kernel"
             )
 
 

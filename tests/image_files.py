@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from resjax.data.sources.opening import Catalogue, open_catalogue
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 
 def write_images(folder: Path, *names: str) -> None:

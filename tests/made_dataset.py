@@ -6,8 +6,8 @@ from hashlib import sha256
 
 import numpy as np
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import Split
-from resjax.types import Dataset
 
 
 def dataset_of(groups: list[list[int]]) -> Dataset:

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from resjax.data.dataset import Dataset
 from resjax.data.sources.opening import Catalogue
-from resjax.types import Dataset
 
 SIZE = 12
 
@@ -31,7 +31,7 @@ def catalogue_of(*files: bytes, labels: list[int] | None = None) -> Catalogue:
         ids=tuple(f"{index:02}.jpg" for index in range(len(files))),
         labels=np.array(labels or [index % 2 for index in range(len(files))], np.int32),
         read=lambda image: files[image],
-        has_near_copies=False,
+        has_near_duplicates=False,
     )
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image
 
 from resjax.data.decoding import decode_files
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.report.records import read_json, write_json, write_npz
+from resjax.records import Summary, read_record, write_npz, write_record
 from resjax.run.costs import parameter_count
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.step import predict_logits
@@ -44,14 +45,15 @@ def make_networks(
     paths = make_images(folder / "images")
     ids = [path.name for path in paths]
     config = {"image_size": SIZE, "width": width, "dtype": "float32", "stem": None}
-    arms = {name: 0.4 + 0.2 * place for place, name in enumerate(names)}
+    shares = {name: 0.4 + 0.2 * place for place, name in enumerate(names)}
     made = {"classes": CLASSES, "images": IMAGES, "ids": ids, "seeds": seeds, "config": config} | made
-    workdir = make_run(folder / "run", arms, **made)
-    summary = read_json(workdir / "summary.json")
+    workdir = make_run(folder / "run", shares, **made)
+    summary = read_record(workdir / "summary.json", Summary)
+    networks = dict(summary.architectures)
     pixels, labels = np.stack(decode_files(paths, SIZE)), np.arange(IMAGES) % len(made["classes"])
     for name in names:
         functional = Functional(architecture(name, width=width), len(made["classes"]))
-        summary["architectures"][name]["parameters"] = parameter_count(functional.shapes())
+        networks[name] = replace(networks[name], parameters=parameter_count(functional.shapes()))
         for seed in seeds:
             replica = workdir / "runs" / name / f"seed{seed}"
             if not (replica / "predictions.npz").exists():
@@ -66,5 +68,5 @@ def make_networks(
             logits = predict_logits(functional, variables, ResidentSide(pixels, labels))
             sides = np.array(["val"] * IMAGES)
             write_npz(replica / "predictions.npz", id=np.array(ids), label=labels, side=sides, logits=logits)
-    write_json(workdir / "summary.json", summary)
+    write_record(workdir / "summary.json", replace(summary, architectures=networks))
     return workdir

@@ -1,91 +1,149 @@
-"""Records of comparisons on several splits, made for the tests of tables, figures and schemas."""
+"""Records made for the tests of tables, figures, pages and schemas."""
+
+from typing import Any
 
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.diagnosis.explanations import explain
+from resjax.records import (
+    Comparison,
+    CrossValidation,
+    Described,
+    ExportConfig,
+    Fold,
+    NetworkOnSplit,
+    OverBoth,
+    OverSeeds,
+    PooledDifference,
+    PooledNetwork,
+    Prediction,
+    Probes,
+    ReproductionRecord,
+    Splits,
+    SplitsDataset,
+    SplitSummary,
+    from_plain,
+    plain,
+)
+from tests.made_run import environment
 
 
-def splits_record(folds: bool = False, tested: bool = False, seeds: int = 3, arms: tuple[str, ...] = ("a18", "b18")):
+def splits_record(
+    folds: bool = False, tested: bool = False, seeds: int = 3, networks: tuple[str, ...] = ("a18", "b18")
+) -> Splits:
     """`splits.json` of three methods, of which two leak, or of three folds of a grouped split."""
     methods = ["grouped"] * 3 if folds else ["overlapping", "random", "grouped"]
     names = ["fold1", "fold2", "fold3"] if folds else methods
     splits = {}
     for place, (name, method) in enumerate(zip(names, methods, strict=True)):
         leaked = 0 if method == "grouped" else 40 - 20 * place
-        fold = {"number": place + 1, "of": 3} if folds else None
-        splits[name] = {
-            "method": method,
-            "label": method if leaked == 0 else f"{method} (faulty: shown on purpose)",
-            "is_faulty": leaked > 0,
-            "fold": fold,
-            "sides": {"train": 150, "val": 50, "test": 25 * tested},
-            "leaked": {"val": 0 if tested else leaked, "test": leaked // 2 * tested},
-            "leaked_images": leaked,
-            "architectures": {arm: _arm(index, place, leaked, tested, seeds) for index, arm in enumerate(arms)},
-            "comparisons": [_comparison(arms, seeds, "test_accuracy" if tested else "best_val_accuracy")],
-        }
-    pooled = {
-        "images": 150,
-        "architectures": {
-            arm: {"seeds": [*range(seeds)], "best_val_accuracy": described(0.6, seeds)}
-            | {"final_val_accuracy": described(0.55, seeds)}
-            for arm in arms
-        },
-        "comparisons": [_comparison(arms, seeds, "best_val_accuracy")],
-    }
-    return {
-        "schema_version": 1,
-        "config": {"folds": 3 if folds else None},
-        "dataset": {"name": "synthetic", "classes": ["bakso", "rendang"], "images": 200},
-        "splits": splits,
-        "cross_validated": pooled if folds else None,
-    }
+        splits[name] = SplitSummary(
+            method=method,
+            label=method if leaked == 0 else f"{method} (faulty: shown on purpose)",
+            is_faulty=leaked > 0,
+            fold=Fold(number=place + 1, of=3) if folds else None,
+            sides={"train": 150, "val": 50, "test": 25 * tested},
+            leaked={"val": 0 if tested else leaked, "test": leaked // 2 * tested},
+            leaked_images=leaked,
+            architectures={
+                network: _on_split(index, place, leaked, tested, seeds) for index, network in enumerate(networks)
+            },
+            comparisons=[_comparison(networks, seeds, "test_accuracy" if tested else "best_val_accuracy")],
+        )
+    pooled = PooledNetwork(
+        seeds=[*range(seeds)], best_val_accuracy=described(0.6, seeds), final_val_accuracy=described(0.55, seeds)
+    )
+    difference = described(0.03, seeds)
+    pair = PooledDifference(
+        baseline=networks[0],
+        candidate=networks[-1],
+        metric="best_val_accuracy",
+        seeds=[*range(seeds)],
+        differences=difference.values,
+        mean=difference.mean,
+        sd=difference.sd,
+        ci95=difference.ci95,
+    )
+    cross_validated = CrossValidation(images=150, architectures=dict.fromkeys(networks, pooled), comparisons=[pair])
+    return Splits(
+        config={"folds": 3 if folds else None},
+        dataset=SplitsDataset(name="synthetic", classes=["bakso", "rendang"], images=200),
+        splits=splits,
+        cross_validated=cross_validated if folds else None,
+    )
 
 
-def described(mean: float, seeds: int) -> dict:
-    return describe([mean + 0.02 * (seed - (seeds - 1) / 2) for seed in range(seeds)])
+def described(mean: float, seeds: int) -> Described:
+    values = [mean + 0.02 * (seed - (seeds - 1) / 2) for seed in range(seeds)]
+    return from_plain(plain(describe(values)), Described, "made")
 
 
-def _arm(index: int, place: int, leaked: int, tested: bool, seeds: int) -> dict:
+def _on_split(index: int, place: int, leaked: int, tested: bool, seeds: int) -> NetworkOnSplit:
     accuracy = 0.9 - 0.1 * place + 0.03 * index
-    arm = {
-        "seeds": list(range(seeds)),
-        "status": {str(seed): "done" for seed in range(seeds)},
-        "best_val_accuracy": described(accuracy, seeds),
-        "final_val_accuracy": described(accuracy - 0.05, seeds),
-        "final_train_accuracy": described(0.97, seeds),
-    }
-    if tested:
-        arm["test_accuracy"] = described(accuracy - 0.02, seeds)
+    more: dict[str, Any] = {"test_accuracy": described(accuracy - 0.02, seeds)} if tested else {}
     if leaked:
-        arm |= {"leaked_accuracy": described(0.95, seeds), "clean_accuracy": described(0.65, seeds)}
-    return arm
+        more |= {"leaked_accuracy": described(0.95, seeds), "clean_accuracy": described(0.65, seeds)}
+    return NetworkOnSplit(
+        seeds=[*range(seeds)],
+        status=dict.fromkeys(range(seeds), "done"),
+        best_val_accuracy=described(accuracy, seeds),
+        final_val_accuracy=described(accuracy - 0.05, seeds),
+        final_train_accuracy=described(0.97, seeds),
+        **more,
+    )
 
 
-def _comparison(arms: tuple[str, ...], seeds: int, metric: str) -> dict:
-    difference = describe([0.03] * seeds)
-    names = {"baseline": arms[0], "candidate": arms[-1], "metric": metric, "seeds": list(range(seeds))}
-    return names | {"differences": difference["values"], **{key: difference[key] for key in ("mean", "sd", "ci95")}}
+def _comparison(networks: tuple[str, ...], seeds: int, metric: str) -> Comparison:
+    return comparison(networks[0], networks[-1], [0.03] * seeds, metric=metric)
 
 
-def probes_record(seeds: int = 3, plain: float = 2.0, residual: float = 0.5) -> dict:
-    """`probes.json` of two arms with two blocks each, whose gradients grow by so many decades towards the input."""
+def comparison(baseline: str, candidate: str, differences: list[float], **known: Any) -> Comparison:
+    """A comparison of which nothing is known but the differences, and what else is given."""
+    found = from_plain(plain(describe(differences)), Described, "made")
+    values: dict[str, Any] = {
+        "baseline": baseline,
+        "candidate": candidate,
+        "metric": "best_val_accuracy",
+        "seeds": [*range(len(differences))],
+        "differences": differences,
+        "mean": found.mean,
+        "sd": found.sd,
+        "ci95": found.ci95,
+        "interval": None,
+        "p_value": None,
+        "test": None,
+        "level": 0.05,
+        "over_seeds": OverSeeds(p_value=None, test=None, ci95=None),
+        "over_images": [],
+        "over_both": OverBoth(p_value=None, bootstrap_ci95=None),
+        "smallest_detectable": None,
+        "detectable": {},
+        "seeds_to_settle": None,
+        "holm_p_value": None,
+        "verdict": "inconclusive",
+        "sentence": f"Inconclusive: {candidate} and {baseline} are made.",
+    }
+    return Comparison(**(values | known))
+
+
+def probes_record(seeds: int = 3, plain_decades: float = 2.0, residual_decades: float = 0.5) -> Probes:
+    """`probes.json` of two networks with two blocks each, whose gradients grow by so many decades towards the input."""
     blocks = [{"stage": stage, "index": 0, "keeps_shape": stage == 0} for stage in range(2)]
     measurements = {"gradients": [], "lesions": [], "saliency": []}
-    for arm, decades in (("plain18", plain), ("resnet18", residual)):
+    for network, decades in (("plain18", plain_decades), ("resnet18", residual_decades)):
         for seed in range(seeds):
-            head = {"arm": arm, "seed": seed, "at": "init", "epoch": 0}
+            head = {"arm": network, "seed": seed, "at": "init", "epoch": 0}
             ratio = 10 ** (decades + 0.05 * seed)
             flow = {"block_inputs": [ratio, ratio**0.5, 1.0], "kernels": [0.1, 0.1, 0.1]}
             measurements["gradients"].append(head | {"values": flow})
             best = head | {"at": "best", "epoch": 4}
-            without = {"intact": [0.6], "without_block": [0.5 - 0.01 * seed, None if arm == "plain18" else 0.4]}
+            without = {"intact": [0.6], "without_block": [0.5 - 0.01 * seed, None if network == "plain18" else 0.4]}
             measurements["lesions"].append(
                 best | {"values": without | {"deleted": [1.0], "without_random": [0.5 - 0.01 * seed]}}
             )
             measurements["saliency"].append(best | {"values": {"size": [2, 2], "000.png": [0.0, 1.0, 0.5, 0.25]}})
     record = {
         "schema_version": 1,
-        "environment": {"jax": "0.10"},
+        "environment": environment(),
         "arms": {
             "plain18": {"blocks": blocks, "shortcut": "none"},
             "resnet18": {"blocks": blocks, "shortcut": "project"},
@@ -101,13 +159,14 @@ def probes_record(seeds: int = 3, plain: float = 2.0, residual: float = 0.5) -> 
             for name, each in measurements.items()
         },
     }
+    record = plain(record)
     explain(record)
-    return record
+    return from_plain(record, Probes, "made")
 
 
-def prediction_record() -> dict:
+def prediction_record() -> Prediction:
     """What predict says of an image, with a picture of what it looked at."""
-    return {
+    record = {
         "image": "photo.jpg",
         "class": "bakso",
         "probability": 0.75,
@@ -118,13 +177,14 @@ def prediction_record() -> dict:
         "temperature": 1.5,
         "grad_cam": "pictures/00001_photo.png",
     }
+    return from_plain(record, Prediction, "made")
 
 
-def export_record() -> dict:
+def export_record() -> ExportConfig:
     """`config.json` of an exported ensemble of two."""
     calibrated = {"expected_calibration_error": 0.04, "expected_by_chance": 0.03, "loss": 0.9}
     scores = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 20}
-    return {
+    record = {
         "schema_version": 1,
         "architecture": "resnet18",
         "width": 4,
@@ -162,23 +222,24 @@ def export_record() -> dict:
             "name": "synthetic",
             "fingerprint": "0123456789abcdef",
             "images": 200,
-            "splits": {"train": 160, "val": 40},
+            "splits": {"train": 160, "val": 40, "test": 0},
             "split_label": "grouped",
         },
-        "environment": {"jax": "0.10.2"},
+        "environment": environment(),
         "files": {"seed0.safetensors": {"bytes": 1000, "sha256": "00"}},
     }
+    return from_plain(plain(record), ExportConfig, "made")
 
 
-def reproduction_record(splits: tuple[str, ...] = ("",), depths: tuple[int, ...] = (20, 56)) -> dict:
+def reproduction_record(splits: tuple[str, ...] = ("",), depths: tuple[int, ...] = (20, 56)) -> ReproductionRecord:
     """`reproduction.json` of plain and residual twins, on one split or several."""
-    arms = [f"{kind}{depth}" for depth in depths for kind in ("plain", "resnet")]
+    networks = [f"{kind}{depth}" for depth in depths for kind in ("plain", "resnet")]
     loss = {"plain": 1.5, "resnet": 1.25}
     own = [
-        {"split": split, "arm": arm, "seeds": [0, 1, 2], "status": dict.fromkeys("012", "done")}
-        | {"measures": {"final_val_accuracy": described(0.6, 3), "train_loss": described(loss[arm[:-2]], 3)}}
+        {"split": split, "arm": network, "seeds": [0, 1, 2], "status": dict.fromkeys(range(3), "done")}
+        | {"measures": {"final_val_accuracy": described(0.6, 3), "train_loss": described(loss[network[:-2]], 3)}}
         for split in splits
-        for arm in arms
+        for network in networks
     ]
     published = {"who": "Somebody", "where": "table 1", "measures": "test error", "high": None, "hedge": ""}
     several = {
@@ -191,22 +252,20 @@ def reproduction_record(splits: tuple[str, ...] = ("",), depths: tuple[int, ...]
     changes = {"final_val_accuracy": described(0.01, 3), "train_loss": described(-0.25, 3)}
     twins = [{"depth": depth, "baseline": f"plain{depth}", "candidate": f"resnet{depth}"} for depth in depths]
     measures = {
-        name: {"by_depth": [described(-0.01 * depth, 3) for depth in depths], "slope": described(-0.1, 3)}
+        name: {
+            "by_depth": [described(-0.01 * depth, 3) for depth in depths],
+            "slope": plain(described(-0.1, 3)) | {"p_value": 0.25},
+        }
         for name in ("train_accuracy", "train_loss", "val_accuracy", "gap")
     }
-    for measure in measures.values():
-        measure["slope"]["p_value"] = 0.25
-    return {
+    record = {
         "schema_version": 1,
         "target": "cifar10",
         "title": "Twins & <others>",
         "quantity": "error",
         "quick": True,
         "command": "python -m experiments.reproduce --target=cifar10 --quick",
-        "environment": {
-            **{"processor": "a processor", "cpu_count": 2, "jax": "0.10.2", "flax": "0.12.8"},
-            **{"device_kind": "cpu", "device_count": 1},
-        },
+        "environment": environment(),
         "replica_seconds": 600.0,
         "config": {"epochs": 3},
         "dataset": "made",
@@ -215,8 +274,8 @@ def reproduction_record(splits: tuple[str, ...] = ("",), depths: tuple[int, ...]
         "departures": ["--epochs=3: the recipe has 182"],
         "measures": {"final_val_accuracy": "validation, last epoch", "train_loss": "training loss, last epoch (nats)"},
         "published": [
-            *({"arm": arm, "value": 10.0 - place, **published} for place, arm in enumerate(arms)),
-            {"arm": arms[0], "value": 9.0, **several},
+            *({"arm": network, "value": 10.0 - place, **published} for place, network in enumerate(networks)),
+            {"arm": networks[0], "value": 9.0, **several},
         ],
         "own": own,
         "pairs": [
@@ -225,6 +284,7 @@ def reproduction_record(splits: tuple[str, ...] = ("",), depths: tuple[int, ...]
             for pair in twins
         ],
         "depth": [{"twins": twins, "seeds": [0, 1, 2], "measures": measures}] if len(splits) == 1 else None,
-        "recalls": [{"of": "published", "arm": arms[0], "classes": {"cat": 0.5, "dog": 1.0}}],
+        "recalls": [{"of": "published", "arm": networks[0], "classes": {"cat": 0.5, "dog": 1.0}}],
         "sentences": ["Inconclusive: made."],
     }
+    return from_plain(plain(record), ReproductionRecord, "made")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from resjax.records import Declaration, Environment, Failure, Sweep, SweepDataset, write_record
+from resjax.records import Declaration, Failure, Sweep, SweepDataset, write_record
 from resjax.sweep.declaration import with_fingerprint
 from resjax.sweep.record import sweep_record
-from tests.made_run import make_run
+from tests.made_run import environment, make_run
 
 
 def make_sweep(
@@ -34,21 +34,25 @@ def make_sweep(
         )
         for values in product(*grid.values())
     }
-    arms = [f"{family}{depth}" for depth in depths for family in ("plain", "resnet")]
+    networks = [f"{family}{depth}" for depth in depths for family in ("plain", "resnet")]
     for place, point in enumerate(points):
         shares = {}
-        for arm in arms:
-            plain, deep = arm.startswith("plain"), arm.endswith(str(max(depths)))
-            shares[arm] = 0.7 - 0.08 * place - 0.25 * deep if plain else 0.6 + 0.08 * place
-        here = {
-            kind: [(arm, seed) for of, arm, seed in cells if of == point]
-            for kind, cells in {"diverged": diverged, "pending": (*pending, *failed)}.items()
-        }
-        make_run(workdir / "cells" / point, shares, seeds=seeds, images=images, leaked=leaked, **here)
-    for point, arm, seed in failed:
-        folder = workdir / "cells" / point / "runs" / arm / f"seed{seed}"
+        for network in networks:
+            is_plain, deep = network.startswith("plain"), network.endswith(str(max(depths)))
+            shares[network] = 0.7 - 0.08 * place - 0.25 * deep if is_plain else 0.6 + 0.08 * place
+        make_run(
+            workdir / "cells" / point,
+            shares,
+            seeds=seeds,
+            images=images,
+            leaked=leaked,
+            diverged=[(network, seed) for of, network, seed in diverged if of == point],
+            pending=[(network, seed) for of, network, seed in (*pending, *failed) if of == point],
+        )
+    for point, network, seed in failed:
+        folder = workdir / "cells" / point / "runs" / network / f"seed{seed}"
         folder.mkdir(parents=True)
-        failure = Failure(architecture=arm, seed=seed, kind="out of memory", reason="too small")
+        failure = Failure(architecture=network, seed=seed, kind="out of memory", reason="too small")
         write_record(folder / "failure.json", failure)
     config = {"epochs": 6, "dataset": "made", "seeds": str(len(seeds)), "weight_decay": 5e-4}
     declared = Declaration(
@@ -56,7 +60,7 @@ def make_sweep(
         config={name: value for name, value in config.items() if name not in grid},
         grid={name: list(values) for name, values in grid.items()},
         points=points,
-        architectures=arms,
+        architectures=networks,
         seeds=list(seeds),
         dataset=SweepDataset(
             name="made",
@@ -69,16 +73,7 @@ def make_sweep(
             splits={"train": 3 * images, "val": images, "test": 0},
             leaked={"val": leaked, "test": 0},
         ),
-        environment=Environment(
-            jax="0.10.2",
-            flax="0.12.8",
-            platform="cpu",
-            device_kind="cpu",
-            device_count=1,
-            process_count=1,
-            cpu_count=2,
-            git_revision=None,
-        ),
+        environment=environment(),
         fingerprint="",
     )
     record = sweep_record(with_fingerprint(declared), [workdir])

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from resjax.errors import BadInput
 from resjax.functional import Functional, frozen_mask, path_name, require_matched
 from resjax.models.network import build
 from resjax.run.costs import parameter_count
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 
 def assert_close(one: object, other: object) -> None:
@@ -124,7 +125,7 @@ def test_features_are_what_comes_out_of_each_stage(tiny, tiny_variables, tiny_im
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((2, 9, 8, 1), "images of shape .2, 9, 8, 1.: .batch, height, width, 3. is accepted"),
+        ((2, 9, 8, 1), "images of shape .2, 9, 8, 1.; expected .batch, height, width, 3."),
         ((9, 8, 3), "images of shape .9, 8, 3."),
         ((2, 9, 1, 3), "images of 9 x 1 pixels: 2 x 2 or more"),
     ],
@@ -132,7 +133,7 @@ def test_features_are_what_comes_out_of_each_stage(tiny, tiny_variables, tiny_im
 def test_images_that_do_not_fit_are_refused(tiny, tiny_variables, shape, words):
     with pytest.raises(BadInput, match=words) as error:
         tiny.apply_eval(tiny_variables, jnp.zeros(shape))
-    assert str(error.value).startswith("tiny: ") and "accepted" in str(error.value)
+    assert str(error.value).startswith("tiny: ") and "expected" in str(error.value)
 
 
 def test_patterns_freeze_by_path(tiny, tiny_variables):
@@ -147,7 +148,7 @@ def test_patterns_freeze_by_path(tiny, tiny_variables):
 @pytest.mark.parametrize(
     ("patterns", "words"),
     [
-        (("stem.*", "stage.0.*"), "--freeze=stage.0..: no parameter is called like that.*accepted"),
+        (("stem.*", "stage.0.*"), "--freeze=stage.0..: no parameter is called like that.*expected"),
         (("head.kernels",), "did you mean head.kernel"),
         (("*",), "nothing of tiny is left to train"),
     ],

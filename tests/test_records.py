@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from resjax.errors import DamagedRecord, RecordError
 from resjax.report.records import (
     SCHEMA_VERSION,
     append_line,
@@ -19,7 +20,7 @@ from resjax.report.records import (
     write_npz,
     write_text,
 )
-from resjax.report.storage import DamagedRecord, RecordError, read_npz, set_aside
+from resjax.report.storage import read_npz, set_aside
 from tests.made_records import splits_record
 
 CLASSES = ["bakso", "gado.gado"]

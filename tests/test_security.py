@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resjax.report.storage import DamagedRecord, read_npz
+from resjax.errors import DamagedRecord
+from resjax.report.storage import read_npz
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("resjax/**/*.py"), *ROOT.glob("experiments/**/*.py")])

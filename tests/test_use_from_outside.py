@@ -101,8 +101,10 @@ def test_the_largest_networks_are_built_without_memory():
 def examples() -> dict[str, list[doctest.DocTest]]:
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = {}
-    for place in {resjax._PLACE_OF[name] for name in resjax.__all__}:
-        found[place] = [each for each in finder.find(import_module(place)) if each.examples]
+    places = re.findall(r"^from \.([\w.]+) import", (ROOT / "resjax/__init__.pyi").read_text(), re.M)
+    for place in sorted(set(places)):
+        module = import_module(f"resjax.{place}")
+        found[place] = [each for each in finder.find(module) if each.examples]
     return found
 
 

@@ -21,12 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from resjax.cli.process_flags import define_process_flags
-
-from resjax.cli.compare import main
-from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.probe_flags import define_probe_flags
-from resjax.cli.settings import define_training_flags, main_program
+from resjax.cli.compare import COMMAND
+from resjax.cli.program import run_command
 from resjax.report.records import read_json, read_lines
 from resjax.report.storage import read_npz
 
@@ -91,14 +87,7 @@ def run(folder: Path, workdir: str, kill: tuple[str, int, float] | None = None) 
         sys.argv[1:] = [*FLAGS, f"--workdir={workdir}", "--cache_dir=cache"]
         if kill is not None:
             _kill_this_process(*kill)
-        definitions = (
-            define_source_flags,
-            define_split_flags,
-            define_training_flags,
-            define_probe_flags,
-            define_process_flags,
-        )
-        main_program(main, *definitions)
+        run_command(COMMAND)
         os._exit(0)
     except SystemExit as ended:
         os._exit(ended.code if isinstance(ended.code, int) else 1)
@@ -177,8 +166,7 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     sys.argv = sys.argv[:1]
     # Imported before the forks, so that a start costs none of it.
-    for module in ("comparison", "load_data", "several_splits"):
-        importlib.import_module(f"experiments.{module}")
+    importlib.import_module("resjax.run.compare")
 
     began = time.monotonic()
     killed = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture
 from resjax.training.recipe import Recipe
-from resjax.types import BadInput
 
 CLASSES = 5
 RECIPE = Recipe()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from resjax.cli.machine import keep_freed_memory
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 """Words that the messages of JAX, torch, cuDNN and the C library contain when memory runs out."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from resjax.errors import BadInput
 from resjax.records import Part, Summary, read_record, read_values
-from resjax.types import BadInput
 
 from .cases import AUGMENT, PHOTOGRAPHS
 from .contenders import KILLED, LONGEST_REASON

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 FIRST_WITH_BFLOAT16 = 8.0
 """NVIDIA's compute capability from which on there is bfloat16; a T4 has 7.5."""

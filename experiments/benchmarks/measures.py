@@ -10,9 +10,9 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from resjax.cli.settings import given_sizes
+from resjax.errors import BadInput
 from resjax.records import write_lines
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 from . import end_to_end, pipeline
 from .cases import PHOTOGRAPHS, Case, make_cases, parse_sizes

@@ -23,8 +23,8 @@ from absl import flags
 
 from resjax.cli.program import Command
 from resjax.cli.settings import DTYPES, define_size_flags
+from resjax.errors import BadInput
 from resjax.training.recipe import WAYS, require_choice, require_range
-from resjax.types import BadInput
 
 from .cases import PHOTOGRAPHS
 from .measures import LEAST_SAMPLES, MEASURES, PIPELINE_IMAGES, REPLICAS_IMAGES, SAMPLES

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resjax.records import ReproductionRecord, write_record, write_text
-from resjax.report.figures.depth_figure import depth_figure
-from resjax.report.figures.style import save
-from resjax.report.page.reproduction_page import reproduction_page
-from resjax.report.page.reproduction_tables import sentences, tables, text
+from resjax.report.figures.style import save, svg_texts
+from resjax.report.page.reproduction_page import reproduction_figures, reproduction_page
+from resjax.report.reproduction_text import sentences, tables
+from resjax.report.tables import in_columns
 from resjax.run.progress import duration
 from resjax.run.settings import Settings
 
@@ -29,15 +29,8 @@ def write_reproduction(
         target, reproduction, comparisons, asked.architectures, departures, quick=quick, flags=asked.flags
     )
     write_record(asked.workdir / "reproduction.json", record)
-    write_text(asked.workdir / "reproduction.html", reproduction_page(record))
-    save(
-        (
-            (f"depth{index or ''}", depth_figure(family, "\n".join(record.notes)))
-            for index, family in enumerate(record.depth or [])
-            if family.seeds
-        ),
-        asked.workdir / "figures",
-    )
+    drawn = svg_texts(save(reproduction_figures(record), asked.workdir / "figures"))
+    write_text(asked.workdir / "reproduction.html", reproduction_page(record, drawn))
     print("\n" + reproduction_text(record))
     print(f"\nreproduction.json, reproduction.html and figures are in {asked.workdir}")
     return record
@@ -45,7 +38,7 @@ def write_reproduction(
 
 def reproduction_text(record: ReproductionRecord) -> str:
     """The record for the terminal: tables, sentences, notes, and the departures from the published experiment."""
-    lines = [text(table) + "\n" for table in tables(record)]
+    lines = [in_columns(table) + "\n" for table in tables(record)]
     lines += sentences(record)
     lines += [f"NOTE: {note}" for note in record.notes]
     lines += ["", f"This run departs from the published experiment in {len(record.departures)} ways:"]

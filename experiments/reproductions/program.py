@@ -26,11 +26,11 @@ from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.machine import define_process_flags, take_part
 from resjax.cli.program import Command
 from resjax.cli.settings import define_training_flags, settings
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
 from resjax.records import ReproductionRecord
 from resjax.run.settings import Settings
 from resjax.training.recipe import require_choice
-from resjax.types import BadInput
 
 from .recipes import REPRODUCTIONS, Part, Reproduction
 

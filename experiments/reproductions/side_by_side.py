@@ -31,7 +31,7 @@ from resjax.records import (
     Summary,
     read_record,
 )
-from resjax.report.figures.run import data_note, leak_warning, split_of
+from resjax.report.cautions import data_note, leak_warning
 from resjax.run.replica_folder import finished_result
 
 from .recipes import Reproduction
@@ -75,7 +75,7 @@ def reproduction_record(
     pairs = pairs_of_one_depth(architectures)
     first = runs[0].summary
     names = {each.name for each in architectures}
-    notes = [data_note(first.dataset.name), *(leak_warning(split_of(run.summary.dataset)) for run in runs)]
+    notes = [data_note(first.dataset.name), *(leak_warning(run.summary.dataset) for run in runs)]
     families = families_of_twins(architectures) if len(by_split) == 1 else []
     depth = [differences_by_depth(twins, by_split[runs[0].split]) for twins in families]
     return ReproductionRecord(

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from resjax.cli.data_flags import define_source_flags, source_settings
 from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
-from resjax.data.duplicates.near_copies import DETAIL, HASH_DISTANCE, resemblance
+from resjax.data.duplicates.near_duplicates import DETAIL, HASH_DISTANCE, resemblance
 from resjax.data.sources.opening import open_catalogue
 from resjax.data.synthetic import source as synthetic
 from resjax.records import Part, Record, write_record

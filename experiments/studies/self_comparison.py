@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
-from resjax.evaluation.run_evaluation import correctness
 
 from resjax.cli.program import Command, run_command
+from resjax.errors import BadInput
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
+from resjax.evaluation.run_evaluation import correctness
 from resjax.records import Done, Record, Reported, SplitRecord, read_record, write_record
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 

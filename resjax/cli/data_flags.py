@@ -6,9 +6,9 @@ from pathlib import Path
 from absl import flags
 
 from resjax.data.splits import METHODS, VAL_FRACTION
+from resjax.errors import BadInput
 from resjax.run.settings import SourceSettings, SplitSettings
 from resjax.training.recipe import require_choice, require_range
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 

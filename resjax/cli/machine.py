@@ -11,9 +11,9 @@ from pathlib import Path
 
 from absl import flags
 
+from resjax.errors import BadInput
 from resjax.run.stopping import Stopping
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 # mallopt's parameters, from glibc's malloc.h.

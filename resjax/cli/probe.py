@@ -16,7 +16,7 @@ from resjax.cli.machine import define_process_flags
 from resjax.cli.probe_flags import define_probe_flags, probe_settings
 from resjax.cli.program import Command
 from resjax.cli.settings import define_training_flags, settings
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 
 def with_flags_of_run(arguments: list[str]) -> list[str]:

@@ -2,9 +2,9 @@
 
 from absl import flags
 
+from resjax.errors import BadInput
 from resjax.run.settings import FAST, PROBES, ProbeSettings
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 

@@ -14,9 +14,8 @@ from absl import flags, logging
 
 from resjax.cli.machine import keep_compiled_programs, keep_freed_memory, use_gpu_flags
 from resjax.data.cache import default_cache_dir
-from resjax.records import RecordError
+from resjax.errors import BadInput, RecordError
 from resjax.run.stopping import Stopped
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 PACKAGE = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.cli.program import Command
-from resjax.records import RecordError
+from resjax.errors import RecordError
 
 FLAGS = flags.FLAGS
 

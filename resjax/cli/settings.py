@@ -8,14 +8,14 @@ from absl import flags
 from resjax.cli import data_flags, probe_flags
 from resjax.cli.data_flags import source_settings, split_settings
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
-from resjax.data.residence import PIPELINES, RESIDENT_SHARE
+from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
+from resjax.errors import BadInput
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, architecture
 from resjax.run.settings import SIZES, Settings
 from resjax.run.stopping import Stopping
 from resjax.training.recipe import WAYS, Recipe, fields_with_options, require_choice, require_range
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 MOST_SEEDS = 10_000

@@ -30,6 +30,7 @@ from absl import flags
 from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.program import Command
 from resjax.cli.settings import define_training_flags, settings
+from resjax.errors import BadInput
 from resjax.sweep.grid import (
     DEPTH,
     MOST_CELLS,
@@ -41,7 +42,6 @@ from resjax.sweep.grid import (
     parse_shard,
     with_depths,
 )
-from resjax.types import BadInput
 
 FLAGS = flags.FLAGS
 
@@ -115,7 +115,7 @@ def _flags_at(values: Mapping[str, str]) -> Iterator[None]:
 
 def main() -> None:
     if FLAGS.merge is not None:
-        from resjax.report.page.sweep_tables import sweep_text
+        from resjax.report.sweep_text import sweep_text
         from resjax.sweep.merging import merge_sweeps
 
         if FLAGS.workdir is None:

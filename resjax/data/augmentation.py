@@ -1,18 +1,19 @@
-"""Random changes to a batch of training images: pure functions of a key and a batch, on the device, inside jit.
+"""Random augmentation of training images: pure functions of a key and a batch that run on the device inside jit.
 
 Images are float32 in [0, 1], NHWC. Each kind has a deterministic function with explicit amounts per image, and a frozen
-dataclass that draws those amounts. Amounts are drawn anew for every image.
+dataclass that draws these amounts anew for every image.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int, UInt8
 
-from resjax.types import BadInput, PRNGKey
+from resjax.errors import BadInput
+from resjax.types import PRNGKey
 
 RGBImages = Float32[Array, "batch height width 3"]
 PerImage = Float32[Array, " batch"]
@@ -20,9 +21,9 @@ PerImage = Float32[Array, " batch"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
-"""Luma of ITU-R BT.601, as Pillow and torchvision weigh the channels."""
-# Principal axes of ImageNet's RGB values in [0, 1], a row a channel and a column an axis, and how far colours spread
-# along each (https://github.com/facebookarchive/fb.resnet.torch/blob/master/datasets/imagenet.lua).
+"""Luma weights of ITU-R BT.601, the ones that Pillow and torchvision use."""
+# Principal axes of ImageNet's RGB values in [0, 1], one row per channel and one column per axis, and the standard
+# deviation along each axis (https://github.com/facebookarchive/fb.resnet.torch/blob/master/datasets/imagenet.lua).
 IMAGENET_COLOR_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 IMAGENET_COLOR_SPREADS = (0.2175, 0.0188, 0.0045)
 SYNTAX = (
@@ -37,20 +38,20 @@ def to_float(images: UInt8[Array, "batch height width 3"]) -> RGBImages:
 
 
 def standardize(images: RGBImages) -> RGBImages:
-    """Less ImageNet's mean, divided by its standard deviation, for each channel."""
+    """(image - mean) / standard deviation, with ImageNet's values for each channel."""
     return (images - _per_channel(IMAGENET_MEAN)) / _per_channel(IMAGENET_STD)
 
 
 def flip_horizontally(images: RGBImages, flipped: Bool[Array, " batch"]) -> RGBImages:
-    """Left and right swapped in the images that `flipped` marks."""
+    """Swaps left and right in the images where `flipped` is True."""
     return jnp.where(_spread(flipped), images[:, :, ::-1], images)
 
 
 def rotate(images: RGBImages, degrees: PerImage) -> RGBImages:
-    """Counter-clockwise about the centre, bilinear, black where the source ends.
+    """Rotates counter-clockwise about the centre, with bilinear sampling and black outside the image.
 
-    As PIL.Image.rotate(degrees, resample=BILINEAR): pixel centres lie at halves, and half a pixel at the border repeats
-    the outermost pixels.
+    Matches PIL.Image.rotate(degrees, resample=BILINEAR): pixel centres lie at halves, and the outer half of the border
+    pixels repeats their value.
     """
     height, width = images.shape[1:3]
     angle = jnp.deg2rad(degrees)[:, None, None]
@@ -58,7 +59,7 @@ def rotate(images: RGBImages, degrees: PerImage) -> RGBImages:
     right = jnp.arange(width, dtype=jnp.float32)[None, None, :] + (0.5 - width / 2)
     rows = jnp.cos(angle) * down + jnp.sin(angle) * right + height / 2
     columns = jnp.cos(angle) * right - jnp.sin(angle) * down + width / 2
-    # The slack lets the border of a quarter turn fall as in exact arithmetic: its cosine is not quite 0 in float32.
+    # The cosine of a quarter turn is not quite 0 in float32; the slack keeps its border where exact arithmetic has it.
     slack = 1e-4
     inside = (rows >= -slack) & (rows < height - slack) & (columns >= -slack) & (columns < width - slack)
 
@@ -70,25 +71,25 @@ def rotate(images: RGBImages, degrees: PerImage) -> RGBImages:
 
 
 def adjust_brightness(images: RGBImages, factor: PerImage) -> RGBImages:
-    """Times the factor: 0 is black, 1 changes nothing."""
+    """Multiplies by the factor: 0 gives black, 1 changes nothing."""
     return jnp.clip(_spread(factor) * images, 0.0, 1.0)
 
 
 def adjust_contrast(images: RGBImages, factor: PerImage) -> RGBImages:
-    """Blended with the image's mean grey: 0 is that grey, 1 changes nothing."""
+    """Blends with the mean grey of the image: 0 gives that grey, 1 changes nothing."""
     return _blend(images, _grey(images.mean((1, 2), keepdims=True)), factor)
 
 
 def adjust_saturation(images: RGBImages, factor: PerImage) -> RGBImages:
-    """Blended with the grey of each pixel: 0 is greyscale, 1 changes nothing."""
+    """Blends with the grey of each pixel: 0 gives greyscale, 1 changes nothing."""
     return _blend(images, _grey(images), factor)
 
 
 def adjust_hue(images: RGBImages, shift: PerImage) -> RGBImages:
-    """The hue of HSV turned by `shift` of the colour circle: 1/3 takes red to green; saturation and value stay.
+    """Turns the hue of HSV by `shift` of the colour circle: 1/3 maps red to green; saturation and value stay.
 
-    The way back to RGB is the closed form V - C max(0, min(k, 4 - k, 1)), k = (n + H) mod 6, n = 5, 3, 1 for R, G, B
-    (https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative), which needs no case for each sixth.
+    The conversion back to RGB is the closed form V - C max(0, min(k, 4 - k, 1)), k = (n + H) mod 6, n = 5, 3, 1 for R,
+    G, B (https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative), which needs no cases.
     """
     red, green, blue = images[..., 0:1], images[..., 1:2], images[..., 2:3]
     value = images.max(-1, keepdims=True)
@@ -105,7 +106,7 @@ def adjust_hue(images: RGBImages, shift: PerImage) -> RGBImages:
 
 
 def pad_and_crop(images: RGBImages, offsets: Int[Array, "batch 2"], padding: int) -> RGBImages:
-    """The original size, cut at `offsets` (rows, columns; 0 to 2 * padding) from the image with a black border."""
+    """Pads with black and cuts out the original size at `offsets` (rows, columns; 0 to 2 * padding)."""
     padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
     def cut(image, offset):
@@ -115,10 +116,9 @@ def pad_and_crop(images: RGBImages, offsets: Int[Array, "batch 2"], padding: int
 
 
 def scale_and_cut(images: RGBImages, sides: PerImage, offsets: Float32[Array, "batch 2"], size: int) -> RGBImages:
-    """Scaled to `sides` x `sides` pixels, of which `size` x `size` are cut out at `offsets` (rows, columns).
+    """Resizes to `sides` x `sides` pixels and cuts out `size` x `size` at `offsets` (rows, columns).
 
-    Bilinear with antialiasing, as PIL.Image.resize(resample=BILINEAR) and crop where sides and offsets are whole
-    numbers.
+    Bilinear with antialiasing; for whole sides and offsets it matches PIL.Image.resize(resample=BILINEAR) and crop.
     """
     height, width = images.shape[1:3]
 
@@ -130,9 +130,10 @@ def scale_and_cut(images: RGBImages, sides: PerImage, offsets: Float32[Array, "b
 
 
 def light(images: RGBImages, amounts: Float32[Array, "batch 3"]) -> RGBImages:
-    """Each image's colour moved along the principal axes of ImageNet's colours, by these multiples of their spreads.
+    """Moves the colours of each image along the principal axes of ImageNet's colours.
 
-    Nothing is clipped, as in the torch code of the paper's authors.
+    `amounts` are multiples of the standard deviation along each axis (Krizhevsky et al. 2012, section 4.1). Nothing is
+    clipped, as in fb.resnet.torch.
     """
     axes = jnp.array(IMAGENET_COLOR_AXES, jnp.float32) * jnp.array([IMAGENET_COLOR_SPREADS], jnp.float32)
     return images + (amounts @ axes.T)[:, None, None]
@@ -140,7 +141,7 @@ def light(images: RGBImages, amounts: Float32[Array, "batch 3"]) -> RGBImages:
 
 @dataclass(frozen=True)
 class Flip:
-    """Left and right swapped with probability 1/2."""
+    """Swaps left and right with probability 1/2."""
 
     def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
         return flip_horizontally(images, jax.random.bernoulli(key, shape=(len(images),)))
@@ -148,7 +149,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Rotate:
-    """Turned by an angle uniform in [-degrees, degrees].
+    """Rotates by an angle that is uniform in [-degrees, degrees].
 
     Raises:
       BadInput: unless 0 < degrees <= 180.
@@ -158,7 +159,7 @@ class Rotate:
 
     def __post_init__(self) -> None:
         if not 0 < self.degrees <= 180:
-            raise BadInput(f"rotate:{self.degrees:g}: degrees above 0 and at most 180 are accepted")
+            raise BadInput(f"rotate:{self.degrees:g}: expected degrees above 0 and at most 180")
 
     def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
         return rotate(images, _uniform(key, -self.degrees, self.degrees, images))
@@ -166,10 +167,11 @@ class Rotate:
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Brightness, contrast, saturation and hue changed in a random order, as torchvision.transforms.ColorJitter.
+    """Changes brightness, contrast, saturation and hue in random order, as torchvision.transforms.ColorJitter.
 
-    Factors are uniform in [max(0, 1 - x), 1 + x], the hue's shift in [-x, x] of the colour circle; what has x = 0 is
-    left out. torchvision draws an order for each image; here a batch shares one, so that only one branch runs.
+    Factors are uniform in [max(0, 1 - x), 1 + x], the shift of the hue in [-x, x] of the colour circle; a change with
+    x = 0 is left out. torchvision draws an order per image; here the images of a batch share one, so that only one
+    branch of each switch runs.
 
     Raises:
       BadInput: unless brightness, contrast and saturation are 0 or more and 0 <= hue <= 0.5.
@@ -183,9 +185,9 @@ class ColorJitter:
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise BadInput(f"color with {name} {getattr(self, name):g}: a number of 0 or more is accepted")
+                raise BadInput(f"color with {name} {getattr(self, name):g}: expected a number of at least 0")
         if not 0 <= self.hue <= 0.5:
-            raise BadInput(f"color with hue {self.hue:g}: a number from 0 to 0.5 is accepted")
+            raise BadInput(f"color with hue {self.hue:g}: expected a number from 0 to 0.5")
 
     def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
         factors = (
@@ -193,6 +195,7 @@ class ColorJitter:
             (adjust_contrast, self.contrast),
             (adjust_saturation, self.saturation),
         )
+        changes: list[tuple[Callable[[RGBImages, PerImage], RGBImages], float, float]]
         changes = [(adjust, max(0.0, 1.0 - x), 1.0 + x) for adjust, x in factors if x > 0]
         if self.hue > 0:
             changes.append((adjust_hue, -self.hue, self.hue))
@@ -211,36 +214,36 @@ class ColorJitter:
 
 @dataclass(frozen=True)
 class Crop:
-    """Padded with black on every side, then cut to the original size at a random place (He et al. 2015, section 4.2).
+    """Pads with black on every side and cuts out the original size at a random place (He et al. 2015, section 4.2).
 
     Raises:
-      BadInput: unless the padding is a whole number of pixels, 1 or more; when called, unless it is below the images'
-        height and width.
+      BadInput: unless the padding is a whole number of pixels of at least 1, and, when called, smaller than the height
+        and width of the images.
     """
 
     padding: int
 
     def __post_init__(self) -> None:
         if not isinstance(self.padding, int) or self.padding < 1:
-            raise BadInput(f"crop:{self.padding:g}: a whole number of pixels, 1 or more, is accepted")
+            raise BadInput(f"crop:{self.padding:g}: expected a whole number of pixels, at least 1")
 
     def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
         size = min(images.shape[1:3])
         if self.padding >= size:
-            raise BadInput(f"crop:{self.padding}: fewer pixels than the images have ({size}) are accepted")
+            raise BadInput(f"crop:{self.padding}: expected fewer pixels than the images have ({size})")
         offsets = jax.random.randint(key, (len(images), 2), 0, 2 * self.padding + 1)
         return pad_and_crop(images, offsets, self.padding)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Scaled to a side uniform in [least, most], of which a square is cut out at a random place: smaller images.
+    """Resizes to a side that is uniform in [least, most] and cuts out `size` x `size` pixels at a random place.
 
-    He et al. 2015, section 3.4: a shorter side of 256 to 480 pixels, and 224 x 224 of it. In evaluation the network
-    sees the whole image.
+    He et al. 2015, section 3.4, with sides of 256 to 480 pixels and cuts of 224 x 224. In evaluation the network sees
+    the whole image.
 
     Raises:
-      BadInput: unless these are whole numbers and 1 <= size <= least <= most.
+      BadInput: unless all three are whole numbers of pixels and 1 <= size <= least <= most.
     """
 
     size: int
@@ -251,11 +254,11 @@ class Scale:
         numbers = (self.size, self.least, self.most)
         if not all(isinstance(number, int) for number in numbers) or not 1 <= self.size <= self.least <= self.most:
             given = ",".join(f"{number:g}" for number in numbers)
-            raise BadInput(f"scale:{given}: whole numbers of pixels, SIZE <= LEAST <= MOST, are accepted")
+            raise BadInput(f"scale:{given}: expected whole numbers of pixels, SIZE <= LEAST <= MOST")
 
     def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
         side_key, offset_key = jax.random.split(key)
-        # Rounded up from just below: each whole number has the same share.
+        # Rounding this interval gives every whole number the same share.
         sides = jnp.round(_uniform(side_key, self.least - 0.499, self.most + 0.499, images))
         room = (sides - self.size)[:, None]
         drawn = jax.random.uniform(offset_key, (len(images), 2), jnp.float32)
@@ -264,17 +267,17 @@ class Scale:
 
 @dataclass(frozen=True)
 class Lighting:
-    """Colours moved along the principal axes of ImageNet's, normally distributed (Krizhevsky et al. 2012, section 4.1).
+    """Moves the colours along ImageNet's principal axes by normally distributed amounts (Krizhevsky et al. 2012, 4.1).
 
     Raises:
-      BadInput: unless the standard deviation, in spreads of each axis, is above 0.
+      BadInput: unless `spread`, the standard deviation of the amounts that `light` takes, is above 0.
     """
 
     spread: float
 
     def __post_init__(self) -> None:
         if not 0 < self.spread < math.inf:
-            raise BadInput(f"lighting:{self.spread:g}: a number above 0 is accepted")
+            raise BadInput(f"lighting:{self.spread:g}: expected a number above 0")
 
     def __call__(self, key: PRNGKey, images: RGBImages) -> RGBImages:
         return light(images, self.spread * jax.random.normal(key, (len(images), 3), jnp.float32))
@@ -288,14 +291,14 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
 
 
 def augment(augmentations: Sequence[Augmentation], key: PRNGKey, images: RGBImages) -> RGBImages:
-    """All augmentations in the order given, each with a key of its own."""
+    """Applies all augmentations in the given order, each with its own key."""
     for position, augmentation in enumerate(augmentations):
         images = augmentation(jax.random.fold_in(key, position), images)
     return images
 
 
 def parse_augmentation(text: str) -> tuple[Augmentation, ...]:
-    """Augmentations from text such as `flip,rotate:15,color:0.2,0.2,0.2,0.1,crop:4`; `none` is no augmentation.
+    """Parses text such as `flip,rotate:15,color:0.2,0.2,0.2,0.1,crop:4`; `none` gives no augmentation.
 
     Raises:
       BadInput: for an unknown name, too many or too few numbers, or a number out of range.
@@ -311,14 +314,15 @@ def parse_augmentation(text: str) -> tuple[Augmentation, ...]:
         elif number is not None and calls:
             calls[-1][1].append(number)
         else:
-            raise BadInput(f"--augment={text!r}: {item!r} is not understood; accepted are {SYNTAX}")
+            raise BadInput(f"--augment={text!r}: {item!r} is not understood; expected {SYNTAX}")
     for name, numbers in calls:
         takes = len(fields(AUGMENTATIONS[name]))
         if len(numbers) != takes:
             raise BadInput(
-                f"--augment={text!r}: {name} takes {takes} number(s), {len(numbers)} given; accepted are {SYNTAX}"
+                f"--augment={text!r}: {name} takes {takes} number(s), {len(numbers)} given; expected {SYNTAX}"
             )
-    return tuple(AUGMENTATIONS[name](*numbers) for name, numbers in calls)
+    # Each class checks its own numbers.
+    return tuple(AUGMENTATIONS[name](*numbers) for name, numbers in calls)  # pyright: ignore[reportArgumentType]
 
 
 def _spread(values: Array) -> Array:

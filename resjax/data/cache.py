@@ -1,9 +1,9 @@
-"""Arrays of one shape on disk, found again by the content of the file that each was made from.
+"""Stores arrays of one shape on disk, by the content of the file that each was made from.
 
-They lie in packs: `NAME.npy` holds some arrays end to end, `NAME.json` is their index: which contents they are, with a
-checksum each. A pack is never changed, and its index is written last, so that a pack counts when it is whole. Runs at
-the same time write packs of their own; an array that two of them hold does no harm. A pack that is in use stays
-readable when another run removes it, since a run opens every pack that it will read from.
+Arrays lie in packs: `NAME.npy` holds some arrays end to end, and `NAME.json` is its index, with the content and a
+checksum of each array. A pack is never changed, and its index is written last, so that only complete packs count.
+Several runs at the same time write packs of their own; an array in two packs does no harm. A run opens every pack that
+it reads from, so that the pack stays readable if another run removes it.
 """
 
 import contextlib
@@ -22,22 +22,22 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 FOLDER = "decoded"
 PACK_BYTES = 2**27
-"""A pack is closed at this size: what a killed run loses at most."""
+"""A pack is closed at this size; a killed run loses at most this much."""
 STALE_SECONDS = 24 * 3600.0
-"""A temporary file this old belongs to no living run, and a damaged pack is of no more interest."""
+"""Age at which temporary files and damaged packs are removed: no running process still needs them."""
 
 
 def default_cache_dir() -> Path:
-    """The folder `resjax` in the user's cache folder, which `XDG_CACHE_HOME` can name."""
+    """The folder `resjax` in the user's cache folder: `XDG_CACHE_HOME`, or else `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resjax"
 
 
 class _Pack:
-    """A pack on disk, opened when first read and open from then on; several threads may read it at once."""
+    """A pack on disk, opened at the first read and kept open; safe to read from several threads."""
 
     def __init__(self, path: Path, contents: Sequence[str], checksums: Sequence[int], array_bytes: int):
         if len(contents) != len(checksums):
@@ -51,35 +51,37 @@ class _Pack:
         return self._descriptor is not None
 
     def read_into(self, row: int, array: UInt8[np.ndarray, "..."]) -> bool:
-        """Fills `array` with a row; False where the file does not hold it, or its checksum tells of damage."""
+        """Fills `array` with a row; False if the file does not hold it or its checksum is wrong."""
         try:
             descriptor = self.open()
-            # The arrays are the end of the file, whatever the length of its header.
+            # Counted from the end of the file, because the length of its header varies.
             place = os.fstat(descriptor).st_size - (len(self.contents) - row) * self._array_bytes
             if place < 0 or os.preadv(descriptor, [array.data], place) != self._array_bytes:
                 return False
         except OSError as error:
             if error.errno == errno.EMFILE:
-                raise BadInput(f"{self.path}: too many open files; allow more with `ulimit -n`") from error
+                raise BadInput(
+                    f"{self.path}: too many open files; expected a higher limit, set with `ulimit -n`"
+                ) from error
             return False
         return zlib.crc32(array.data) == self._checksums[row]
 
     def open(self) -> int:
-        """The file's descriptor; raises OSError where it is gone."""
+        """The file's descriptor; raises OSError if the file is gone."""
         with self._lock:
             if self._descriptor is None:
                 self._descriptor = os.open(self.path, os.O_RDONLY)
                 weakref.finalize(self, os.close, self._descriptor)
-                # What was used last is the last to be removed.
+                # The time of the last use decides which packs are removed first.
                 with contextlib.suppress(OSError):
                     os.utime(self.path)
         return self._descriptor
 
 
 class StoredArrays:
-    """Rows of a cache as one array that stays on disk: `arrays[rows]` reads those rows. Safe to read from many threads.
+    """Rows of a cache as one array that stays on disk: `arrays[rows]` reads those rows.
 
-    It satisfies `resjax.types.Pixels`.
+    It satisfies `resjax.data.dataset.Pixels`, and is safe to use from several threads.
     """
 
     def __init__(self, places: Sequence[tuple[_Pack, int]], shape: tuple[int, ...]):
@@ -100,26 +102,26 @@ class StoredArrays:
         """The arrays with these numbers.
 
         Raises:
-          BadInput: where one of them was damaged since it was looked up.
+          BadInput: if one of them was damaged after it was looked up.
         """
         arrays = np.empty((len(rows), *self._row_shape), np.uint8)
         for array, row in zip(arrays, rows, strict=True):
             pack, place = self._places[row]
             if not pack.read_into(place, array):
-                raise BadInput(f"cache file {pack.path} was damaged while in use; the same command makes it again")
+                raise BadInput(f"cache file {pack.path} was damaged while in use; run the same command again")
         return arrays
 
 
 class ArrayCache:
-    """The cached arrays of one kind, uint8 and of one shape. `load` and `add` are safe to call from many threads.
+    """The cached arrays of one kind: uint8, of one shape. `load` and `add` are safe to call from several threads.
 
     Args:
-      folder: of all caches.
-      name: of this kind, to be changed with anything that changes the arrays.
-      shape: of each array.
+      folder: the folder of all caches.
+      name: the name of this kind; it must change with anything that changes the arrays.
+      shape: the shape of each array.
 
     Raises:
-      BadInput: where the folder cannot be made, read or written.
+      BadInput: if the folder cannot be made, read or written.
     """
 
     def __init__(self, folder: Path, name: str, shape: tuple[int, ...]):
@@ -136,7 +138,7 @@ class ArrayCache:
             self._read_index(index)
 
     def load(self, content: str) -> UInt8[np.ndarray, "..."] | None:
-        """The array of this content, or None where it is not here, or no longer sound."""
+        """The array of this content, or None if it is not in the cache or damaged."""
         place = self._places.get(content)
         if place is None:
             return None
@@ -144,17 +146,17 @@ class ArrayCache:
         array = np.empty(self._shape, np.uint8)
         if pack.read_into(row, array):
             return array
-        # The pack's other arrays may have been found sound, and stay readable to this run under the new name.
+        # Other arrays of the pack may be intact and in use; they stay readable to this run, which has the pack open.
         with self._lock:
             self._places.pop(content, None)
         _rename_damaged(pack.path)
         return None
 
     def add(self, content: str, array: UInt8[np.ndarray, "..."]) -> None:
-        """Takes an array; it is found again after `flush`.
+        """Adds an array, which `stored` and other runs can read after `flush`.
 
         Raises:
-          BadInput: where the folder cannot be written.
+          BadInput: if the folder cannot be written.
         """
         with self._lock, self._user_errors():
             if self._writer is None:
@@ -164,26 +166,26 @@ class ArrayCache:
                 self._close_writer()
 
     def flush(self) -> None:
-        """Puts what was added in its place.
+        """Writes the arrays that were added since the last pack was closed.
 
         Raises:
-          BadInput: where the folder cannot be written.
+          BadInput: if the folder cannot be written.
         """
         with self._lock, self._user_errors():
             self._close_writer()
 
     def discard(self) -> None:
-        """Gives up what was added since the last pack was closed."""
+        """Drops the arrays that were added since the last pack was closed."""
         with self._lock:
             if self._writer is not None:
                 self._writer.abort()
                 self._writer = None
 
     def stored(self, contents: Sequence[str]) -> StoredArrays:
-        """The arrays of these contents, each of which was found by `load` or added and flushed.
+        """The arrays of these contents, all of which `load` has found or `add` and `flush` have written.
 
         Raises:
-          BadInput: where another run has removed one of them since.
+          BadInput: if another run has removed one of them since.
         """
         places = [self._places[content] for content in contents]
         with self._user_errors():
@@ -192,7 +194,7 @@ class ArrayCache:
         return StoredArrays(places, self._shape)
 
     def open_packs(self) -> set[Path]:
-        """The files that this run reads from."""
+        """The pack files that this run has open."""
         return {pack.path for pack, _ in self._places.values() if pack.is_open}
 
     def _read_index(self, index: Path) -> None:
@@ -201,7 +203,7 @@ class ArrayCache:
             record = json.loads(index.read_bytes())
             pack = _Pack(path, record["contents"], record["crc32"], self._array_bytes)
         except FileNotFoundError:
-            pass  # Another run has removed it since the folder was listed.
+            pass  # Another run removed it after the folder was listed.
         except (OSError, ValueError, KeyError, TypeError):
             _rename_damaged(path)
         else:
@@ -222,12 +224,12 @@ class ArrayCache:
             yield
         except OSError as error:
             raise BadInput(
-                f"cache folder {self._folder}: {error.strerror or error}; name one that can be written with cache_dir"
+                f"cache folder {self._folder}: {error.strerror or error}; expected a cache_dir that can be written"
             ) from error
 
 
 class _PackWriter:
-    """A pack in the making, under a temporary name."""
+    """A pack that is being written, under a temporary name."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]):
         self._path, self._shape = path, shape
@@ -253,7 +255,7 @@ class _PackWriter:
         self.checksums.append(zlib.crc32(data))
 
     def close(self) -> Path:
-        """Writes the index and gives the pack its name, which it returns."""
+        """Completes the pack, writes its index, and returns its path."""
         try:
             self._file.seek(0)
             self._write_header()
@@ -285,9 +287,14 @@ class _PackWriter:
 
 
 def trim(folder: Path, limit_bytes: int, in_use: Collection[Path] = ()) -> None:
-    """Removes the packs of all kinds that were used least recently, until the rest fits the limit.
+    """Removes the least recently used packs of all kinds until the rest fits the limit.
 
-    The packs in use stay, so one run's images may exceed the limit. What killed runs left behind goes too.
+    Packs in use stay, so the images of one run may exceed the limit. Leftovers of killed runs are removed, too.
+
+    Args:
+      folder: the folder of all caches.
+      limit_bytes: limit for all packs together.
+      in_use: packs that stay.
     """
     packs = []
     for path in (folder / FOLDER).glob("*/*"):
@@ -302,7 +309,7 @@ def trim(folder: Path, limit_bytes: int, in_use: Collection[Path] = ()) -> None:
         if is_used or total <= limit_bytes:
             break
         with contextlib.suppress(OSError):
-            # The index goes first: without it the pack does not count.
+            # The index goes first: a pack without an index does not count.
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink()
             total -= size
@@ -314,7 +321,7 @@ def _sync(file: BinaryIO) -> None:
 
 
 def _rename_damaged(path: Path) -> None:
-    """Sets a damaged pack aside, so that no later run reads it."""
+    """Renames a damaged pack, so that no later run reads it."""
     for suffix in (".json", ".npy"):
         with contextlib.suppress(OSError):
             os.replace(path.with_suffix(suffix), path.with_suffix(f"{suffix}.damaged"))

@@ -1,4 +1,4 @@
-"""From a catalogue of files to pixels: decoded in parallel, resized, and cached by content."""
+"""Decodes the files of a catalogue to pixels: in parallel, resized, cached by content."""
 
 import contextlib
 import hashlib
@@ -16,22 +16,23 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir, trim
+from resjax.data.dataset import Dataset, Exclusion
 from resjax.data.sources.opening import Catalogue
-from resjax.types import BadInput, Dataset, Exclusion
+from resjax.errors import BadInput
 
 THUMBNAIL_SIZE = 64
 """Height and width in pixels of `Dataset.thumbnails`."""
 MAX_PIXELS = 178_000_000
-"""A larger image counts as unreadable: it would need more than half a gigabyte, and may be a decompression bomb."""
+"""A larger image is unreadable: it needs more than half a gigabyte, and may be a decompression bomb."""
 DRAFT_PIXELS = 24_000_000
-"""A larger JPEG is decoded at a half, a quarter or an eighth of its size, as far as that is no loss."""
+"""A larger JPEG is decoded at a half, a quarter or an eighth of its size, as far as that loses no detail."""
 DRAFT_SIDE = 1536
-"""The least height and width that such a reduced JPEG keeps; more for an image size above a quarter of it."""
+"""The least height and width of such a reduced JPEG, or 4 x the image size if that is larger."""
 FORMAT = "v2"
-"""To be changed with anything that changes the pixels, so that no cache serves the old ones."""
+"""Part of the cache's key; change it with anything that changes the pixels."""
 CACHE_BYTES = 20 * 10**9
 WINDOW = 1024
-"""Files that are handed to the workers at a time: what is known of each is small, but there may be millions."""
+"""Files handed to the workers at a time, which bounds the queue for sets of millions of files."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,7 +42,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation to what turns the image upright; the table of the TIFF 6.0 specification, page 36."""
+"""The transposition that turns an image upright, by its EXIF orientation (TIFF 6.0 specification, page 36)."""
 
 
 class _Outcome(NamedTuple):
@@ -59,23 +60,24 @@ def decode(
     workers: int | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """The catalogue's images as RGB pixels of `image_size` x `image_size`; only those that the cache lacks are decoded.
+    """The images of a catalogue as RGB pixels of `image_size` x `image_size`; only images not in the cache are decoded.
 
-    The pixels stay in the cache on disk and are read from there. Images that cannot be read are left out as exclusions
-    with the reason `unreadable`. Files with the same bytes make one group.
+    The pixels stay in the cache on disk and are read from there. Images that cannot be read become exclusions with the
+    reason `unreadable`. Files with the same bytes are one duplicate group.
 
     Args:
+      image_size: height and width in pixels.
       cache_dir: the folder of decoded images; by default `resjax` in the user's cache folder.
-      cache_bytes: what the cache may hold in all; what was used least recently goes first. The images of this catalogue
-        stay in any case.
-      workers: threads, each with one whole image in memory; by default one a processor.
-      progress: show a bar, if stderr is a terminal.
+      cache_bytes: limit of the whole cache; the least recently used images are removed first. The images of this
+        catalogue always stay.
+      workers: number of threads, each with one whole image in memory; by default one per processor.
+      progress: show a progress bar, if stderr is a terminal.
 
     Raises:
-      BadInput: where the cache cannot be written, and where a class has no readable image.
+      BadInput: if the cache cannot be written, or a class has no readable image.
     """
     folder = cache_dir or default_cache_dir()
-    sizes = {image_size, THUMBNAIL_SIZE} if catalogue.has_near_copies else {image_size}
+    sizes = {image_size, THUMBNAIL_SIZE} if catalogue.has_near_duplicates else {image_size}
     caches = {size: ArrayCache(folder, f"{FORMAT}-{size}-bilinear", (size, size, 3)) for size in sizes}
     outcomes = _fill(caches, catalogue, workers or os.cpu_count() or 1, progress)
 
@@ -100,7 +102,7 @@ def decode(
         images=stored[image_size],
         contents=contents,
         groups=np.unique(contents, return_inverse=True)[1].astype(np.int32),
-        thumbnails=stored.get(THUMBNAIL_SIZE) if catalogue.has_near_copies else None,
+        thumbnails=stored.get(THUMBNAIL_SIZE) if catalogue.has_near_duplicates else None,
         sides=None if catalogue.sides is None else tuple(catalogue.sides[row] for row in kept),
         exclusions=(*catalogue.exclusions, *exclusions),
         details={"decoded": decoded, "cached": len(set(contents)) - decoded},
@@ -108,7 +110,7 @@ def decode(
 
 
 def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, progress: bool) -> list[_Outcome]:
-    """Puts every distinct image into the caches, each by its size; returns what became of each image."""
+    """Puts every distinct image into the cache of each size; returns the outcome of each image."""
     originals: dict[str, int] = {}
 
     def fill(row: int) -> _Outcome:
@@ -120,7 +122,7 @@ def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, 
                 data, content = None, catalogue.content(row)
         except OSError as error:
             return _Outcome("", error.strerror or str(error))
-        # Of the threads that hold the same content, the first one decodes it.
+        # If several threads hold the same content, only the first decodes it.
         if originals.setdefault(content, row) != row:
             return _Outcome(content)
         lacking = [size for size, cache in caches.items() if cache.load(content) is None]
@@ -143,13 +145,13 @@ def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, 
                     outcomes.append(outcome)
                     bar.update()
         except BadInput:
-            # The disk is full, or the like: what is not in its place yet cannot be put there.
+            # The cache cannot be written (disk full, for example): give up what is not written yet.
             pool.shutdown(cancel_futures=True)
             for cache in caches.values():
                 cache.discard()
             raise
         except BaseException:
-            # Stopped: what has been decoded is kept for the next run, if it can be.
+            # Interrupted: keep what is decoded for the next run, if possible.
             pool.shutdown(cancel_futures=True)
             for cache in caches.values():
                 with contextlib.suppress(BadInput):
@@ -171,17 +173,18 @@ def _require_every_class(catalogue: Catalogue, kept: list[int], unreadable: list
     problem = next(exclusion for exclusion in unreadable if exclusion.id in of_class)
     raise BadInput(
         f"class {catalogue.classes[label]!r}: none of its {len(of_class)} images can be read, such as {problem.id} "
-        f"({problem.detail}); repair them or leave the class out"
+        f"({problem.detail}); expected at least one readable image, or no such class"
     )
 
 
 def decode_files(
     paths: Sequence[Path], image_size: int, *, workers: int | None = None
 ) -> list[UInt8[np.ndarray, "height width 3"] | str]:
-    """Each file as `decode_image` gives it, or in its place what is wrong with it; nothing is cached.
+    """For each file the pixels that `decode_image` gives, or a text that says what is wrong; nothing is cached.
 
     Args:
-      workers: threads, each with one whole image in memory; by default one a processor.
+      image_size: height and width in pixels.
+      workers: number of threads, each with one whole image in memory; by default one per processor.
     """
 
     def decoded(path: Path) -> UInt8[np.ndarray, "height width 3"] | str:
@@ -198,41 +201,41 @@ def _pixels_or_problem(
     try:
         return decode_sizes(read(), sizes)
     except UnidentifiedImageError:
-        return "no image format that is known"
-    except Exception as error:  # Pillow's decoders raise anything on damaged files.
+        return "not a known image format"
+    except Exception as error:  # Pillow's decoders raise errors of any type on damaged files.
         reason = error.strerror if isinstance(error, OSError) else None
         return reason or " ".join(str(error).split()) or type(error).__name__
 
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Leaves Pillow's warnings out. Filters belong to the process, not to a thread: this goes around all workers."""
+    """Suppresses Pillow's warnings. Filters belong to the process, not to a thread: use this around all workers."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
 
 
 def decode_image(data: bytes, image_size: int) -> UInt8[np.ndarray, "height width 3"]:
-    """An image file as RGB pixels, upright, by plain bilinear resize to `image_size` x `image_size`.
+    """An image file as upright RGB pixels, resized to `image_size` x `image_size` whatever its aspect.
 
-    The format is read from the bytes. Transparent parts become white; of an animation the first image counts. The
-    resize is Pillow's, with antialiasing, which is torchvision's `Resize` for Pillow images.
+    The format is read from the bytes. Transparent parts become white; only the first image of an animation is used. The
+    resize is Pillow's bilinear one with antialiasing, as in torchvision's `Resize` of Pillow images.
 
     Raises:
-      Exception: of any kind that Pillow raises, where the bytes are no image, or a damaged one; ValueError for more
-        than `MAX_PIXELS`.
+      Exception: any type that Pillow raises, if the bytes are no image or a damaged one; ValueError for an image of
+        more than `MAX_PIXELS`.
     """
     return decode_sizes(data, [image_size])[0]
 
 
 def decode_sizes(data: bytes, sizes: Sequence[int]) -> list[UInt8[np.ndarray, "height width 3"]]:
-    """What `decode_image` gives for each of the sizes, from decoding the file once."""
+    """The pixels that `decode_image` gives, for each of the sizes, with the file decoded once."""
     with Image.open(io.BytesIO(data)) as image:
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS:,} are accepted")
+            raise ValueError(f"{image.width} x {image.height} pixels, expected at most {MAX_PIXELS:,}")
         if image.format == "EPS":
-            raise ValueError("an EPS file is a program, and is not run")
+            raise ValueError("an EPS file is a program and is not run")
         if pixels > DRAFT_PIXELS:
             side = max(DRAFT_SIDE, 4 * max(sizes))
             image.draft(None, (side, side))
@@ -243,14 +246,14 @@ def decode_sizes(data: bytes, sizes: Sequence[int]) -> list[UInt8[np.ndarray, "h
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # Damaged metadata says nothing about the pixels.
+    except Exception:  # Damaged metadata do not matter for the pixels.
         orientation = None
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # 16 bits of grey: Pillow would clip them to 255. The high byte is what it keeps of 16-bit colours.
+        # 16-bit grey: Pillow would clip it to 255. It keeps the high byte of 16-bit colours, so do the same here.
         image = Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")

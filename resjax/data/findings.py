@@ -1,4 +1,4 @@
-"""What is odd about image files, one by one, from their bytes: nothing here leaves a file out, the decoder does."""
+"""Lists oddities of image files, from their bytes. Nothing here excludes a file; only the decoder does."""
 
 import io
 import os
@@ -8,36 +8,36 @@ from pathlib import PurePosixPath
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.opening import Catalogue
-from resjax.types import Exclusion
 
 TINY = 32
-"""Pixels: an image with a shorter side than this has little to learn from."""
+"""Pixels; an image whose shorter side is below this holds little information."""
 KINDS = {
-    "unreadable": "left out: no image, or a damaged one",
+    "unreadable": "left out: not an image, or damaged",
     "truncated": "left out: the file ends before the image does",
     "enormous": "left out: more pixels than the decoder accepts",
     "wrongly named": "read by its bytes: the suffix names another format",
-    "animated": "the first image counts",
+    "animated": "only the first image is used",
     "CMYK": "converted to RGB without a colour profile",
-    "16-bit": "the high byte of every value counts",
-    "transparent": "laid on white",
+    "16-bit": "only the high byte of each value is used",
+    "transparent": "drawn on white",
     "turned by EXIF": "turned upright",
-    "tiny": f"a side of less than {TINY} pixels",
+    "tiny": f"one side has fewer than {TINY} pixels",
 }
-"""Every kind of finding, and what becomes of such a file."""
+"""Every kind of finding, and what is done with such a file."""
 MULTI_PICTURE = {"MPO": "JPEG"}
-"""A camera's JPEG with a preview behind it is a JPEG, and no animation."""
+"""Formats that count as another one: a camera's JPEG with a preview behind it is a JPEG and not an animation."""
 BITS_PER_SAMPLE = 258
-"""The tag of TIFF 6.0, page 29."""
+"""Tag number (TIFF 6.0, page 29)."""
 
 
 def find(catalogue: Catalogue, unreadable: set[str], workers: int | None = None) -> list[Exclusion]:
-    """The findings of all files of a catalogue: id, kind (one of `KINDS`), detail; in the order of the catalogue.
+    """The findings of all files of a catalogue, in its order: id, kind (one of `KINDS`) and detail.
 
     Args:
-      unreadable: the ids that the decoder left out; these are decoded again, to tell why.
-      workers: threads; by default one a processor.
+      unreadable: the ids that the decoder left out; these are decoded again, to find the reason.
+      workers: number of threads; by default one per processor.
     """
 
     def look(image: int) -> list[Exclusion]:
@@ -48,7 +48,7 @@ def find(catalogue: Catalogue, unreadable: set[str], workers: int | None = None)
             found = [("unreadable", error.strerror or str(error))]
         return [Exclusion(name, kind, detail) for kind, detail in found]
 
-    # Filters of warnings belong to the process, not to a thread: they are set here, around all workers.
+    # Warning filters belong to the process, not to a thread, so they are set around all workers.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         warnings.simplefilter("ignore")
         return [finding for findings in pool.map(look, range(len(catalogue.ids))) for finding in findings]
@@ -58,8 +58,8 @@ def examine(data: bytes, name: str, *, whole: bool) -> list[tuple[str, str]]:
     """The findings of one file, as (kind, detail).
 
     Args:
-      name: its suffix is held against the format of the bytes.
-      whole: whether to decode the pixels, which alone tells that a file is damaged or truncated.
+      name: the file name; its suffix is compared with the format of the bytes.
+      whole: whether to decode the pixels, too: only that reveals a damaged or truncated file.
     """
     if not data:
         return [("unreadable", "an empty file")]
@@ -70,7 +70,7 @@ def examine(data: bytes, name: str, *, whole: bool) -> list[tuple[str, str]]:
                 found += _of_pixels(image)
             return found
     except UnidentifiedImageError:
-        return [("unreadable", "no image format that is known")]
+        return [("unreadable", "not a known image format")]
     except Image.DecompressionBombError as error:
         return [("enormous", _line(error))]
     except Exception as error:  # Pillow's decoders raise anything on damaged files.
@@ -85,9 +85,10 @@ def _of_header(image: Image.Image, data: bytes, name: str) -> list[tuple[str, st
     if named and MULTI_PICTURE.get(named, named) != kind:
         found.append(("wrongly named", f"{kind}, named {suffix}"))
     if kind == "EPS":
-        found.append(("unreadable", "an EPS file is a program, and is not run"))
-    if image.format not in MULTI_PICTURE and getattr(image, "n_frames", 1) > 1:
-        found.append(("animated", f"{image.n_frames} images"))
+        found.append(("unreadable", "an EPS file is a program and is not run"))
+    frames = 1 if image.format in MULTI_PICTURE else getattr(image, "n_frames", 1)
+    if frames > 1:
+        found.append(("animated", f"{frames} images"))
     if image.mode == "CMYK":
         found.append(("CMYK", kind or ""))
     if _bits(image, data) > 8:
@@ -110,7 +111,7 @@ def _of_pixels(image: Image.Image) -> list[tuple[str, str]]:
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits of a channel: Pillow's mode tells it of grey alone, of colours the header does."""
+    """Bits per channel. Pillow's mode gives them for grey images only; for colours the header does."""
     if image.format == "PNG":
         return data[24]
     if image.format == "TIFF":
@@ -121,7 +122,7 @@ def _bits(image: Image.Image, data: bytes) -> int:
 def _orientation(image: Image.Image) -> int:
     try:
         turn = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # Damaged metadata says nothing about the pixels.
+    except Exception:  # Damaged metadata do not matter for the pixels.
         turn = None
     return turn if isinstance(turn, int) and turn in range(1, 9) else 1
 

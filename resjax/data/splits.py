@@ -1,16 +1,20 @@
-"""Which images train, which choose the best epoch, which are looked at once: splits that depend on contents alone."""
+"""Divides the images into train, val and test, by a seed and the images' contents alone.
+
+The best epoch is chosen on val; test is for one look at the end.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32
 
-from resjax.types import BadInput, Dataset
+from resjax.data.dataset import Dataset
+from resjax.errors import BadInput
 
 METHODS = ("grouped", "random", "overlapping", "given")
 SIDES = ("train", "val", "test")
@@ -18,14 +22,14 @@ FAULTS = {
     "random": "faulty: copies of a picture may lie on both sides",
     "overlapping": "faulty: an image may itself lie on both sides",
 }
-"""The methods that exist to show what leaks do, with the words that go wherever their results go."""
+"""The methods that exist to show the effect of leaks, with the warning that goes wherever their results go."""
 VAL_FRACTION = 0.2
 NAMED = 3
-"""Of a longer list of images, so many are named."""
+"""How many images of a longer list an error names."""
 
 
 class Fold(NamedTuple):
-    """One of several splits that share out the same images: fold `number`, from 1, is its val."""
+    """Fold `number`, counted from 1, of `of` folds: its images are val, those of the other folds are train."""
 
     number: int
     of: int
@@ -33,18 +37,18 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """The images of each side by number, in ascending order; `test` may be empty."""
+    """The numbers of the images of train, val and test, in ascending order; test may be empty."""
 
     method: str
     seed: int
     sides: Mapping[str, Int32[np.ndarray, " side"]]
     fold: Fold | None = None
     train_fraction: float = 1.0
-    """The share of its training images that was kept: see `resjax.data.fractions`."""
+    """The share of its training images that was kept by `take_train_fraction`."""
 
     @property
     def label(self) -> str:
-        """The method for a reader, with the fold, the share of train and the fault where it has one."""
+        """The method for a reader, with the fold, the share of train and the fault, if there are any."""
         fold = f", fold {self.fold.number} of {self.fold.of}" if self.fold else ""
         fault = f" ({FAULTS[self.method]})" if self.method in FAULTS else ""
         share = f", {100 * self.train_fraction:g} % of the training images" if self.train_fraction < 1 else ""
@@ -61,40 +65,41 @@ def make_split(
 ) -> Split:
     """A split by one of four methods.
 
-    `grouped` keeps the copies of a picture on one side, and every class in proportion to within one group. `random`
-    keeps classes in proportion, and lets copies fall where they will. `overlapping` takes every side from a shuffle of
-    its own, so that an image can be on two sides. `given` is the source's own split, leaks and all; a side that the
-    source lacks is taken out of its training images, groups kept whole.
+    * `grouped` keeps all copies of a picture on one side, and each class in proportion to within one group.
+    * `random` keeps classes in proportion and ignores copies.
+    * `overlapping` draws every side from its own shuffle, so that an image can be on two sides.
+    * `given` is the source's own split, with its leaks. A side that the source lacks is taken out of its training
+      images, whole groups at a time.
 
-    Where an image goes depends on the seed and on the contents of its class: names and order change nothing (of several
-    files with the same bytes, `random` and `overlapping` tell by the names which one goes where). An image more moves
-    at most one group a class across each border between two sides. Only where a near-copy becomes the smallest content
-    of its group, the group gets another place, and with it up to as many images at each border as the group has. The
+    The place of an image depends on the seed and on the contents of its class, not on names or order (`random` and
+    `overlapping` use names to tell files with the same bytes apart). One more image moves at most one group per class
+    across each border between two sides. There is one exception: where a new near-duplicate becomes the smallest
+    content of its group, the group gets another place, and up to as many images as the group has cross each border. The
     test side does not depend on `val_fraction`.
 
     Args:
       method: by default `given` where the source comes with a split, `grouped` otherwise.
-      val_fraction: share of the images that are divided; by default 0.2.
+      val_fraction: share of the divided images; by default 0.2.
       test_fraction: the same for test.
 
     Raises:
-      BadInput: for an unknown method, fractions that leave a side empty or that the source has settled, and a class
-        that cannot be on every side.
+      BadInput: for an unknown method, fractions that leave a side empty or contradict the source's own split, and a
+        class that cannot be on every side.
     """
     method, pool, kept = _material(dataset, method)
     for side, fraction in {"val": val_fraction, "test": test_fraction or None}.items():
         if side in kept and fraction is not None:
             raise BadInput(
-                f"{side}_fraction {fraction:g}: the source comes with its own {side} ({len(kept[side])} images); leave "
-                f"the fraction out, or divide all images anew by split grouped"
+                f"{side}_fraction {fraction:g}: the source comes with its own {side} ({len(kept[side])} images); "
+                f"expected no {side}_fraction, or split grouped, which divides all images anew"
             )
     val_fraction = VAL_FRACTION if val_fraction is None else val_fraction
     if not (0 < val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise BadInput(
-            f"val_fraction {val_fraction:g} with test_fraction {test_fraction:g}: val from above 0, test from 0, "
-            "and together below 1 are accepted"
+            f"val_fraction {val_fraction:g} with test_fraction {test_fraction:g}: expected val_fraction above 0, "
+            "test_fraction of at least 0, and a sum below 1"
         )
-    # Test comes first, so that the images looked at once stay the same whatever is done with the others.
+    # Test comes first, so that it stays the same however the other images are divided.
     shares = {"test": test_fraction} if test_fraction else {}
     if "val" not in kept:
         shares["val"] = val_fraction
@@ -111,9 +116,9 @@ def make_split(
 def make_folds(
     dataset: Dataset, folds: int, *, method: str | None = None, seed: int = 0, test_fraction: float = 0.0
 ) -> tuple[Split, ...]:
-    """Splits in which every image is in val once, except those of test, which is the same for all of them.
+    """The splits of a cross-validation: each image outside test is in val once; all splits have the same test side.
 
-    The images are shared out as by `make_split`, with the same test side, `grouped`, `random` or, where the source has
+    The images are divided as by `make_split`, with the same test side, by `grouped`, `random` or, where the source has
     no val, `given`.
 
     Raises:
@@ -121,15 +126,16 @@ def make_folds(
     """
     method, pool, kept = _material(dataset, method)
     if method == "overlapping":
-        raise BadInput("folds: an overlapping split has none; grouped or random are accepted")
+        raise BadInput("folds with split overlapping: expected split grouped or random")
     if "val" in kept or ("test" in kept and test_fraction):
         raise BadInput(
-            "folds: the source comes with its own val or test; leave test_fraction out, or divide all images anew by "
-            "split grouped"
+            "folds: the source comes with its own val or test; expected no test_fraction, or split grouped, which "
+            "divides all images anew"
         )
     if folds < 2 or not 0 <= test_fraction < 1:
         raise BadInput(
-            f"folds {folds} with test_fraction {test_fraction:g}: from 2, and from 0 to below 1 are accepted"
+            f"folds {folds} with test_fraction {test_fraction:g}: expected at least 2 folds, and test_fraction from 0 "
+            "to below 1"
         )
     numbers = range(1, folds + 1)
     shares = {"test": test_fraction} if test_fraction else {}
@@ -144,8 +150,44 @@ def make_folds(
     return tuple(splits)
 
 
+def take_train_fraction(dataset: Dataset, split: Split, fraction: float, *, seed: int = 0) -> Split:
+    """The split with a share of its training images, for learning curves; the rest of train is on no side.
+
+    Each class keeps its share to within half a group, and at least one group. The groups of a class are ordered by the
+    seed and their contents, and laid end to end; those whose middle lies before the end of the share are kept. A larger
+    share therefore holds all images of a smaller one.
+
+    Raises:
+      BadInput: for a share outside (0, 1], and for a split that has only a share of its training images already.
+    """
+    if not 0 < fraction <= 1:
+        raise BadInput(f"--train_fraction={fraction:g}: expected a share above 0 and at most 1")
+    if fraction == 1:
+        return split
+    if split.train_fraction < 1:
+        raise BadInput(
+            f"--train_fraction={fraction:g} of a split that holds {split.train_fraction:g} of its training images "
+            "already: expected 1"
+        )
+    names = group_names(dataset)
+    members: dict[int, list[int]] = defaultdict(list)
+    for image in split.sides["train"].tolist():
+        members[int(dataset.groups[image])].append(image)
+    groups_of_class = defaultdict(list)
+    for group in sorted(members, key=lambda group: _order_key(seed, f"train_fraction {names[group]}")):
+        groups_of_class[_most_common_label(dataset, members[group])].append(members[group])
+    taken: list[int] = []
+    for groups in groups_of_class.values():
+        sizes = np.array([len(images) for images in groups])
+        middles = np.cumsum(sizes) - sizes / 2
+        count = max(1, int(np.searchsorted(middles, fraction * sizes.sum(), side="right")))
+        taken += [image for images in groups[:count] for image in images]
+    sides = {**split.sides, "train": np.array(sorted(taken), np.int32)}
+    return replace(split, sides=sides, train_fraction=fraction)
+
+
 def find_leaks(split: Split, groups: Int[np.ndarray, " image"]) -> dict[str, Int32[np.ndarray, " leaked"]]:
-    """The images of val and of test that are, or have a copy, on another side too."""
+    """The images of val and of test that are on another side too, or have a copy there."""
     sides_of_group = Counter(group for images in split.sides.values() for group in set(groups[images].tolist()))
     return {
         side: np.array([image for image in split.sides[side] if sides_of_group[int(groups[image])] > 1], np.int32)
@@ -154,12 +196,12 @@ def find_leaks(split: Split, groups: Int[np.ndarray, " image"]) -> dict[str, Int
 
 
 def leaked_images(split: Split, groups: Int[np.ndarray, " image"]) -> int:
-    """How many images of val and test are, or have a copy, on another side."""
+    """The number of images that `find_leaks` finds."""
     return sum(len(images) for images in find_leaks(split, groups).values())
 
 
 def group_names(dataset: Dataset) -> dict[int, str]:
-    """A name for each group that depends on its contents alone: the smallest of them."""
+    """The name of each group: its smallest content, so that names of files and their order have no influence."""
     smallest: dict[int, str] = {}
     for group, content in zip(dataset.groups.tolist(), dataset.contents, strict=True):
         smallest[group] = min(content, smallest.get(group, content))
@@ -167,31 +209,33 @@ def group_names(dataset: Dataset) -> dict[int, str]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first few of the names in order, and how many more there are."""
+    """The first few names in order, and how many more there are, for an error text."""
     names = sorted(set(names))
     more = len(names) - NAMED
     return ", ".join(islice(names, NAMED)) + (f" and {more} more" if more > 0 else "")
 
 
 def _material(dataset: Dataset, method: str | None) -> tuple[str, list[int], dict[str, list[int]]]:
-    """The method, the images that it divides, and the sides that the source has settled."""
+    """The method, the images that it divides, and the sides that the source's own split keeps."""
     method = method or ("given" if dataset.sides else "grouped")
     if method not in METHODS:
-        raise BadInput(f"split {method!r}: one of {', '.join(METHODS)} is accepted")
+        raise BadInput(f"split {method!r}: expected one of {', '.join(METHODS)}")
     if method != "given":
         return method, list(range(len(dataset.ids))), {}
     if dataset.sides is None:
-        raise BadInput(f"split 'given': {dataset.name} comes without a split of its own; grouped is accepted")
+        raise BadInput(f"split 'given': {dataset.name} comes without a split of its own; expected grouped")
     images = {side: [image for image, of in enumerate(dataset.sides) if of == side] for side in SIDES}
     if not images["train"]:
-        raise BadInput(f"split 'given': {dataset.name} has no images in train; grouped divides all of them anew")
+        raise BadInput(
+            f"split 'given': {dataset.name} has no images in train; expected grouped, which divides all images anew"
+        )
     return method, images["train"], {side: images[side] for side in ("val", "test") if images[side]}
 
 
 def _divide(
     dataset: Dataset, pool: Iterable[int], method: str, seed: int, shares: Mapping[str, float], parts: str
 ) -> dict[str, list[int]]:
-    """The images of each part, one class after another, from groups that stay whole; `parts` names them in errors."""
+    """The images of each part, class by class, whole groups at a time; `parts` names the parts in errors."""
     if method == "random":
         keys = dict(enumerate(_file_keys(dataset)))
         group_of = range(len(dataset.ids))
@@ -201,9 +245,8 @@ def _divide(
     for image in pool:
         members[group_of[image]].append(image)
     groups_of_class = defaultdict(list)
-    for group in sorted(members, key=lambda group: hash_of(seed, keys[group])):
-        counts = np.bincount(dataset.labels[members[group]])
-        groups_of_class[int(np.argmax(counts))].append(members[group])
+    for group in sorted(members, key=lambda group: _order_key(seed, keys[group])):
+        groups_of_class[_most_common_label(dataset, members[group])].append(members[group])
 
     divided = defaultdict(list)
     for label, name in enumerate(dataset.classes):
@@ -211,19 +254,24 @@ def _divide(
         if len(of_class) < len(shares):
             raise BadInput(
                 f"class {name!r} has too few {'distinct ' * (method != 'random')}images for {parts}: {len(of_class)}, "
-                f"at least {len(shares)} are needed{_elsewhere(dataset, label, groups_of_class)}; add images or leave "
+                f"expected at least {len(shares)}{_elsewhere(dataset, label, groups_of_class)}; add images or leave "
                 "the class out"
             )
-        for part, images in zip(_walk([len(images) for images in of_class], shares), of_class, strict=True):
+        for part, images in zip(_part_of_each([len(images) for images in of_class], shares), of_class, strict=True):
             divided[part] += images
     return divided
 
 
-def _walk(sizes: list[int], shares: Mapping[str, float]) -> list[str]:
-    """The part of each group: the groups laid end to end, cut where the parts' quotas of images end.
+def _most_common_label(dataset: Dataset, images: list[int]) -> int:
+    """The class in which a group counts: copies can have different labels."""
+    return int(np.argmax(np.bincount(dataset.labels[images])))
 
-    A group goes to the part in which its middle lies, so no part is further from its quota than half a group at each of
-    its ends. Middles are at least one image apart and an image more shifts a cut by less than one, so that at most one
+
+def _part_of_each(sizes: list[int], shares: Mapping[str, float]) -> list[str]:
+    """The part of each group: the groups are laid end to end and cut where the quotas of the parts end.
+
+    A group goes to the part in which its middle lies, so no part differs from its quota by more than half a group at
+    each end. Middles are at least one image apart, and one more image shifts a cut by less than one image: at most one
     group crosses each cut.
     """
     names = list(shares)
@@ -232,14 +280,14 @@ def _walk(sizes: list[int], shares: Mapping[str, float]) -> list[str]:
     parts = [names[place] for place in np.searchsorted(cuts, middles, side="right")]
     for name in names:
         if name not in parts:
-            # A class of few or very unequal groups: the smallest group of a part that has several.
+            # The class has few or very unequal groups: take the smallest group of a part that has several.
             spare = [group for group, part in enumerate(parts) if parts.count(part) > 1]
             parts[min(spare, key=lambda group: sizes[group])] = name
     return parts
 
 
 def _elsewhere(dataset: Dataset, label: int, groups_of_class: Mapping[int, list[list[int]]]) -> str:
-    """Where images of a class are that count in another one, because most of their copies have its label."""
+    """Names the images of a class that count in another class, because most of their copies have its label."""
     found = {
         other: [image for images in groups for image in images if dataset.labels[image] == label]
         for other, groups in groups_of_class.items()
@@ -258,13 +306,13 @@ def _overlapping(dataset: Dataset, seed: int, shares: Mapping[str, float]) -> di
     keys = _file_keys(dataset)
     parts = {}
     for side, share in shares.items():
-        order = np.argsort([hash_of(seed, side + key) for key in keys])
+        order = np.argsort([_order_key(seed, side + key) for key in keys])
         parts[side] = order[: max(1, round(share * len(keys)))].tolist()
     return parts
 
 
 def _file_keys(dataset: Dataset) -> list[str]:
-    """A key for each image of its own: its content, and its place by name among those that share it."""
+    """A key for each image: its content, and its rank by name among the files with the same content."""
     keys = [""] * len(dataset.ids)
     seen: Counter[str] = Counter()
     for image in sorted(range(len(keys)), key=lambda image: (dataset.labels[image], dataset.ids[image])):
@@ -289,10 +337,11 @@ def _require_every_class_in_train(dataset: Dataset, train: Int32[np.ndarray, " s
         if not counts[label] and (others := [dataset.ids[i] for i in np.flatnonzero(dataset.labels == label)]):
             raise BadInput(
                 f"class {name!r} has no images in train of the given split, {len(others)} elsewhere "
-                f"({listed(others)}); add some, leave the class out, or divide all images anew by split grouped"
+                f"({listed(others)}); add some, leave the class out, or use split grouped, which divides all images "
+                "anew"
             )
 
 
-def hash_of(seed: int, text: str) -> str:
-    """What puts things into an order that depends on the seed and on their names alone."""
+def _order_key(seed: int, text: str) -> str:
+    """A sort key that puts things into a random order which depends on the seed and on their names alone."""
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()

@@ -1,96 +1,96 @@
-"""Several workdirs of the same data and recipe as one comparison: seeds that were trained apart, or arms."""
+"""Several workdirs of the same data and recipe as one comparison: seeds, or networks, that were trained separately."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from jaxtyping import Bool, Int
 
+from resjax.errors import RecordError
 from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
+from resjax.records import Done, NetworkCosts, Origin, Result, Summary
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
-from resjax.report.storage import RecordError
 
 
 def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecords:
-    """One comparison of all the replicas of several workdirs; the arms keep the order in which they first occur.
+    """One comparison of all replicas of several workdirs. Networks keep the order in which they first occur.
 
     Raises:
-      RecordError: where data, recipe or an arm differ, or two workdirs disagree on the result of one replica.
+      RecordError: if data, recipe or a network differ, or two workdirs have different results of one replica.
     """
     first = records[0]
     for workdir, other in zip(workdirs[1:], records[1:], strict=True):
-        if changed := _changes(first.summary, other.summary):
-            raise RecordError(f"{workdir} and {workdirs[0]} are not of one recipe ({'; '.join(changed)})")
-    results: dict[str, dict[int, dict | None]] = {}
+        if differing := _differing(first.summary, other.summary):
+            raise RecordError(f"{workdir} and {workdirs[0]} are not of one recipe ({'; '.join(differing)})")
+    results: dict[str, dict[int, Result | None]] = {}
     folders: dict[str, dict[int, Path]] = {}
-    ledgers: dict[str, dict] = {}
+    costs: dict[str, NetworkCosts] = {}
     for workdir, each in zip(workdirs, records, strict=True):
-        for arm, by_seed in each.results().items():
-            ledgers.setdefault(arm, each.summary["architectures"][arm])
+        for name, by_seed in each.results().items():
+            costs.setdefault(name, each.summary.architectures[name])
             for seed, result in by_seed.items():
-                before = results.setdefault(arm, {}).get(seed)
+                before = results.setdefault(name, {}).get(seed)
                 if before is None:
-                    results[arm][seed] = result
-                    folders.setdefault(arm, {})[seed] = each.folders[arm][seed]
-                elif result is not None and before | {"timing": None} != result | {"timing": None}:
-                    raise RecordError(f"{workdir}: seed {seed} of {arm} has another result than in {workdirs[0]}")
-    classes = first.summary["dataset"]["classes"]
-    architectures = {}
-    for arm, by_seed in results.items():
-        summarized = summarize_arm({seed: by_seed[seed] for seed in sorted(by_seed)}, classes)
-        # The best epoch's test or leaked accuracy may lack in one part and be there in another: those are made anew.
-        costs = {key: value for key, value in ledgers[arm].items() if key in _LEDGER}
-        architectures[arm] = costs | summarized
-    summary = first.summary | {
-        "architectures": architectures,
-        "comparisons": compare_arms(results, *_right_answers(results, folders, first)),
-        "merged": [{key: each.summary[key] for key in ("config", "environment")} for each in records],
-    }
+                    results[name][seed] = result
+                    folders.setdefault(name, {})[seed] = each.folders[name][seed]
+                elif result is not None and _untimed(before) != _untimed(result):
+                    raise RecordError(f"{workdir}: seed {seed} of {name} has another result than in {workdirs[0]}")
+    classes = first.summary.dataset.classes
+    summary = msgspec.structs.replace(
+        first.summary,
+        architectures={
+            name: summarize_arm({seed: by_seed[seed] for seed in sorted(by_seed)}, classes, costs[name])
+            for name, by_seed in results.items()
+        },
+        comparisons=compare_arms(results, *_correctness(results, folders, first)),
+        merged=[Origin(config=each.summary.config, environment=each.summary.environment) for each in records],
+    )
     thumbnails = {name: uri for each in records for name, uri in each.thumbnails.items()}
     return RunRecords(summary, folders, first.dataset, first.split, thumbnails)
 
 
-_LEDGER = ("parameters", "forward_flops", "forward_flops_xla", "activation_bytes", "init_from")
-"""What an arm's part of a summary says of the network alone."""
+def _untimed(result: Result) -> dict[str, object]:
+    return {**msgspec.structs.asdict(result), "timing": None}
 
 
-def _right_answers(
-    results: Mapping[str, Mapping[int, dict | None]], folders: Mapping[str, Mapping[int, Path]], first: RunRecords
-) -> tuple[dict[str, dict[int, np.ndarray]], np.ndarray] | tuple[None, None]:
-    """Which images each finished replica has right, and their groups of copies; nothing where one does not know."""
+def _correctness(
+    results: Mapping[str, Mapping[int, Result | None]], folders: Mapping[str, Mapping[int, Path]], first: RunRecords
+) -> tuple[dict[str, dict[int, Bool[np.ndarray, " image"]]], Int[np.ndarray, " image"]] | tuple[None, None]:
+    """Which images each finished replica has right, and their groups of copies; nothing if it is not known of one."""
     together = replace(first, folders=folders)
-    correct: dict[str, dict[int, np.ndarray]] = {arm: {} for arm in results}
+    correct: dict[str, dict[int, np.ndarray]] = {name: {} for name in results}
     ids = None
-    for arm, by_seed in results.items():
+    for name, by_seed in results.items():
         for seed, result in by_seed.items():
-            if result is not None and result["status"] == "done":
-                found = together.predictions(arm, seed, result["evaluated_on"])
+            if isinstance(result, Done):
+                found = together.predictions(name, seed, result.evaluated_on)
                 if found is None or (ids is not None and found.ids != ids):
                     return None, None
                 ids = found.ids
-                correct[arm][seed] = found.logits.argmax(-1) == found.labels
-    group_of = {image["id"]: image["group"] for image in (first.split or {"images": []})["images"]}
+                correct[name][seed] = found.logits.argmax(-1) == found.labels
+    group_of = {image.id: image.group for image in first.split.images} if first.split else {}
     if ids is None or not group_of.keys() >= set(ids):
         return None, None
     return correct, np.unique([group_of[name] for name in ids], return_inverse=True)[1]
 
 
-def _changes(one: dict, other: dict) -> list[str]:
-    """A phrase for each difference of data, recipe or arms between two summaries."""
-    flags = [flag for flag in one["config"] if flag in other["config"] and flag not in OUTSIDE_RECIPE]
-    changed = [
-        f"--{flag}={one['config'][flag]} and {other['config'][flag]}"
+def _differing(one: Summary, other: Summary) -> list[str]:
+    """A phrase for each difference of data, recipe or networks between two summaries."""
+    flags = [flag for flag in one.config if flag in other.config and flag not in OUTSIDE_RECIPE]
+    found = [
+        f"--{flag}={one.config[flag]} and {other.config[flag]}"
         for flag in flags
-        if one["config"][flag] != other["config"][flag]
+        if one.config[flag] != other.config[flag]
     ]
-    if one["dataset"]["fingerprint"] != other["dataset"]["fingerprint"]:
-        changed.append("other images, labels or sides")
-    for arm in one["architectures"]:
-        if arm in other["architectures"]:
-            parts = one["architectures"][arm], other["architectures"][arm]
-            if parts[0]["parameters"] != parts[1]["parameters"]:
-                changed.append(f"{arm} of another size")
-            if parts[0].get("init_from") != parts[1].get("init_from"):
-                changed.append(f"{arm} started from other weights")
-    return changed
+    if one.dataset.fingerprint != other.dataset.fingerprint:
+        found.append("different images, labels or sides")
+    for name in [name for name in one.architectures if name in other.architectures]:
+        first, second = one.architectures[name], other.architectures[name]
+        if first.parameters != second.parameters:
+            found.append(f"{name} of different sizes")
+        if first.init_from != second.init_from:
+            found.append(f"{name} started from different weights")
+    return found

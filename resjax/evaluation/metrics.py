@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from resjax.records import ClassScores, PartScores
+
 
 def loss_and_accuracy(
     logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"]
 ) -> tuple[float, float]:
-    """Mean cross-entropy (nats per image) and share of images whose largest logit is the label's."""
+    """Mean cross-entropy (nats per image), and the fraction of images whose largest logit is that of their label."""
     from scipy.special import log_softmax
 
     losses = -log_softmax(logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -18,15 +20,15 @@ def loss_and_accuracy(
 
 def accuracy_by_leak(
     logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"], is_leaked: Bool[np.ndarray, " image"]
-) -> dict[str, dict[str, float | int | None]]:
-    """Images, right ones and their share (None of no images) on the leaked part, and on the clean one."""
+) -> dict[str, PartScores]:
+    """The accuracy on the images that leak, under `leaked`, and on the others, under `clean`."""
     hits = logits.argmax(-1) == labels
     return {
-        name: {
-            "images": int(part.sum()),
-            "correct": int(hits[part].sum()),
-            "accuracy": float(hits[part].mean()) if part.any() else None,
-        }
+        name: PartScores(
+            images=int(part.sum()),
+            correct=int(hits[part].sum()),
+            accuracy=float(hits[part].mean()) if part.any() else None,
+        )
         for name, part in (("leaked", is_leaked), ("clean", ~is_leaked))
     }
 
@@ -34,18 +36,16 @@ def accuracy_by_leak(
 def confusion_matrix(
     predictions: Int[np.ndarray, " image"], labels: Int[np.ndarray, " image"], classes: int
 ) -> Int[np.ndarray, "class class"]:
-    """How many images of each true class (row) were taken for each class (column)."""
+    """How many images of each true class (row) were predicted as each class (column)."""
     from sklearn import metrics
 
     return metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
-def per_class_scores(
-    confusion: Int[np.ndarray, "class class"], classes: Sequence[str]
-) -> dict[str, dict[str, float | int]]:
+def per_class_scores(confusion: Int[np.ndarray, "class class"], classes: Sequence[str]) -> dict[str, ClassScores]:
     """Precision, recall, F1 and support of each class of a confusion matrix (rows true, columns predicted).
 
-    A ratio with nothing below the line is 0, as in scikit-learn with `zero_division=0`.
+    A ratio whose denominator is 0 is 0, as in scikit-learn with `zero_division=0`.
     """
     hits = np.diag(confusion).astype(np.float64)
     support, predicted = confusion.sum(1), confusion.sum(0)
@@ -53,11 +53,11 @@ def per_class_scores(
     recall = hits / np.maximum(support, 1)
     f1 = 2 * hits / np.maximum(support + predicted, 1)
     return {
-        name: {
-            "precision": float(precision[i]),
-            "recall": float(recall[i]),
-            "f1": float(f1[i]),
-            "support": int(support[i]),
-        }
+        name: ClassScores(
+            precision=float(precision[i]),
+            recall=float(recall[i]),
+            f1=float(f1[i]),
+            support=int(support[i]),
+        )
         for i, name in enumerate(classes)
     }

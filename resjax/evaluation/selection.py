@@ -1,4 +1,4 @@
-"""How much too high the accuracy of the best epoch is, being the highest of several on the same images."""
+"""The optimism of the best epoch's accuracy, which is the highest of several on the same images."""
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -6,26 +6,26 @@ from jaxtyping import Bool, Int
 from resjax.evaluation.comparison.intervals import group_sums
 
 LAST_EPOCHS = 3
-"""The mean over the last epochs is of so many: less of one epoch's luck than the last, and nothing chosen."""
+"""How many last epochs are averaged. Their mean depends less on luck than the last epoch, and nothing is chosen."""
 
 
 def optimism_of_best(
     correct: Bool[np.ndarray, "epoch image"], groups: Int[np.ndarray, " image"], *, resamples: int = 500
 ) -> float | None:
-    r"""By how much (a fraction) the best epoch's accuracy exceeds what it would be on other images, estimated.
+    r"""Estimates by how much (a fraction) the best epoch's accuracy exceeds its accuracy on other images.
 
-    Groups of copies are drawn with replacement; the epoch that is best on those drawn, the earliest of equals, is
-    scored on those not drawn:
+    Groups of copies are drawn with replacement. The epoch that is best on the drawn groups (the earliest of equals) is
+    scored on the groups that were not drawn:
 
       mean over resamples of (a_b - a_b' - mean_e (a_e - a_e')) / sqrt(2),
 
-    with a_e the accuracy of epoch e on the drawn images, a_e' on the others, and b the best on the drawn ones. Over all
-    resamples the mean over epochs is zero; taking it out only steadies the estimate. A resample's accuracies err by
-    sqrt(2) times what those of the images themselves do, since it inherits their error and adds as much, and what
-    choosing gains grows in proportion; hence the root. It errs on the high side where one epoch is clearly the best.
-    (Efron and Tibshirani 1997, JASA 92, p. 548, on scores out of the bag.)
+    with a_e the accuracy of epoch e on the drawn images, a_e' on the others, and b the best epoch on the drawn images.
+    The mean over epochs is zero over all resamples; subtracting it only reduces the noise of the estimate. The
+    accuracies of a resample err sqrt(2) times as much as those of the images themselves, because a resample inherits
+    their error and adds as much. The gain of choosing grows in proportion, hence the division by sqrt(2). The estimate
+    is too high if one epoch is clearly the best. (Efron and Tibshirani 1997, JASA 92, p. 548, on out-of-bag scores.)
 
-    With one epoch there was no choice, and no optimism; with one group it cannot be said (None).
+    The optimism is 0 with one epoch, because nothing was chosen, and None with one group.
     """
     sums, sizes = group_sums(correct, groups)
     if len(sums) == 1:

@@ -1,7 +1,7 @@
 from .architecture import ARCHITECTURES as ARCHITECTURES
-from .architecture import Architecture as Architecture
 from .architecture import SHORTCUTS as SHORTCUTS
 from .architecture import STEMS as STEMS
+from .architecture import Architecture as Architecture
 from .blocks import BasicBlock as BasicBlock
 from .blocks import BottleneckBlock as BottleneckBlock
 from .blocks import PreactivationBlock as PreactivationBlock

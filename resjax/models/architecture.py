@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from resjax.errors import BadInput
 from resjax.models.names import NORMALIZATIONS, parse_name
-from resjax.types import BadInput
 
 SHORTCUTS = ("none", "pad", "project", "project_all")
 """He et al. 2015, section 3.3: the plain network, then options A, B and C."""
@@ -84,11 +84,11 @@ class Architecture:
     def __post_init__(self) -> None:
         _require(self.shortcut in SHORTCUTS, f"shortcut {self.shortcut!r}", f"one of {', '.join(SHORTCUTS)}")
         _require(self.stem in STEMS, f"--stem={self.stem!r}", f"one of {', '.join(STEMS)}")
-        _require(self.width >= 1, f"--width={self.width}", "a number of channels, 1 or more,")
+        _require(self.width >= 1, f"--width={self.width}", "a number of channels, 1 or more")
         _require(
             bool(self.blocks) and min(self.blocks) >= 1,
             f"blocks {self.blocks}",
-            "at least one stage, with a block each,",
+            "at least one stage, with a block each",
         )
         _require(self.block in BLOCKS, f"block {self.block!r}", f"one of {', '.join(BLOCKS)}")
         _require(
@@ -101,7 +101,7 @@ class Architecture:
         _require(
             self.squeeze_excitation >= 0,
             f"squeeze_excitation {self.squeeze_excitation}",
-            "a reduction of 1 or more, or 0 for none,",
+            "a reduction of 1 or more, or 0 for none",
         )
         _require(
             0 <= self.stochastic_depth < 1, f"stochastic_depth {self.stochastic_depth:g}", "a rate from 0 to below 1"
@@ -113,28 +113,28 @@ class Architecture:
         if self.block == "basic" and (self.cardinality, self.base_width) != (1, 64):
             raise BadInput(
                 f"{self.name}: cardinality {self.cardinality} and base width {self.base_width} with basic blocks: "
-                "only bottleneck blocks have them, basic ones are accepted with 1 and 64"
+                "only bottleneck blocks have them; expected 1 and 64"
             )
         if self.block == "bottleneck" and self.width * self.widening * self.base_width % 64:
             least = 64 // math.gcd(64, self.widening * self.base_width)
             raise BadInput(
                 f"--width={self.width}: {self.width * self.widening * self.base_width / 64:g} channels a group in "
-                f"{self.name}; a multiple of {least} is accepted"
+                f"{self.name}; expected a multiple of {least}"
             )
         if self.is_plain and (what := self._needing_shortcut()):
             raise BadInput(
                 f"{self.name}: {what[0]} without a shortcut: a branch at zero would pass nothing on; shortcut "
-                f"{', '.join(SHORTCUTS[1:])} is accepted, or the plain network without it"
+                f"expected {', '.join(SHORTCUTS[1:])}, or the plain network without it"
             )
         if self.preactivation and (self.zero_gamma or self.normalization == "fixup"):
             what = "zero_gamma" if self.zero_gamma else "normalization 'fixup'"
             raise BadInput(
                 f"{self.name}: {what} with preactivation: it is defined for blocks that end in their normalization; "
-                "preactivation=False is accepted, or normalization 'skipinit'"
+                "expected preactivation=False, or normalization 'skipinit'"
             )
         if self.zero_gamma and self.normalization not in ("batch", "group"):
             raise BadInput(
-                f"{self.name}: zero_gamma with normalization {self.normalization!r}: 'batch' or 'group' is accepted"
+                f"{self.name}: zero_gamma with normalization {self.normalization!r}: expected 'batch' or 'group'"
             )
 
     def _needing_shortcut(self) -> list[str]:
@@ -210,9 +210,9 @@ class Architecture:
         return replace(self, name=str(name.with_shortcut(shortcut)), shortcut=shortcut)
 
 
-def _require(right: bool, given: str, accepted: str) -> None:
+def _require(right: bool, given: str, expected: str) -> None:
     if not right:
-        raise BadInput(f"{given}: {accepted} is accepted")
+        raise BadInput(f"{given}: expected {expected}")
 
 
 _EXAMPLES = (
@@ -240,11 +240,11 @@ def architecture(name: str, **fields: object) -> Architecture:
         near = difflib.get_close_matches(name, ARCHITECTURES, n=2)
         near = list(dict.fromkeys([*near, *(parts.nearest() if parts else ())]))
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        accepted = parts.legal_depths() if parts else f"names such as {', '.join(_EXAMPLES)} are accepted"
-        raise BadInput(f"architecture {name!r}: {hint}{accepted}")
+        expected = parts.legal_depths() if parts else f"names such as {', '.join(_EXAMPLES)}"
+        raise BadInput(f"architecture {name!r}: {hint}expected {expected}")
     if parts.shortcut and parts.shortcut == parts.own_shortcut:
         shorter = parts.with_shortcut(parts.shortcut)
-        raise BadInput(f"architecture {name!r}: its shortcut is {parts.shortcut} anyway; {shorter} is accepted")
+        raise BadInput(f"architecture {name!r}: its shortcut is {parts.shortcut} anyway; expected {shorter}")
     described = Architecture(
         **{
             "name": name,

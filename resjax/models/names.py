@@ -104,12 +104,12 @@ class Name:
     def legal_depths(self) -> str:
         """Which depths the family has, in words."""
         if self.next:
-            return "depths 50, 101 and 152 are accepted"
+            return "depths 50, 101 and 152"
         if self.wide:
-            return "depths 6n + 4 (16, 22, 28, ..., pre-activated as they are) and 50, 101, 152 are accepted"
+            return "depths 6n + 4 (16, 22, 28, ..., pre-activated as they are) and 50, 101, 152"
         return (
             "depths 18, 34 (basic blocks), 50, 101, 152 (bottleneck), 6n + 2 for CIFAR (20, 32, 44, 56, 110, ...) and "
-            "164, 1001 (bottleneck, 9n + 2) are accepted"
+            "164, 1001 (bottleneck, 9n + 2)"
         )
 
 

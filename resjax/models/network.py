@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, Place, architecture
 from resjax.models.blocks import BasicBlock, BottleneckBlock, PreactivationBlock, PreactivationBottleneckBlock
 from resjax.models.changes import Changes, mixed_with_input
@@ -16,7 +17,7 @@ from resjax.models.layers import LayerKey, convolution, layer_key
 from resjax.models.normalization import Norm, make_norm
 from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
-from resjax.types import BadInput, Features, Images, Logits, PRNGKey
+from resjax.types import Features, Images, Logits, PRNGKey
 
 _UNCHANGED = Changes()
 
@@ -157,10 +158,10 @@ def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | Non
 
 def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:
     if len(shape) != 4 or shape[-1] != 3:
-        raise BadInput(f"{name}: images of shape {shape}: (batch, height, width, 3) is accepted")
+        raise BadInput(f"{name}: images of shape {shape}; expected (batch, height, width, 3)")
     if min(shape[1:3]) < stride:
         raise BadInput(
-            f"{name}: images of {shape[1]} x {shape[2]} pixels: {stride} x {stride} or more are accepted, "
+            f"{name}: images of {shape[1]} x {shape[2]} pixels; expected {stride} x {stride} or more, "
             "the network divides height and width by that"
         )
 
@@ -190,6 +191,6 @@ def build(
       BadInput: for an unknown name or a value outside its range.
     """
     if classes < 2:
-        raise BadInput(f"classes={classes}: two or more are accepted")
+        raise BadInput(f"classes={classes}: expected two or more")
     described = architecture(named, **fields) if isinstance(named, str) else replace(named, **fields)
     return Network(described, classes, dtype=dtype, key=jax.random.key(key) if isinstance(key, int) else key)

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from resjax.types import BadInput, Variables
+from resjax.errors import BadInput
+from resjax.types import Variables
 
 StateDict = Mapping[str, np.ndarray]
 """Arrays by torch's names, kernels in torch's layout: (out, in, height, width), (out, in)."""
@@ -72,7 +73,7 @@ def save_weights(path: str | os.PathLike, variables: Variables) -> None:
     >>> save_weights("weights.onnx", None)
     Traceback (most recent call last):
     ...
-    resjax.types.BadInput: weights.onnx: a file named .safetensors is accepted
+    resjax.errors.BadInput: weights.onnx: expected a file named .safetensors
 
     Raises:
       BadInput: for another file name, or a folder that cannot be written.
@@ -82,14 +83,14 @@ def save_weights(path: str | os.PathLike, variables: Variables) -> None:
 
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise BadInput(f"{path}: a file named .safetensors is accepted")
+        raise BadInput(f"{path}: expected a file named .safetensors")
     partial = path.with_name(f"{path.name}.partial")
     try:
         # Not its save_file, whose files nobody else may read (mode 600).
         partial.write_bytes(save(to_state_dict(variables), metadata={"format": "pt"}))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path}: cannot be written ({error}); a folder that can be written is accepted") from error
+        raise BadInput(f"{path}: cannot be written ({error}); expected a folder that can be written") from error
 
 
 def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
@@ -125,9 +126,7 @@ def fill(like: Variables, state: StateDict, *, source: str = "the state dict") -
         )
     mismatches = _mismatches(expected, {name: array.shape for name, array in given.items()}, fresh)
     if mismatches:
-        raise BadInput(
-            f"{source} does not fit the network: {'; '.join(mismatches)}; the names of torchvision are accepted"
-        )
+        raise BadInput(f"{source} does not fit the network: {'; '.join(mismatches)}; expected the names of torchvision")
 
     def filled(path: Sequence, leaf: jax.Array) -> jax.Array:
         name = torch_name(_parts(path))
@@ -144,15 +143,13 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if not path.is_file():
-        raise BadInput(
-            f"{path}: no such file; a .safetensors file is accepted, or a .pth file where torch is installed"
-        )
+        raise BadInput(f"{path}: no such file; expected a .safetensors file, or a .pth file where torch is installed")
     if path.suffix in _TORCH_SUFFIXES:
         state = _read_torch(path)
     elif path.suffix == ".safetensors":
         state = _read_safetensors(path)
     else:
-        raise BadInput(f"{path}: a file named .safetensors is accepted, or .pth where torch is installed")
+        raise BadInput(f"{path}: expected a file named .safetensors, or .pth where torch is installed")
     if state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): array for name, array in state.items()}
     return state
@@ -230,9 +227,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     if importlib.util.find_spec("torch") is None:
-        raise BadInput(
-            f"{path}: torch is not installed, and its files are read by nothing else; a .safetensors file is accepted"
-        )
+        raise BadInput(f"{path}: torch is not installed, and only torch reads its files; expected a .safetensors file")
     import torch  # pyright: ignore[reportMissingImports]
 
     try:
@@ -243,5 +238,5 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     for nested in ("state_dict", "model"):
         stored = stored.get(nested, stored) if isinstance(stored, Mapping) else stored
     if not isinstance(stored, Mapping) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-        raise BadInput(f"{path}: no state dict; a file of named tensors is accepted")
+        raise BadInput(f"{path}: no state dict; expected a file of named tensors")
     return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in stored.items()}

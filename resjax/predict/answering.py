@@ -1,25 +1,26 @@
-"""Classifies the images that are named, exports the networks, and says what became of what."""
+"""The engine of `predict`: classifies named images, exports the network, and prints what was done."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from resjax.report.records import write_lines, write_text
+from resjax.errors import BadInput
+from resjax.records import write_lines, write_text
 from resjax.run.progress import duration
 from resjax.training.recipe import require_range
-from resjax.types import BadInput
 
 if TYPE_CHECKING:
     from resjax.predict.predicting import NamedImage
-    from resjax.predict.trained_network import TrainedArm
+    from resjax.predict.trained_network import TrainedNetwork
 
 TOP = 3
+"""How many classes of an image are shown by default."""
 
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """All that a prediction is told."""
+    """All settings of a prediction."""
 
     workdir: Path
     words: tuple[str, ...]
@@ -35,51 +36,51 @@ class PredictSettings:
 
 
 def predict(settings: PredictSettings) -> None:
-    """Classifies the images that are named, exports the arm if asked, and says what became of what.
+    """Classifies the named images, exports the network if asked, and prints what was done.
 
     Raises:
-      BadInput: where nothing can be read, or the workdir has no such replica.
+      BadInput: if no image can be read, or the workdir has no such replica.
     """
-    # They import jax, which --help does without.
+    # They import jax, which --help does not need.
     from resjax.predict.predicting import calibration_sentence, named_images
-    from resjax.predict.trained_network import trained_arm
+    from resjax.predict.trained_network import trained_network
 
     images = named_images(settings.words)
-    arm = trained_arm(settings.workdir, settings.architecture, settings.replica)
-    # What is printed as lines of JSON is for a program, and what is said besides is not.
+    network = trained_network(settings.workdir, settings.architecture, settings.replica)
+    # JSON lines on stdout are for a program, so everything else goes to stderr.
     talk = sys.stderr if settings.format == "jsonl" and settings.output is None else sys.stdout
-    print(f"{arm.workdir}: {arm.chosen}", file=talk)
-    for note in arm.notes:
+    print(f"{network.workdir}: {network.chosen}", file=talk)
+    for note in network.notes:
         print(note, file=talk)
-    print(calibration_sentence(arm.calibration), file=talk, flush=True)
+    print(calibration_sentence(network.calibration), file=talk, flush=True)
     if settings.export is not None:
-        from resjax.predict.exporting import export_arm
+        from resjax.predict.exporting import export_network
 
-        config = export_arm(arm, settings.export, settings.export_formats)
-        print(f"{', '.join([*config['files'], 'config.json', 'README.md'])} are in {settings.export}", file=talk)
+        config = export_network(network, settings.export, settings.export_formats)
+        print(f"{', '.join([*config.files, 'config.json', 'README.md'])} are in {settings.export}", file=talk)
     if images:
-        _classify(settings, arm, images, talk)
+        _classify(settings, network, images, talk)
 
 
-def _classify(settings: PredictSettings, arm: "TrainedArm", images: "list[NamedImage]", talk: TextIO) -> None:
+def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "list[NamedImage]", talk: TextIO) -> None:
     import jax
     from tqdm import tqdm
 
     from resjax.predict.predicting import Lines, classify, printable
     from resjax.predict.saliency_pictures import SaliencyPictures
-    from resjax.run.environment import estimate_seconds
+    from resjax.run.device import estimate_seconds
 
     if settings.top is not None:
-        require_range("--top", settings.top, 1, len(arm.classes))
-    pictures = SaliencyPictures(arm, settings.grad_cam) if settings.grad_cam else None
-    lines = Lines(arm, images, settings.top or min(TOP, len(arm.classes)), settings.format == "jsonl")
-    flops = arm.records.summary["architectures"][arm.name]["forward_flops"] or 0.0
+        require_range("--top", settings.top, 1, len(network.classes))
+    pictures = SaliencyPictures(network, settings.grad_cam) if settings.grad_cam else None
+    lines = Lines(network, images, settings.top or min(TOP, len(network.classes)), settings.format == "jsonl")
+    flops = network.records.summary.architectures[network.name].forward_flops
     # Forward alone is a third of a training pass, and Grad-CAM is one.
-    passes = len(images) * len(arm.seeds) * (4 / 3 if pictures else 1 / 3)
+    passes = len(images) * len(network.seeds) * (4 / 3 if pictures else 1 / 3)
     seconds = estimate_seconds([flops], int(passes), [1])
     device = jax.devices()[0]
     print(
-        f"{len(images):,} files at {arm.image_size} px on {device.platform} ({device.device_kind}): about "
+        f"{len(images):,} files at {network.image_size} px on {device.platform} ({device.device_kind}): about "
         f"{duration(seconds)}\n",
         file=talk,
         flush=True,
@@ -87,7 +88,7 @@ def _classify(settings: PredictSettings, arm: "TrainedArm", images: "list[NamedI
     kept, problems = [], {}
     if settings.output is None and lines.header:
         print(lines.header)
-    shown = tqdm(classify(arm, images, pictures), total=len(images), disable=None if settings.output else True)
+    shown = tqdm(classify(network, images, pictures), total=len(images), disable=None if settings.output else True)
     for classified in shown:
         if classified.problem is not None:
             problems[printable(classified.name)] = printable(classified.problem)
@@ -98,7 +99,7 @@ def _classify(settings: PredictSettings, arm: "TrainedArm", images: "list[NamedI
     counted = f"{len(images) - len(problems):,} images classified, {len(problems):,} could not be read"
     named = [f"{name} ({problem})" for name, problem in problems.items()]
     if len(problems) == len(images):
-        raise BadInput(f"none of {len(images):,} files can be read: {_some(named)}; images are accepted")
+        raise BadInput(f"none of {len(images):,} files can be read: {_some(named)}; expected images")
     if settings.output is not None:
         if settings.format == "jsonl":
             write_lines(settings.output, map(lines.record, kept))

@@ -1,4 +1,4 @@
-"""From words on a command line to classified images: which files they name, what each is, and how that is written."""
+"""From arguments of a command line to classified images: which files they name, their classes, and their lines."""
 
 import json
 import os
@@ -7,42 +7,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
+from msgspec import UNSET
 
 from resjax.data.decoding import decode_files
 from resjax.data.sources.files import find_files, is_hidden, text_of
 from resjax.predict.saliency_pictures import SaliencyPictures
-from resjax.predict.trained_network import TrainedArm
-from resjax.report.storage import line_of
+from resjax.predict.trained_network import TrainedNetwork
+from resjax.records import Prediction, TemperatureScaling
+from resjax.records.storage import line_of
 from resjax.training.step import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)
 class NamedImage:
-    """A file that is to be classified, or something that was named and is none."""
+    """A file to classify, or a name that is not a file."""
 
     name: str
-    """As the user would write it."""
+    """As a user would write it."""
     path: Path
     problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Classified:
-    """What became of a named image: `probabilities` (class,), or a problem."""
+    """A named image with its probabilities, or with the problem why it has none."""
 
     name: str
-    probabilities: np.ndarray | None
+    probabilities: Float[np.ndarray, " class"] | None
     problem: str | None = None
     picture: Path | None = None
 
 
 def named_images(words: Sequence[str]) -> list[NamedImage]:
-    """The files that the words name, each once: a file itself, of a folder all files in it and below, sorted by name.
+    """The files that the words name, each once. A folder stands for all files in it and below, sorted by name.
 
-    Hidden files in folders are left out; what is no file, or not there, stays in the list with its problem.
+    Hidden files in folders are left out. A name that is not a file stays in the list with its problem.
 
     Raises:
-      BadInput: where a folder cannot be read.
+      BadInput: if a folder cannot be read.
     """
     found: dict[str, NamedImage] = {}
     for word in words:
@@ -70,21 +73,21 @@ def _named_by(word: str) -> list[NamedImage]:
 
 
 def classify(
-    arm: TrainedArm, images: Sequence[NamedImage], pictures: SaliencyPictures | None = None
+    network: TrainedNetwork, images: Sequence[NamedImage], pictures: SaliencyPictures | None = None
 ) -> Iterator[Classified]:
-    """Classifies images one after the other; so many are in memory at a time as the network sees at once."""
+    """Classifies images in order; at most as many are in memory as the network sees at once."""
     files = [image for image in images if image.problem is None]
-    # All batches have one size, and so one compiled program.
+    # All batches have one size, so there is one compiled program.
     size = min(EVALUATION_BATCH, len(files))
     for start in range(0, len(images), EVALUATION_BATCH):
         window = images[start : start + EVALUATION_BATCH]
-        decoded = iter(decode_files([image.path for image in window if image.problem is None], arm.image_size))
+        decoded = iter(decode_files([image.path for image in window if image.problem is None], network.image_size))
         read = [image.problem if image.problem is not None else next(decoded) for image in window]
         pixels = [each for each in read if not isinstance(each, str)]
         probabilities, shown = iter(()), iter(())
         if pixels:
             batch = np.stack(pixels + [pixels[0]] * (size - len(pixels)))
-            answers = arm.probabilities(arm.logits(batch))
+            answers = network.probabilities(network.logits(batch))
             probabilities = iter(answers[: len(pixels)])
             if pictures is not None:
                 names = [image.name for image, each in zip(window, read, strict=True) if not isinstance(each, str)]
@@ -97,22 +100,23 @@ def classify(
 
 
 class Lines:
-    """How the classified images are written: as a table for people, or one JSON record a line."""
+    """How classified images are written: as a table, or one JSON record per line."""
 
-    def __init__(self, arm: TrainedArm, images: Sequence[NamedImage], top: int, as_json: bool):
-        self._arm, self._top, self._json = arm, top, as_json
+    def __init__(self, network: TrainedNetwork, images: Sequence[NamedImage], top: int, as_json: bool):
+        self._network, self._top, self._json = network, top, as_json
         self._names = max([len(printable(image.name)) for image in images] + [len("image")])
-        self._classes = max(len(printable(name)) for name in (*arm.classes, "class"))
+        self._classes = max(len(printable(name)) for name in (*network.classes, "class"))
 
     @property
     def header(self) -> str | None:
-        """The first line of the table."""
+        """The first line of the table, None for JSON."""
         if self._json:
             return None
         rest = "  next" if self._top > 1 else ""
         return f"{'image':<{self._names}}  {'class':<{self._classes}}  probability{rest}"
 
     def line(self, classified: Classified) -> str:
+        """The line of one image."""
         if self._json:
             return line_of(self.record(classified))
         name = f"{printable(classified.name):<{self._names}}"
@@ -122,33 +126,39 @@ class Lines:
         rest = ", ".join(f"{printable(other)} {100 * share:.1f} %" for other, share in others)
         return f"{name}  {printable(first):<{self._classes}}  {100 * share:>9.1f} %  {rest}".rstrip()
 
-    def record(self, classified: Classified) -> dict:
-        """The line as a record of the kind `prediction`."""
-        record = {"image": classified.name, "class": None, "probability": None, "probabilities": None}
-        if classified.probabilities is not None:
-            most = self._most_probable(classified.probabilities)
-            record |= {"class": most[0][0], "probability": most[0][1], "probabilities": dict(most)}
-        record |= {"problem": classified.problem, "architecture": self._arm.name, "seeds": list(self._arm.seeds)}
-        record |= {"temperature": self._arm.temperature}
-        return record | ({"grad_cam": str(classified.picture)} if classified.picture else {})
+    def record(self, classified: Classified) -> Prediction:
+        """The record of one image."""
+        most = [] if classified.probabilities is None else self._most_probable(classified.probabilities)
+        return Prediction(
+            image=classified.name,
+            class_name=most[0][0] if most else None,
+            probability=most[0][1] if most else None,
+            probabilities=dict(most) if most else None,
+            problem=classified.problem,
+            architecture=self._network.name,
+            seeds=list(self._network.seeds),
+            temperature=self._network.temperature,
+            grad_cam=str(classified.picture) if classified.picture else UNSET,
+        )
 
-    def _most_probable(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
+    def _most_probable(self, probabilities: Float[np.ndarray, " class"]) -> list[tuple[str, float]]:
         order = np.argsort(-probabilities, kind="stable")[: self._top]
-        return [(self._arm.classes[label], float(probabilities[label])) for label in order]
+        return [(self._network.classes[label], float(probabilities[label])) for label in order]
 
 
-def calibration_sentence(found: dict) -> str:
-    """What the temperature is, and what it does to calibration, measured how."""
-    if found["problem"]:
-        return f"probabilities are not calibrated: {found['problem']}"
-    fitted = f"probabilities at temperature {found['temperature']:.2f}, fitted on {found['images']} validation images"
-    left_out = f" ({found['leaked_left_out']} more leak and are left out)" if found["leaked_left_out"] else ""
-    if not found["after"]:
+def calibration_sentence(found: TemperatureScaling) -> str:
+    """The temperature in words, with its effect on calibration and how that was measured."""
+    if found.problem:
+        return f"probabilities are not calibrated: {found.problem}"
+    fitted = f"probabilities at temperature {found.temperature:.2f}, fitted on {found.images} validation images"
+    left_out = f" ({found.leaked_left_out} more leak and are left out)" if found.leaked_left_out else ""
+    if found.before is None or found.after is None:
         return fitted + left_out
-    before, after = (100 * found[when]["expected_calibration_error"] for when in ("before", "after"))
-    chance = 100 * found["after"]["expected_by_chance"]
-    images = found["measured_images"]
-    where = f"on {images} test images" if found["measured_on"] == "held out" else "cross-fitted on the same images"
+    before, after = (100 * each.expected_calibration_error for each in (found.before, found.after))
+    chance = 100 * found.after.expected_by_chance
+    where = "cross-fitted on the same images"
+    if found.measured_on == "held out":
+        where = f"on {found.measured_images} test images"
     return (
         f"{fitted}{left_out}: expected calibration error {before:.1f} points before and {after:.1f} after, {where} "
         f"(about {chance:.1f} would be chance)"
@@ -156,5 +166,5 @@ def calibration_sentence(found: dict) -> str:
 
 
 def printable(text: str) -> str:
-    """The text in one line that no terminal takes for commands."""
+    """The text in one line, without characters that a terminal would interpret."""
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

@@ -1,39 +1,41 @@
-"""A finished arm of a comparison as a classifier: chosen, restored and calibrated from what its workdir holds.
+"""A network of a finished comparison as a classifier: chosen, restored and calibrated from the workdir's records.
 
-Neither the images of the run nor its command line are needed: classes, sizes and architecture stand in `summary.json`.
+Neither the images of the run nor its command line are needed: classes, sizes and architecture are in `summary.json`.
 """
 
 import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from msgspec.structs import replace
 
 from resjax.data.pipeline import ResidentSide
-from resjax.evaluation.comparison.share_intervals import wilson
+from resjax.errors import BadInput
+from resjax.evaluation.comparison.statistics import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.records.run_records import RunRecords, read_run_records
-from resjax.report.records import read_json
+from resjax.records import ClassifierScores, Done, Reported, Splits, TemperatureScaling, read_record
+from resjax.records.run_records import Predictions, RunRecords, read_run_records
 from resjax.run.costs import parameter_count
-from resjax.run.precision import usable_dtype
+from resjax.run.device import usable_dtype
 from resjax.run.settings import SIZES
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.recipe import require_choice
 from resjax.training.step import predict_logits
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 BEST, ENSEMBLE = "best", "ensemble"
 
 
 @dataclass(frozen=True)
-class TrainedArm:
-    """The replicas of an arm that answer together, each at its best epoch."""
+class TrainedNetwork:
+    """The replicas of a network that classify together, each at its best epoch."""
 
     workdir: Path
     records: RunRecords
@@ -41,9 +43,9 @@ class TrainedArm:
     variables: dict[int, Variables]
     """By seed."""
     chosen: str
-    """How arm and replicas were chosen, in a few words."""
+    """How the network and the replicas were chosen, in a few words."""
     notes: tuple[str, ...] = ()
-    """What was left out, a sentence each."""
+    """What was left out, one sentence each."""
 
     @property
     def name(self) -> str:
@@ -55,149 +57,151 @@ class TrainedArm:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.records.summary["dataset"]["classes"])
+        return tuple(self.records.summary.dataset.classes)
 
     @property
     def image_size(self) -> int:
-        return self.records.summary["config"]["image_size"]
+        return self.records.summary.config["image_size"]
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """What every replica says, (seed, image, class), of images as `decode_image` gives them.
+    def logits(self, images: UInt8[np.ndarray, "image height width 3"]) -> Float[np.ndarray, "seed image class"]:
+        """The logits of every replica for images as `decode_image` returns them.
 
-        `images` is (image, height, width, 3) in uint8. Of a validation image it is what predictions.npz has.
+        For a validation image they are those in predictions.npz.
         """
         side = ResidentSide(images, np.zeros(len(images), np.int32))
         return np.stack([predict_logits(self.functional, each, side) for each in self.variables.values()])
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """The replicas' mean probabilities, calibrated, (image, class): softmax(log(mean) / temperature).
-
-        `logits` is (seed, image, class).
-        """
+    def probabilities(self, logits: Float[np.ndarray, "seed image class"]) -> Float[np.ndarray, "image class"]:
+        """The replicas' mean probabilities, calibrated: softmax(log(mean) / temperature)."""
         from scipy.special import softmax
 
         return softmax(pooled_log_probabilities(logits) / self.temperature, axis=-1)
 
     @property
     def temperature(self) -> float:
-        return self.calibration["temperature"]
+        """The temperature that calibrates the probabilities."""
+        return self.calibration.temperature
 
     @cached_property
-    def calibration(self) -> dict[str, Any]:
-        """The temperature and what it does, as in `temperature_scaling`; fitted on validation images that do not leak.
+    def calibration(self) -> TemperatureScaling:
+        """The temperature, fitted on validation images that do not leak, and its effect.
 
-        Where there is a test set, before and after are measured on that.
+        With a test set, the calibration before and after is measured on the test images.
         """
-        val, leaked = self._predictions("val"), 0
+        val = self._predictions("val")
         if val is None:
             nothing = temperature_scaling(np.zeros((0, len(self.classes))), np.zeros(0, int), np.zeros(0, int))
-            return nothing | {"problem": "predictions.npz of the validation images is not there", "leaked_left_out": 0}
-        ids, logits, labels = val
-        groups = self._groups(ids, "val")
-        clean = ~self._leaked(ids, "val")
-        leaked = int((~clean).sum())
+            return replace(nothing, problem="predictions.npz of the validation images is missing")
+        groups = self._groups(val.ids, "val")
+        clean = ~self._leaked(val.ids, "val")
         held_out = None
         if (test := self._predictions("test")) is not None:
-            unseen = ~self._leaked(test[0], "test")
-            held_out = test[1][unseen], test[2][unseen]
-        found = temperature_scaling(logits[clean], labels[clean], groups[clean], held_out)
-        return found | {"leaked_left_out": leaked}
+            unseen = ~self._leaked(test.ids, "test")
+            held_out = test.logits[unseen], test.labels[unseen]
+        found = temperature_scaling(val.logits[clean], val.labels[clean], groups[clean], held_out)
+        return replace(found, leaked_left_out=int((~clean).sum()))
 
     @cached_property
-    def scores(self) -> dict[str, Any] | None:
-        """How good the classifier is on the test images, or else on those of validation; None without predictions."""
-        for side in ("test", "val"):
-            predictions = self._predictions(side)
-            if predictions is not None:
-                ids, logits, labels = predictions
-                confusion = confusion_matrix(logits.argmax(-1), labels, len(self.classes))
-                accuracy = float(np.trace(confusion)) / len(labels)
-                # Copies of a picture are answered alike: the interval counts them once.
-                pictures = len(np.unique(self._groups(ids, side)))
-                return {
-                    "side": side,
-                    "images": len(labels),
-                    "pictures": pictures,
-                    "accuracy": accuracy,
-                    "accuracy_ci95": list(wilson(accuracy * pictures, pictures) or ()),
-                    "per_class": per_class_scores(confusion, self.classes),
-                }
-        return None
+    def scores(self) -> ClassifierScores | None:
+        """The scores on the test images, or on the validation images without a test set; None without predictions."""
+        return self._scores_on("test") or self._scores_on("val")
 
-    def _predictions(self, side: str) -> tuple[list[str], np.ndarray, np.ndarray] | None:
-        """Ids, pooled log probabilities (image, class) and labels of a side; None where a replica's were not kept."""
+    def _scores_on(self, side: Reported) -> ClassifierScores | None:
+        found = self._predictions(side)
+        if found is None:
+            return None
+        confusion = confusion_matrix(found.logits.argmax(-1), found.labels, len(self.classes))
+        accuracy = float(np.trace(confusion)) / len(found.labels)
+        # Copies of a picture get the same answer, so the interval counts them once.
+        pictures = len(np.unique(self._groups(found.ids, side)))
+        interval = wilson(accuracy * pictures, pictures)
+        assert interval is not None
+        return ClassifierScores(
+            side=side,
+            images=len(found.labels),
+            pictures=pictures,
+            accuracy=accuracy,
+            accuracy_ci95=interval,
+            per_class=per_class_scores(confusion, self.classes),
+        )
+
+    def _predictions(self, side: str) -> Predictions | None:
+        """The pooled log probabilities on a side, as logits; None if the predictions of a replica were not kept."""
         found = [self.records.predictions(self.name, seed, side) for seed in self.seeds]
         kept = [each for each in found if each is not None and each.ids]
         if len(kept) < len(found) or any(each.ids != kept[0].ids for each in kept):
             return None
-        return kept[0].ids, pooled_log_probabilities(np.stack([each.logits for each in kept])), kept[0].labels
+        return kept[0]._replace(logits=pooled_log_probabilities(np.stack([each.logits for each in kept])))
 
     @cached_property
     def _groups_on(self) -> dict[str, dict[str, str]]:
         """The group of copies of each image, by side and id."""
         groups: dict[str, dict[str, str]] = {}
-        for image in (self.records.split or {"images": []})["images"]:
-            groups.setdefault(image["side"], {})[image["id"]] = image["group"]
+        for image in self.records.split.images if self.records.split else ():
+            groups.setdefault(image.side, {})[image.id] = image.group
         return groups
 
-    def _groups(self, ids: list[str], side: str) -> np.ndarray:
-        """A number for each image, equal for copies; without `split.json` each image is its own."""
+    def _groups(self, ids: list[str], side: str) -> Int[np.ndarray, " image"]:
+        """A number for each image, equal for copies; without `split.json` all are different."""
         known = self._groups_on.get(side, {})
-        return np.unique([known.get(name, f"of its own {name}") for name in ids], return_inverse=True)[1]
+        return np.unique([known.get(name, f"single {name}") for name in ids], return_inverse=True)[1]
 
-    def _leaked(self, ids: list[str], side: str) -> np.ndarray:
-        """Which images have themselves or a copy on another side."""
+    def _leaked(self, ids: list[str], side: str) -> Bool[np.ndarray, " image"]:
+        """Which images are on another side, too, themselves or as a copy."""
         elsewhere = {group for other, of in self._groups_on.items() if other != side for group in of.values()}
         known = self._groups_on.get(side, {})
         return np.array([known.get(name) in elsewhere for name in ids], bool)
 
 
-def trained_arm(workdir: Path, asked_arm: str | None, asked_replicas: str) -> TrainedArm:
-    """The arm of a finished comparison with the replicas that are asked for.
+def trained_network(workdir: Path, asked_network: str | None, asked_replicas: str) -> TrainedNetwork:
+    """A network of a finished comparison, with the replicas that are asked for.
 
     Args:
-      asked_arm: its name; by default the arm with the best mean accuracy on validation.
+      asked_network: its name; by default the network with the best mean validation accuracy.
       asked_replicas: `best` on validation, `ensemble` for all that are done, or a seed.
 
     Raises:
-      BadInput: where the workdir is not that of a comparison, no such replica is finished, or its checkpoint is gone.
+      BadInput: if the workdir is not that of a comparison, no such replica is finished, or its checkpoint is missing.
     """
     if not workdir.is_dir():
-        raise BadInput(f"--workdir={workdir}: no such folder; the workdir of a comparison is accepted")
+        raise BadInput(f"--workdir={workdir}: no such folder, expected the workdir of a comparison")
     if (workdir / "splits.json").exists():
-        names = ", ".join(str(workdir / name) for name in read_json(workdir / "splits.json")["splits"])
-        raise BadInput(f"--workdir={workdir} holds a comparison on several splits: one of {names} is accepted")
+        names = ", ".join(str(workdir / name) for name in read_record(workdir / "splits.json", Splits).splits)
+        raise BadInput(f"--workdir={workdir} holds a comparison on several splits, expected one of {names}")
     records = read_run_records(workdir)
-    name, how = _chosen_arm(records, asked_arm)
+    name, how = _chosen_network(records, asked_network)
     seeds, which, notes = _chosen_seeds(records, name, asked_replicas)
     functional, in_place = _functional(records, name)
     variables = {seed: _restored(records.folders[name][seed], functional) for seed in seeds}
-    return TrainedArm(workdir, records, functional, variables, f"{name}{how}, {which}", notes + in_place)
+    return TrainedNetwork(workdir, records, functional, variables, f"{name}{how}, {which}", notes + in_place)
 
 
-def _chosen_arm(records: RunRecords, asked: str | None) -> tuple[str, str]:
-    arms = records.summary["architectures"]
+def _chosen_network(records: RunRecords, asked: str | None) -> tuple[str, str]:
+    networks = records.summary.architectures
     if asked is not None:
-        require_choice("--architecture", asked, tuple(arms))
+        require_choice("--architecture", asked, tuple(networks))
         return asked, ""
-    means = {name: arm["best_val_accuracy"]["mean"] for name, arm in arms.items()}
+    means = {name: network.best_val_accuracy.mean for name, network in networks.items()}
     finished = {name: mean for name, mean in means.items() if mean is not None}
     if not finished:
         raise BadInput(
-            f"no replica of {' or '.join(arms)} is finished: the workdir of a finished comparison is accepted"
+            f"no replica of {' or '.join(networks)} is finished, expected the workdir of a finished comparison"
         )
     best = max(finished, key=lambda name: finished[name])
-    return best, f" (of {', '.join(arms)} the best on validation)" if len(arms) > 1 else ""
+    return best, f" (the best of {', '.join(networks)} on validation)" if len(networks) > 1 else ""
 
 
 def _chosen_seeds(records: RunRecords, name: str, asked: str) -> tuple[tuple[int, ...], str, tuple[str, ...]]:
-    """The seeds, words for which they are, and a sentence for those that could have been meant and are left out."""
+    """The seeds, words that describe them, and a sentence for those that are left out."""
     results = records.results()[name]
-    state = {seed: result["status"] if result else "pending" for seed, result in results.items()}
+    state = {seed: result.status if result else "pending" for seed, result in results.items()}
     for seed, folder in records.folders[name].items():
         if state[seed] == "done" and not any((folder / "checkpoints" / "best").glob("[0-9]*")):
             state[seed] = "without a checkpoint"
-    usable = [seed for seed, each in state.items() if each == "done"]
+    best_epochs = {
+        seed: result.best for seed, result in results.items() if isinstance(result, Done) and state[seed] == "done"
+    }
+    usable = list(best_epochs)
     others = ", ".join(f"seed {seed} {each}" for seed, each in state.items() if each != "done")
     listed = ", ".join(map(str, usable))
     if asked not in (BEST, ENSEMBLE):
@@ -206,32 +210,33 @@ def _chosen_seeds(records: RunRecords, name: str, asked: str) -> tuple[tuple[int
                 f" ({name} seed {asked} is {state[int(asked)]})" if asked.isdecimal() and int(asked) in state else ""
             )
             near = difflib.get_close_matches(asked, (BEST, ENSEMBLE), n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            hint = f"; did you mean {near[0]}?" if near else ""
             seeds = f" or a finished seed of {name} ({listed})" if usable else f"; no seed of {name} is finished"
-            raise BadInput(f"--replica={asked}{problem}: {hint}{BEST}, {ENSEMBLE}{seeds} is accepted")
+            raise BadInput(f"--replica={asked}{problem}: expected {BEST}, {ENSEMBLE}{seeds}{hint}")
         return (int(asked),), f"seed {asked}", ()
     if not usable:
-        raise BadInput(
-            f"no finished replica of {name} with its checkpoint ({others}); a finished comparison is accepted"
-        )
+        raise BadInput(f"no finished replica of {name} with its checkpoint ({others}), expected a finished comparison")
     notes = (f"left out: {others}",) if others else ()
     if asked == ENSEMBLE:
-        words = f"the ensemble of seeds {listed}" if len(usable) > 1 else f"seed {listed}, which is all there is"
+        words = f"the ensemble of seeds {listed}" if len(usable) > 1 else f"seed {listed}, the only one"
         return tuple(usable), words, notes
-    # Never by test: that is looked at once, and not to choose.
-    best = max(
-        usable, key=lambda seed: (results[seed]["best"]["val_accuracy"], -results[seed]["best"]["val_loss"], -seed)
-    )
-    return (best,), f"seed {best} (of {listed} the best on validation)" if len(usable) > 1 else f"seed {best}", notes
+
+    # Never by test accuracy: the test set is looked at once, and not to choose.
+    def rank(seed: int) -> tuple[float, float, int]:
+        line = best_epochs[seed]
+        return line.val_accuracy, -np.inf if line.val_loss is None else -line.val_loss, -seed
+
+    best = max(usable, key=rank)
+    return (best,), f"seed {best} (the best of {listed} on validation)" if len(usable) > 1 else f"seed {best}", notes
 
 
 def _functional(records: RunRecords, name: str) -> tuple[Functional, tuple[str, ...]]:
-    """The network, and a sentence where this device lacks what it was computed in."""
+    """The network, and a sentence if this device cannot compute in its dtype."""
     summary = records.summary
-    sizes = {size: summary["config"][size] for size in SIZES if summary["config"].get(size) is not None}
-    dtype, note = usable_dtype(summary["config"].get("dtype", "float32"), jax.devices()[0])
-    functional = Functional(architecture(name, **sizes), len(summary["dataset"]["classes"]), dtype)
-    built, recorded = parameter_count(functional.shapes()), summary["architectures"][name]["parameters"]
+    sizes = {size: summary.config[size] for size in SIZES if summary.config.get(size) is not None}
+    dtype, note = usable_dtype(summary.config.get("dtype", "float32"), jax.devices()[0])
+    functional = Functional(architecture(name, **sizes), len(summary.dataset.classes), dtype)
+    built, recorded = parameter_count(functional.shapes()), summary.architectures[name].parameters
     if built != recorded:
         raise BadInput(
             f"{name} has {built:,} parameters here and {recorded:,} in summary.json: another resjax trained it"
@@ -240,7 +245,7 @@ def _functional(records: RunRecords, name: str) -> tuple[Functional, tuple[str, 
 
 
 def _restored(folder: Path, functional: Functional) -> Variables:
-    # It may have been trained on other devices than there are here.
+    # It may have been trained on other devices.
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), functional.shapes())
     try:
@@ -251,5 +256,5 @@ def _restored(folder: Path, functional: Functional) -> Variables:
             checkpoints.close()
     except (CheckpointError, OSError) as error:
         raise BadInput(
-            f"{error}: the command of the comparison makes it again, and another --replica is accepted"
+            f"{error}: run the comparison's command again to make it, or choose another --replica"
         ) from error

@@ -1,4 +1,4 @@
-"""What several probes need: the loss, the images as the network sees them, and the layers in the order of depth."""
+"""Parts that several probes share: network input, loss and accuracy, and the layers in the order of depth."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,29 +17,29 @@ from resjax.models.changes import Changes
 from resjax.types import Batch, Features, Images, Labels, Logits, Parameters, PixelImages, Statistics, Variables
 
 Values = Mapping[str, Any]
-"""What a probe found, by name: arrays, whose axes the probe's docstring names."""
+"""The arrays that a probe measured, by name; the docstring of the probe names their axes."""
 
 
-def seen(images: PixelImages) -> Images:
-    """The images as a network gets them, without augmentation."""
+def network_input(images: PixelImages) -> Images:
+    """Pixels as a network gets them in evaluation: standardized, not augmented."""
     return standardize(to_float(images))
 
 
 def mean_loss(logits: Logits, labels: Labels) -> Float[Array, ""]:
-    """Mean cross-entropy in nats."""
+    """Mean cross-entropy in nats per image."""
     return optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels).mean()
 
 
-def no_addition(functional: Functional, variables: Variables, images: Images) -> tuple[Features, ...]:
-    """Zeros to add to what passes between the blocks: the gradient by them is the gradient by the features."""
+def zero_additions(functional: Functional, variables: Variables, images: Images) -> tuple[Features, ...]:
+    """Zeros for `Changes.added`, one array per feature map: the gradient by them is the gradient by the features."""
     features = jax.eval_shape(partial(functional.trace, training=True), variables, images).features
     return tuple(jnp.zeros(each.shape, each.dtype) for each in features)
 
 
 def layer_kernels(tree: Parameters, architecture: Architecture) -> dict[str, Float[Array, "..."]]:
-    """The kernels of stem, blocks and head from the images on; those of shortcuts and gates, which twins lack, are out.
+    """The kernels of stem, blocks and head in the order of depth, without those of shortcuts and gates.
 
-    `tree` has the structure of the parameters: their gradient will do.
+    Twins have the same kernels in this sense. `tree` has the structure of the parameters; it can be their gradient.
     """
     kernels = {"stem": tree["stem"]["conv"]["kernel"]}
     for place in architecture.places():
@@ -50,23 +50,23 @@ def layer_kernels(tree: Parameters, architecture: Architecture) -> dict[str, Flo
 
 
 def keeps_shape(architecture: Architecture) -> list[bool]:
-    """Of each block, whether what leaves it has the shape of what enters."""
+    """For each block, whether its output has the shape of its input."""
     return [place.stride == 1 and place.inputs == place.outputs for place in architecture.places()]
 
 
 @partial(jax.jit, static_argnums=0)
 def changed_logits(functional: Functional, variables: Variables, images: PixelImages, changes: Changes) -> Logits:
-    """The logits by the running statistics, with some blocks changed; one program for all changes of a kind."""
-    return functional.trace(variables, seen(images), changes).logits
+    """Logits by the running statistics, with `changes` to the blocks; compiled once for all changes of one kind."""
+    return functional.trace(variables, network_input(images), changes).logits
 
 
 @partial(jax.jit, static_argnums=0)
-def statistics_of(functional: Functional, variables: Variables, images: PixelImages, changes: Changes) -> Statistics:
-    """The batch norms' statistics estimated anew: those of these images alone, with some blocks changed."""
-    return functional.batch_statistics(variables, seen(images), changes)
+def batch_statistics(functional: Functional, variables: Variables, images: PixelImages, changes: Changes) -> Statistics:
+    """Batch norm statistics of these images alone, with `changes` to the blocks."""
+    return functional.batch_statistics(variables, network_input(images), changes)
 
 
-def scores(logits: Logits, batch: Batch) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and accuracy."""
-    right = np.asarray(logits).argmax(-1) == np.asarray(batch.labels)
-    return float(mean_loss(logits, batch.labels)), float(right.mean())
+def loss_and_accuracy(logits: Logits, batch: Batch) -> tuple[float, float]:
+    """Mean cross-entropy in nats per image, and accuracy as a fraction."""
+    correct = np.asarray(logits).argmax(-1) == np.asarray(batch.labels)
+    return float(mean_loss(logits, batch.labels)), float(correct.mean())

@@ -1,4 +1,4 @@
-"""Curvature: the largest eigenvalues and the trace of the loss's Hessian, without the Hessian."""
+"""Curvature: the largest eigenvalues and the trace of the Hessian of the loss, from Hessian-vector products alone."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from resjax.functional import Functional
-from resjax.probes.common import Values, mean_loss, seen
+from resjax.probes.common import Values, mean_loss, network_input
 from resjax.types import Batch, Parameters, PRNGKey, Variables
 
 Product = Callable[[Float[Array, " number"]], Float[Array, " number"]]
@@ -18,12 +18,12 @@ Product = Callable[[Float[Array, " number"]], Float[Array, " number"]]
 
 @partial(jax.jit, static_argnums=0)
 def hessian_vector(functional: Functional, variables: Variables, batch: Batch, vector: Parameters) -> Parameters:
-    """H v for the Hessian H of the mean loss by the parameters, batch norm by the batch's statistics, as in training.
+    """H v for the Hessian H of the mean loss by the parameters, with batch norm by the batch's statistics.
 
-    Reverse over reverse, d/dp <dL/dp, v> (Pearlmutter 1994): custom derivatives of convolutions, where a platform has
-    them, need not support the forward mode.
+    Reverse over reverse, d/dp <dL/dp, v> (Pearlmutter 1994): the CPU operations of `resjax.ops` have no forward-mode
+    derivative.
     """
-    images = seen(batch.images)
+    images = network_input(batch.images)
 
     def loss(parameters):
         changed = Variables(parameters, variables.statistics)
@@ -44,20 +44,18 @@ def curvature(
     *,
     steps: int = 10,
     samples: int = 6,
-    on_product: Callable[[], None] = lambda: None,
 ) -> Values:
     """The largest eigenvalues of the Hessian by `steps` of Lanczos, and its trace by `samples` of Hutchinson.
 
-    Each step and sample is one Hessian-vector product, after which `on_product` is called.
+    Each step and each sample is one Hessian-vector product.
 
     Returns:
-      `largest`, (1,); `eigenvalues`, (step,): all of Lanczos's, of which those at the ends have converged; `error`,
-      (1,): how far an eigenvalue can be from `largest`; `trace`, `trace_error`, (1,): its standard error.
+      `largest`, (1,); `eigenvalues`, (step,): those of Lanczos, of which the outermost have converged; `error`, (1,):
+      bound on the distance of `largest` from a true eigenvalue; `trace` and its standard error `trace_error`, (1,).
     """
     flat, restore = ravel_pytree(variables.parameters)
 
     def product(vector):
-        on_product()
         return ravel_pytree(hessian_vector(functional, variables, batch, restore(vector)))[0]
 
     first, second = jax.random.split(key)
@@ -76,10 +74,11 @@ def curvature(
 def lanczos(
     product: Product, size: int, key: PRNGKey, steps: int
 ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Eigenvalues of a symmetric matrix from `steps` products with it, the largest ones first to be right.
+    """Approximate eigenvalues of a symmetric matrix from `steps` products with it, and a bound on the error of each.
 
-    Golub and Van Loan 2013, section 10.1, reorthogonalized fully; each has the bound |beta_m s_mi| on its distance from
-    a true eigenvalue (Parlett 1980, section 13.2). Fewer come out where the vectors span all that the matrix acts on.
+    Golub and Van Loan 2013, section 10.1, with full reorthogonalization; the outermost eigenvalues converge first. The
+    bound on the distance from a true eigenvalue is |beta_m s_mi| (Parlett 1980, section 13.2). There are fewer than
+    `steps` eigenvalues if the vectors span an invariant subspace earlier.
     """
     vector = np.asarray(jax.random.normal(key, (size,)), np.float64)
     basis, diagonal, beside = [vector / np.linalg.norm(vector)], [], []
@@ -98,7 +97,7 @@ def lanczos(
 
 
 def hutchinson(product: Product, size: int, key: PRNGKey, samples: int) -> tuple[float, float]:
-    """Mean and standard error of v^T H v over random signs v: an unbiased trace (Hutchinson 1989)."""
+    """Mean and standard error of v^T H v over random signs v: an unbiased estimate of the trace (Hutchinson 1989)."""
     found = []
     for each in jax.random.split(key, samples):
         signs = jax.random.rademacher(each, (size,), jnp.float32)

@@ -1,6 +1,5 @@
-"""Loss landscape: the loss on a line and on a plane through a network's parameters."""
+"""Loss landscape: the loss on a line and on a plane through the parameters of a network."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -9,21 +8,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from resjax.functional import Functional
-from resjax.probes.common import Values, mean_loss, seen
+from resjax.probes.common import Values, mean_loss, network_input
 from resjax.types import Batch, Parameters, PRNGKey, Variables
 
 RADIUS = 0.5
-"""Points up to this distance from the network count for the sharpness; 1 is as far as the filters are long."""
+"""Points up to this distance from the network count for the sharpness; 1 is the length of the filters."""
 
 
 def filter_normalized(key: PRNGKey, parameters: Parameters) -> Parameters:
-    """A random direction whose filters are as long as the network's: d_f |w_f| / |d_f|, d Gaussian.
+    """A random direction whose filters have the length of the network's: d_f |w_f| / |d_f| with Gaussian d.
 
-    Li et al. 2018, "Visualizing the loss landscape of neural nets", section 4. A filter is all that makes one output
-    channel or logit; biases and the parameters of norms get 0, as in the paper's own code.
+    Li et al. 2018, "Visualizing the loss landscape of neural nets", section 4. A filter is all weights of one output
+    channel or logit. Biases and the parameters of norms get 0, as in the paper's code.
     """
     leaves, structure = jax.tree.flatten(parameters)
-    # On the host: nothing to compile, and one sequence of numbers whatever the platform.
+    # On the host: nothing to compile, and the same numbers on every platform.
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     return jax.tree.unflatten(structure, [jnp.asarray(_direction(rng, np.asarray(each))) for each in leaves])
 
@@ -45,14 +44,14 @@ def losses_at(
     directions: tuple[Parameters, Parameters],
     points: Float[Array, "point 2"],
 ) -> Float[Array, " point"]:
-    """The mean loss at parameters + a d1 + b d2 for each point (a, b), by the running statistics, in one program."""
-    images = seen(batch.images)
+    """The mean loss at parameters + a d1 + b d2 for each point (a, b), by the running statistics."""
+    images = network_input(batch.images)
 
     def loss(point):
         moved = jax.tree.map(lambda w, d, e: w + point[0] * d + point[1] * e, variables.parameters, *directions)
         return mean_loss(functional.apply_eval(Variables(moved, variables.statistics), images), batch.labels)
 
-    # One point needs no loop: XLA's convolutions on the CPU are slow in one (jax#12868).
+    # A single point needs no loop, in which XLA's convolutions are slow on a CPU (jax#12868).
     return loss(points[0])[None] if len(points) == 1 else jax.lax.map(loss, points)
 
 
@@ -66,17 +65,21 @@ def landscape(
     line: int = 17,
     reach: float = 1.0,
     chunk: int = 1,
-    on_points: Callable[[int], None] = lambda count: None,
 ) -> Values:
-    """The loss on the line a d1 and on the plane a d1 + b d2, a and b from -reach to reach, and its sharpness.
+    """The loss on the line a d1 and on the plane a d1 + b d2 for a and b from -reach to reach, and its sharpness.
 
-    `side` and `line` are odd numbers of points; `chunk` points are in each call of the one compiled program, after
-    which `on_points` hears how many. d1 and d2 are `filter_normalized` directions: the Gaussian numbers come from the
-    key alone, the same for every seed of an arm. Sharpness is the mean of what the loss rises from the network to those
-    points of the plane that are at most `RADIUS` away.
+    d1 and d2 are `filter_normalized` directions; their Gaussian numbers depend on the key alone, so they are the same
+    for every seed of a network. Sharpness is the mean rise of the loss from the network to the points of the plane at a
+    distance of at most `RADIUS`.
+
+    Args:
+      side: points on each axis of the plane, an odd number.
+      line: points on the line, an odd number.
+      chunk: points in each call of the compiled program.
 
     Returns:
-      `line_at` and `line`, (point,); `grid`, (side,); `surface`, (side * side,), a in rows; `sharpness`, (1,).
+      `line_at` and `line`, (point,): a and the loss on the line; `grid`, (side,): a and b on the plane; `surface`,
+      (side * side,): the loss on the plane, one row per a; `sharpness`, (1,). Losses are in nats per image.
     """
     line_at, grid = np.linspace(-reach, reach, line), np.linspace(-reach, reach, side)
     plane = np.stack(np.meshgrid(grid, grid, indexing="ij"), -1).reshape(-1, 2)
@@ -88,7 +91,6 @@ def landscape(
         part = points[start : start + chunk]
         whole = np.concatenate([part, np.zeros((chunk - len(part), 2), np.float32)])
         found.append(np.asarray(losses_at(functional, variables, batch, directions, whole))[: len(part)])
-        on_points(len(part))
     losses = np.concatenate(found)
     surface = losses[line:]
     near = np.hypot(*plane.T)

@@ -1,4 +1,4 @@
-"""Shattered gradients: whether the gradient at one image says anything about the gradient at the next."""
+"""Shattered gradients: the correlation between the gradients at neighbouring images."""
 
 from functools import partial
 
@@ -8,34 +8,34 @@ from jaxtyping import Array, Float
 
 from resjax.functional import Functional
 from resjax.models.changes import Changes
-from resjax.probes.common import Values, no_addition, seen
+from resjax.probes.common import Values, network_input, zero_additions
 from resjax.types import Batch, Variables
 
 POINTS = 64
-"""Images on a line."""
+"""Images on the line."""
 LAGS = 16
-"""Distances at which the autocorrelation is taken, in steps between images."""
+"""The largest distance of the autocorrelation, in steps between images."""
 
 
 @partial(jax.jit, static_argnums=(0, 3))
 def shattering(functional: Functional, variables: Variables, batch: Batch, points: int = POINTS) -> Values:
     """Autocorrelation of gradients along the line x(t) = (1 - t) x_a + t x_b between the first two images of a batch.
 
-    With g_i the gradient of the logit of the first image's class at the i-th of `points` equally spaced images, and m
-    their mean,
+    g_i is the gradient of the logit of the first image's class at the i-th of `points` equally spaced images, and m is
+    the mean of all g_i:
 
       autocorrelation[k] = sum_i <g_i - m, g_{i+k} - m> / sum_i |g_i - m|^2
 
-    (Balduzzi et al. 2017, "The shattered gradients problem", section 2): of white noise it is 0 for k > 0, of a smooth
-    function it falls slowly. `whiteness[l]` is one minus the mean cosine between neighbours, 1 - mean_i cos(g_i,
-    g_{i+1}), for the gradient by what enters block l: 0 for a gradient that stays the same, 1 for one that says nothing
-    about the next. Batch norm by the statistics of the whole batch, the same for all points, so that each gradient is
-    its own image's.
+    (Balduzzi et al. 2017, "The shattered gradients problem", section 2). It is 0 for k > 0 for white noise, and falls
+    slowly for a smooth function. `whiteness[l]` is one minus the mean cosine between neighbours, 1 - mean_i cos(g_i,
+    g_{i+1}), for the gradient by the input of block l: 0 for a constant gradient, 1 if neighbours are unrelated. Batch
+    norm uses the statistics of the whole batch for all points, so that the gradient of one image does not depend on the
+    others.
 
     Returns:
       `autocorrelation`, (lag,) from lag 0 on; `whiteness`, (block + 1,).
     """
-    images = seen(batch.images)
+    images = network_input(batch.images)
     still = Variables(variables.parameters, functional.batch_statistics(variables, images))
     share = jnp.linspace(0.0, 1.0, points).reshape(-1, 1, 1, 1).astype(images.dtype)
     line = (1 - share) * images[:1] + share * images[1:2]
@@ -43,7 +43,7 @@ def shattering(functional: Functional, variables: Variables, batch: Batch, point
     def logit(line, added):
         return functional.trace(still, line, Changes(added=added)).logits[:, batch.labels[0]].sum()
 
-    by_images, by_features = jax.grad(logit, argnums=(0, 1))(line, no_addition(functional, variables, line))
+    by_images, by_features = jax.grad(logit, argnums=(0, 1))(line, zero_additions(functional, variables, line))
     return {
         "autocorrelation": autocorrelation(by_images.reshape(points, -1)),
         "whiteness": jnp.stack([whiteness(each.reshape(points, -1)) for each in by_features]),

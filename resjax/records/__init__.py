@@ -9,6 +9,8 @@
 Gallery(schema_version=1, thumbnails={})
 """
 
+from resjax.errors import DamagedRecord as DamagedRecord
+from resjax.errors import RecordError as RecordError
 from resjax.records.base import SCHEMA_VERSION as SCHEMA_VERSION
 from resjax.records.base import ClassScores as ClassScores
 from resjax.records.base import Config as Config
@@ -96,8 +98,6 @@ from resjax.records.splits import SplitsDataset as SplitsDataset
 from resjax.records.splits import SplitSummary as SplitSummary
 from resjax.records.storage import CHECKSUM as CHECKSUM
 from resjax.records.storage import DAMAGED as DAMAGED
-from resjax.records.storage import DamagedRecord as DamagedRecord
-from resjax.records.storage import RecordError as RecordError
 from resjax.records.storage import atomic as atomic
 from resjax.records.storage import plain as plain
 from resjax.records.storage import read_npz as read_npz

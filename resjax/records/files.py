@@ -9,18 +9,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from resjax.errors import DamagedRecord, RecordError
 from resjax.records.base import SCHEMA_VERSION, Record
-from resjax.records.storage import (
-    CHECKSUM,
-    DamagedRecord,
-    RecordError,
-    atomic,
-    checksum_of,
-    line_of,
-    sealed,
-    sync,
-    unsealed,
-)
+from resjax.records.storage import CHECKSUM, atomic, checksum_of, line_of, sealed, sync, unsealed
 
 T = TypeVar("T")
 

@@ -1,18 +1,25 @@
-"""All records of a run, or of several runs together, with those of each replica read when they are asked for."""
+"""All records of a run, or of several runs together; those of a replica are read when they are asked for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from resjax.report.records import read_json, read_lines
-from resjax.report.storage import RecordError, read_npz
+from resjax.errors import RecordError
+from resjax.records.dataset import DatasetRecord, Gallery, SplitRecord
+from resjax.records.files import read_lines, read_record
+from resjax.records.probes import Probes
+from resjax.records.replica import MetricsLine, Result, read_result
+from resjax.records.storage import read_npz
+from resjax.records.summary import Summary
+
+T = TypeVar("T")
 
 
 class Predictions(NamedTuple):
-    """What a replica's best epoch said of the images that its result is of."""
+    """What the network of a replica's best epoch answers on the images of one side."""
 
     ids: list[str]
     labels: np.ndarray
@@ -23,33 +30,32 @@ class Predictions(NamedTuple):
 
 @dataclass(frozen=True)
 class RunRecords:
-    """A summary with the folders of its replicas, and what else is known of the data; None is for what is not there."""
+    """A summary with the folders of its replicas and the other records of its workdir; None for a missing record."""
 
-    summary: dict[str, Any]
+    summary: Summary
     folders: Mapping[str, Mapping[int, Path]]
-    """The folder of each replica that was asked for, by arm and seed."""
-    dataset: dict[str, Any] | None
-    split: dict[str, Any] | None
+    """The folder of each replica, by network and seed."""
+    dataset: DatasetRecord | None
+    split: SplitRecord | None
     thumbnails: Mapping[str, str]
-    """Data URIs of pictures, by id."""
-    probes: dict[str, Any] | None = None
-    """What the probes measured."""
+    """Data URIs of images, by id."""
+    probes: Probes | None = None
 
-    def results(self) -> dict[str, dict[int, dict | None]]:
-        """`result.json` of each replica, None of one that has not ended."""
+    def results(self) -> dict[str, dict[int, Result | None]]:
+        """`result.json` of each replica by network and seed, None for a replica that has not ended."""
         return {
-            arm: {seed: _read(folder / "result.json") for seed, folder in seeds.items()}
-            for arm, seeds in self.folders.items()
+            network: {seed: _result(folder) for seed, folder in folders.items()}
+            for network, folders in self.folders.items()
         }
 
-    def history(self, arm: str, seed: int) -> list[dict]:
-        """The lines of `metrics.jsonl`, none where there is no such file."""
-        path = self.folders[arm][seed] / "metrics.jsonl"
-        return read_lines(path) if path.exists() else []
+    def history(self, network: str, seed: int) -> list[MetricsLine]:
+        """The lines of `metrics.jsonl`, none if there is no such file."""
+        path = self.folders[network][seed] / "metrics.jsonl"
+        return read_lines(path, MetricsLine) if path.exists() else []
 
-    def predictions(self, arm: str, seed: int, side: str) -> Predictions | None:
-        """Predictions on the images of a side, None where they were not kept."""
-        path = self.folders[arm][seed] / "predictions.npz"
+    def predictions(self, network: str, seed: int, side: str) -> Predictions | None:
+        """Predictions on the images of a side, None if they were not kept."""
+        path = self.folders[network][seed] / "predictions.npz"
         if not path.exists():
             return None
         stored = read_npz(path)
@@ -64,19 +70,29 @@ def read_run_records(workdir: Path) -> RunRecords:
     """Reads the records of a workdir.
 
     Raises:
-      RecordError: where it holds no summary, or a record that cannot be read.
+      RecordError: if the workdir holds no summary, or a record that cannot be read.
     """
-    summary = _read(workdir / "summary.json")
+    summary = _read(workdir / "summary.json", Summary)
     if summary is None:
-        raise RecordError(f"{workdir}: no summary.json there; the workdir of a comparison is accepted")
-    folders = {
-        arm: {seed: workdir / "runs" / arm / f"seed{seed}" for seed in record["seeds"]}
-        for arm, record in summary["architectures"].items()
-    }
-    gallery = _read(workdir / "gallery.json") or {"thumbnails": {}}
-    dataset, split = _read(workdir / "dataset.json"), _read(workdir / "split.json")
-    return RunRecords(summary, folders, dataset, split, gallery["thumbnails"], _read(workdir / "probes.json"))
+        raise RecordError(f"{workdir}: no summary.json there; expected the workdir of a comparison")
+    gallery = _read(workdir / "gallery.json", Gallery)
+    return RunRecords(
+        summary,
+        folders={
+            name: {seed: workdir / "runs" / name / f"seed{seed}" for seed in network.seeds}
+            for name, network in summary.architectures.items()
+        },
+        dataset=_read(workdir / "dataset.json", DatasetRecord),
+        split=_read(workdir / "split.json", SplitRecord),
+        thumbnails=gallery.thumbnails if gallery else {},
+        probes=_read(workdir / "probes.json", Probes),
+    )
 
 
-def _read(path: Path) -> dict | None:
-    return read_json(path) if path.exists() else None
+def _read(path: Path, kind: type[T]) -> T | None:
+    return read_record(path, kind) if path.exists() else None
+
+
+def _result(folder: Path) -> Result | None:
+    path = folder / "result.json"
+    return read_result(path) if path.exists() else None

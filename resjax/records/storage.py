@@ -14,18 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from msgspec import UNSET, Struct
 
+from resjax.errors import DamagedRecord
+
 CHECKSUM = "crc32"
 """The last key of a record: the CRC-32 of the record without it, as `sealed` writes it in one line."""
 DAMAGED = ".damaged"
 """What is added to the name of a file that was found damaged and set aside."""
-
-
-class RecordError(ValueError):
-    """A record that cannot be read; the text names the file and the way out."""
-
-
-class DamagedRecord(RecordError):
-    """A record that is not what was written: cut short, or changed."""
 
 
 @contextmanager

@@ -7,17 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from resjax.report.storage import (
-    CHECKSUM,
-    DamagedRecord,
-    RecordError,
-    atomic,
-    checksum_of,
-    line_of,
-    sealed,
-    sync,
-    unsealed,
-)
+from resjax.errors import DamagedRecord, RecordError
+from resjax.report.storage import CHECKSUM, atomic, checksum_of, line_of, sealed, sync, unsealed
 
 SCHEMA_VERSION = 1
 """Version of the records that this code writes, and the newest that it reads."""

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from resjax.records.storage import DamagedRecord as DamagedRecord
-from resjax.records.storage import RecordError as RecordError
+from resjax.errors import DamagedRecord as DamagedRecord
+from resjax.errors import RecordError as RecordError
 
 CHECKSUM = "crc32"
 """The last key of a record: the CRC-32 of the record without it, as `sealed` writes it in one line."""

@@ -1,0 +1,1 @@
+"""One comparison in one workdir: what is pending, training it, resuming, locking, stopping, and summing up."""

@@ -1,94 +1,205 @@
-"""A whole comparison, from settings to the report: the engine behind every door."""
+"""A whole comparison, from settings to the report, on one split or on several side by side."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 
+from msgspec import UNSET
+
+from resjax.data.dataset import Dataset
 from resjax.data.sources.catalogue import Catalogue
-from resjax.report.records import write_json
-from resjax.run.comparison import Run
-from resjax.run.load_data import load_dataset, load_splits
+from resjax.data.splits import Split
+from resjax.errors import BadInput
+from resjax.evaluation.comparison.cross_validation import cross_validate
+from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, Summary, read_record, write_record
+from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
+from resjax.report.figures.run_figures import draw_figures
+from resjax.report.figures.split_figures import draw_splits
+from resjax.report.figures.style import svg_texts
+from resjax.run.comparison import ComparisonRun
+from resjax.run.dataset import fold_record, load_dataset, load_splits
 from resjax.run.progress import duration
 from resjax.run.replica import follow
+from resjax.run.replica_folder import read_or_set_aside
+from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
-from resjax.run.several_splits import compare_splits, settings_on
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
+from resjax.run.workdir import write_flags
 from resjax.run.workdir_lock import only_writer, require_writable
 from resjax.training.processes import announcing_end
-from resjax.types import BadInput
 
 
 def compare(
     settings: Settings, probes: ProbeSettings | None = None, check: Callable[[Catalogue], None] | None = None
-) -> dict:
+) -> Summary | Splits:
     """Runs what is pending of a comparison and returns its record, which is also in the workdir.
 
-    That is the summary, or with several splits the record of `splits.json`. `check` may refuse the images by raising
+    The record is the summary, or that of `splits.json` with several splits. `check` may refuse the images by raising
     `BadInput`, before they are decoded.
 
     Raises:
-      BadInput: before anything is written, where data, split and recipe do not fit each other or the workdir's; and at
-        the end, where the device's memory did not do for an arm: the others are finished.
+      BadInput: before anything is written, if data, split and recipe do not fit each other or the workdir's; and at
+        the end, if the device's memory was too small for a network. The others are finished then.
     """
-
     with announcing_end():
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
             with timed() as timeline:
                 record, written = _compare(settings, probes, check)
             timing = timeline.record()
-            write_json(settings.workdir / "timing.json", timing)
+            write_record(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
-    problems = [arm["problem"] for part in record.get("splits", {"": record}).values() for arm in _arms(part)]
+    parts = record.splits.values() if isinstance(record, Splits) else [record]
+    problems = [each.problem for part in parts for each in part.architectures.values() if each.problem is not UNSET]
     if problems:
         raise BadInput("; ".join(dict.fromkeys(problems)))
     return record
 
 
-def _arms(part: dict) -> list[dict]:
-    """The arms of a comparison that something ended before all their replicas were finished."""
-    return [arm for arm in part["architectures"].values() if "problem" in arm]
-
-
 def _compare(
     settings: Settings, probes: ProbeSettings | None, check: Callable[[Catalogue], None] | None
-) -> tuple[dict, str]:
+) -> tuple[Summary | Splits, str]:
     """The record, and the names of the files that hold it."""
-
     with phase("reading"):
         _, dataset = load_dataset(settings.source, settings.image_size, check)
         splits = load_splits(settings, dataset)
     if len(splits) > 1:
         if probes:
             raise BadInput(
-                "--probes with several splits or folds: experiments.probe on one of their folders is accepted"
+                "--probes with several splits or folds: expected none; experiments.probe takes one of their folders"
             )
         if settings.looks:
-            raise BadInput("--seeds=auto with several splits or folds: a number of seeds such as 6 is accepted")
+            raise BadInput("--seeds=auto with several splits or folds: expected a number of seeds such as 6")
         return compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
     (split,) = splits.values()
-    run = Run(settings, dataset, split)
+    run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
     run.write_preamble()
-    return run.complete(probes), "summary.json, report.html and figures"
+    return complete(run, probes), "summary.json, report.html and figures"
+
+
+def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary:
+    """Trains what is pending, probes it if asked, draws the figures, writes the report, and prints the results."""
+    run.complete()
+    paragraph = ""
+    if probes:
+        from resjax.run.probing import probe
+
+        # The report chooses the pictures that Grad-CAM looks at.
+        with phase("writing"):
+            write_run_report(run.workdir, run.dataset)
+        with phase("probing"):
+            paragraph = f"{probe(run, probes).paragraph}\n\n"
+    with phase("writing"):
+        drawn = svg_texts(draw_figures(run.workdir))
+        summary = write_run_report(run.workdir, run.dataset, drawn)
+    print(paragraph + diagnosis_text(summary), end="")
+    print(comparison_text(summary))
+    return summary
 
 
 def help_compare(settings: Settings) -> bool:
     """What every process but the first does of a comparison: it computes its part, and writes nothing.
 
-    Where it is asked to stop, it asks the first to, after the epoch. False where the comparison ended early.
+    If it is asked to stop, it asks the first process to stop after the epoch. False if the comparison ended early.
     """
-
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         _, dataset = load_dataset(settings.source, settings.image_size)
         splits = load_splits(settings, dataset)
         own = {
             name: settings_on(settings, name, split) if len(splits) > 1 else settings for name, split in splits.items()
         }
-        runs = [Run(own[name], dataset, split) for name, split in splits.items()]
+        runs = [ComparisonRun(own[name], dataset, split) for name, split in splits.items()]
         programs = {programs.label: programs for run in runs for programs in run.programs.values()}
-        # What stopped it has been said by the first process.
+        # The first process has said what stopped it.
         with suppress(Stopped), settings.stopping.waiting():
             return follow(programs, lambda: settings.stopping.signalled)
     return False
+
+
+def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Split]) -> Splits:
+    """Runs what is pending on each split, in a folder of its name, and returns the record of `splits.json`.
+
+    Raises:
+      BadInput: before anything is written, if a folder holds a run of another recipe or split.
+    """
+    runs = {name: ComparisonRun(settings_on(settings, name, split), dataset, split) for name, split in splits.items()}
+    _require_same_splits(settings, splits)
+    for run in runs.values():
+        run.require_same_recipe()
+    for run in runs.values():
+        run.write_preamble()
+    write_flags(settings)
+    record = _write_splits(settings, runs)
+    replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
+    print(
+        f"{len(runs)} splits, {', '.join(runs)}: "
+        + (f"{replicas} replicas to train, about {duration(seconds)} in all" if replicas else "nothing to train"),
+        flush=True,
+    )
+    for name, run in runs.items():
+        print(f"\n{name}, in {run.workdir}", flush=True)
+        complete(run)
+        record = _write_splits(settings, runs)
+    draw_splits(settings.workdir)
+    print(splits_text(record))
+    return record
+
+
+def settings_on(settings: Settings, name: str, split: Split) -> Settings:
+    """The settings of one split's run. Its flags, given as a flagfile, go on with this run alone."""
+    workdir = settings.workdir / name
+    flags = settings.flags | {"workdir": str(workdir)}
+    if split.fold:
+        flags |= {"folds": None, "split": None, "split_file": str(workdir / "split.json")}
+    else:
+        flags |= {"split": split.method}
+    return replace(settings, workdir=workdir, flags=flags)
+
+
+def _require_same_splits(settings: Settings, splits: Mapping[str, Split]) -> None:
+    workdir = settings.workdir
+    if (workdir / "summary.json").exists():
+        raise BadInput(f"--workdir={workdir} holds a comparison on one split: name a new folder")
+    if (record := read_or_set_aside(workdir / "splits.json", Splits)) is not None:
+        folds_before = [name for name, part in record.splits.items() if part.fold]
+        folds = [name for name, split in splits.items() if split.fold]
+        if folds_before != folds:
+            raise BadInput(f"--workdir={workdir} holds a comparison on {', '.join(record.splits)}: name a new folder")
+
+
+def _write_splits(settings: Settings, runs: Mapping[str, ComparisonRun]) -> Splits:
+    """Writes `splits.json` from the summaries of the splits, and returns it."""
+    parts = {name: _split_summary(run) for name, run in runs.items()}
+    dataset = next(iter(runs.values())).dataset
+    pooled = None
+    if all(part.fold for part in parts.values()):
+        pooled = cross_validate(
+            [run.results() for run in runs.values()], [part.sides["val"] for part in parts.values()]
+        )
+    record = Splits(
+        config=settings.flags,
+        dataset=SplitsDataset(name=dataset.name, classes=list(dataset.classes), images=len(dataset.ids)),
+        splits=parts,
+        cross_validated=pooled,
+    )
+    write_record(settings.workdir / "splits.json", record)
+    return record
+
+
+def _split_summary(run: ComparisonRun) -> SplitSummary:
+    summary = read_record(run.workdir / "summary.json", Summary)
+    dataset = summary.dataset
+    return SplitSummary(
+        method=dataset.split,
+        label=dataset.split_label,
+        is_faulty=dataset.split_is_faulty,
+        fold=fold_record(run.split),
+        sides=dataset.splits,
+        leaked=dataset.leaked,
+        leaked_images=dataset.leaked_images,
+        architectures={name: NetworkOnSplit.of(network) for name, network in summary.architectures.items()},
+        comparisons=summary.comparisons,
+    )

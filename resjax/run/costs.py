@@ -12,11 +12,11 @@ from resjax.types import Parameters, Variables
 
 
 class Ledger(NamedTuple):
-    """What an arm costs, for one image; twins differ by their projections and by nothing else.
+    """What a network costs for one image; twins differ by their projections and by nothing else.
 
     >>> from resjax import Functional, Ledger, architecture, ledger
-    >>> arms = [ledger(Functional(architecture(name), classes=10), 32) for name in ("plain20", "resnet20")]
-    >>> isinstance(arms[0], Ledger), arms[0].parameters == arms[1].parameters, arms[1].activation_bytes
+    >>> twins = [ledger(Functional(architecture(name), classes=10), 32) for name in ("plain20", "resnet20")]
+    >>> isinstance(twins[0], Ledger), twins[0].parameters == twins[1].parameters, twins[1].activation_bytes
     (True, True, 753704)
     """
 

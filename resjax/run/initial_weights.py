@@ -1,67 +1,68 @@
-"""Which file each arm starts from (`--init_from`), and whether it is the file that it was."""
+"""The file of weights that each network starts from (`--init_from`)."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.torch_weights import StateDict, fill, read_state_dict
-from resjax.types import BadInput
+from resjax.records import InitFrom
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """A file's arrays by torch's names, read once for all replicas of an arm."""
+    """The arrays of a file by torch's names, read once for all replicas of a network."""
 
     path: Path
     sha256: str
-    """Of the file's bytes: a file of another content is another recipe."""
+    """Of the file's bytes: other bytes are another recipe."""
     arrays: StateDict = field(repr=False, compare=False)
 
-    def record(self) -> dict[str, str]:
-        """What `summary.json` keeps."""
-        return {"file": str(self.path), "sha256": self.sha256}
+    def record(self) -> InitFrom:
+        """What `summary.json` keeps of it."""
+        return InitFrom(file=str(self.path), sha256=self.sha256)
 
 
-def parse_init_from(text: str | None, arms: Iterable[str]) -> dict[str, Path]:
-    """The file of each arm: `FILE` for all of them, or `resnet34=FILE,plain34=FILE`.
+def parse_init_from(text: str | None, networks: Iterable[str]) -> dict[str, Path]:
+    """The file of each network: `FILE` for all of them, or `resnet34=FILE,plain34=FILE`.
 
     Raises:
-      BadInput: for a name that is no arm, or the same one twice.
+      BadInput: for a name that is not compared, or that occurs twice.
     """
-    arms = list(arms)
+    names = list(networks)
     if not text:
         return {}
     if "=" not in text:
-        return {arm: Path(text).expanduser() for arm in arms}
+        return {name: Path(text).expanduser() for name in names}
     files: dict[str, Path] = {}
     for part in text.split(","):
-        arm, _, file = part.strip().partition("=")
-        if arm not in arms or arm in files or not file:
+        name, _, file = part.strip().partition("=")
+        if name not in names or name in files or not file:
             raise BadInput(
-                f"--init_from={text!r}: FILE for all arms, or ARM=FILE for some, joined by commas, is accepted; "
-                f"the arms are {', '.join(arms)}"
+                f"--init_from={text!r}: expected FILE for all networks, or NETWORK=FILE for some, joined by commas; "
+                f"the networks are {', '.join(names)}"
             )
-        files[arm] = Path(file).expanduser()
+        files[name] = Path(file).expanduser()
     return files
 
 
 def read_initial_weights(files: Mapping[str, Path], functionals: Mapping[str, Functional]) -> dict[str, InitialWeights]:
-    """Each arm's weights; prints a line where a part of the file is left out.
+    """The weights of each network; prints a line if a part of a file is not used.
 
     Raises:
-      BadInput: for a file that cannot be read or does not fit its arm.
+      BadInput: for a file that cannot be read or does not fit its network.
     """
     read: dict[Path, InitialWeights] = {}
-    for arm, path in files.items():
+    for name, path in files.items():
         if path not in read:
             arrays = read_state_dict(path)
             read[path] = InitialWeights(path, hashlib.sha256(path.read_bytes()).hexdigest(), arrays)
         try:
-            loaded = fill(functionals[arm].shapes(), read[path].arrays, source=str(path))
+            loaded = fill(functionals[name].shapes(), read[path].arrays, source=str(path))
         except BadInput as error:
-            raise BadInput(f"--init_from for {arm}: {error}") from error
+            raise BadInput(f"--init_from for {name}: {error}") from error
         for note in loaded.notes:
-            print(f"{arm}: {note}")
-    return {arm: read[path] for arm, path in files.items()}
+            print(f"{name}: {note}")
+    return {name: read[path] for name, path in files.items()}

@@ -1,14 +1,16 @@
-"""What a person sees while a comparison runs: a bar on a terminal, plain lines elsewhere."""
+"""The progress that a comparison shows: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
 
+from resjax.records import Diverged, MetricsLine, Result
+
 QUIET_SECONDS = 30.0
-"""Off a terminal an epoch gets a line of its own only after this much silence."""
+"""Without a terminal, an epoch gets a line of its own only after this much silence."""
 
 
 def duration(seconds: float) -> str:
-    """A length of time for reading: `8 s`, `3 min`, `2 h 10 min`."""
+    """A duration in words: `8 s`, `3 min`, `2 h 10 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -16,7 +18,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts the epochs of all pending replicas."""
+    """A progress bar over the epochs of all pending replicas."""
 
     def __init__(self, replicas: int, epochs: int):
         from tqdm import tqdm
@@ -24,34 +26,34 @@ class Progress:
         self._bar = tqdm(total=replicas * epochs, unit="epoch", disable=None, dynamic_ncols=True)
         self._replicas, self._done, self._spoken = replicas, 0, time.monotonic()
 
-    def epoch(self, arm: str, seed: int, metrics: dict) -> None:
-        """Says how an epoch of a replica ended."""
+    def epoch(self, network: str, seed: int, line: MetricsLine) -> None:
+        """Shows how an epoch of a replica ended."""
+        loss = float("nan") if line.train_loss is None else line.train_loss
         text = (
-            f"{arm} seed {seed} epoch {metrics['epoch']}: loss {metrics['train_loss']:.3f}, "
-            f"val accuracy {100 * metrics['val_accuracy']:.1f} %"
+            f"{network} seed {seed} epoch {line.epoch}: loss {loss:.3f}, val accuracy {100 * line.val_accuracy:.1f} %"
         )
         self._bar.set_description_str(text, refresh=False)
         self._bar.update()
         if self._bar.disable and time.monotonic() - self._spoken > QUIET_SECONDS:
-            self.say(f"  {text} ({metrics['images_per_second']:.0f} images/s)")
+            self.say(f"  {text} ({line.images_per_second:.0f} images/s)")
 
-    def replica(self, result: dict) -> None:
-        """Says how a replica ended."""
+    def replica(self, result: Result) -> None:
+        """Prints how a replica ended."""
         self._done += 1
-        head = f"[{self._done}/{self._replicas}] {result['architecture']} seed {result['seed']}:"
-        took = duration(result["timing"]["seconds"])
-        if result["status"] == "diverged":
-            where = result["diverged_at"]
-            self.say(f"{head} diverged in epoch {where['epoch']}, step {where['step']} ({took})")
+        head = f"[{self._done}/{self._replicas}] {result.architecture} seed {result.seed}:"
+        took = duration(result.timing.seconds)
+        if isinstance(result, Diverged):
+            where = result.diverged_at
+            self.say(f"{head} diverged in epoch {where.epoch}, step {where.step} ({took})")
         else:
-            best = result["best"]
-            self.say(f"{head} best val accuracy {100 * best['val_accuracy']:.1f} % in epoch {best['epoch']} ({took})")
+            best = result.best
+            self.say(f"{head} best val accuracy {100 * best.val_accuracy:.1f} % in epoch {best.epoch} ({took})")
 
     def close(self) -> None:
         self._bar.close()
 
     def say(self, *lines: str) -> None:
-        """Prints lines clear of the bar."""
+        """Prints lines above the bar."""
         self._bar.clear()
         for line in lines:
             print(line, file=sys.stdout, flush=True)

@@ -1,74 +1,74 @@
-"""What has changed since a workdir's run began, so that its replicas are not mixed with those of another recipe."""
+"""What has changed since the run in a workdir began, so that replicas of different recipes are not mixed."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from resjax.data.splits import listed
+from resjax.errors import BadInput
 from resjax.models.architecture import architecture
+from resjax.records import RecipeRecord, SplitRecord, Summary
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.run.initial_weights import InitialWeights
 from resjax.run.replica_folder import read_or_set_aside
 from resjax.run.settings import SIZES, Settings
 from resjax.training.recipe import RECIPE_VERSION
-from resjax.types import BadInput
 
 
-def changes(before: dict, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
-    """A phrase for each difference between the summary of `before` and the run that is asked for now."""
-    # Summaries of before there were these flags do not have them.
-    config = {"freeze": None, "milestones": "0.5,0.75", "warmup_shape": "linear"} | before["config"]
+def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
+    """A phrase for each difference between the recipe of `before` and that of the settings."""
     changed = [
-        f"--{flag} was {config[flag]}, now {value}"
+        f"--{flag} was {before.config[flag]}, now {value}"
         for flag, value in settings.flags.items()
-        if flag not in OUTSIDE_RECIPE + SIZES and flag in config and config[flag] != value
+        if flag not in OUTSIDE_RECIPE + SIZES and flag in before.config and before.config[flag] != value
     ]
-    # Where a size was left to the architecture then and is given now, or the other way about, it may be the same.
-    arms = [arm for arm in settings.architectures if arm.name in before["architectures"]]
+    # If one run left a size to the architecture and the other gives it, it may still be the same.
+    networks = [each for each in settings.architectures if each.name in before.architectures]
     for flag in SIZES:
-        for arm in arms:
-            earlier = config[flag] if config[flag] is not None else getattr(architecture(arm.name), flag)
-            if earlier != getattr(arm, flag):
-                changed.append(f"--{flag} of {arm.name} was {earlier}, now {getattr(arm, flag)}")
-    for arm in arms:
-        earlier = (before["architectures"][arm.name].get("init_from") or {}).get("sha256")
-        if earlier != (weights[arm.name].sha256 if arm.name in weights else None):
-            changed.append(f"--init_from: {arm.name} started from {'another file' if earlier else 'random numbers'}")
-    if (earlier := before.get("recipe_version", 1)) != RECIPE_VERSION:
-        changed.append(f"the training itself: version {earlier} then, {RECIPE_VERSION} now")
+        for each in networks:
+            given = before.config.get(flag)
+            earlier = given if given is not None else getattr(architecture(each.name), flag)
+            if earlier != getattr(each, flag):
+                changed.append(f"--{flag} of {each.name} was {earlier}, now {getattr(each, flag)}")
+    for each in networks:
+        file = before.architectures[each.name].init_from
+        if (file and file.sha256) != (weights[each.name].sha256 if each.name in weights else None):
+            changed.append(f"--init_from: {each.name} started from {'another file' if file else 'random numbers'}")
+    if before.recipe_version != RECIPE_VERSION:
+        changed.append(f"the training itself: version {before.recipe_version} then, {RECIPE_VERSION} now")
     return changed
 
 
-def recipe_before(workdir: Path) -> dict | None:
-    """What the workdir's summary says of its recipe, or `recipe.json` where that was damaged; None in a new workdir.
+def recipe_before(workdir: Path) -> Summary | RecipeRecord | None:
+    """The workdir's summary, or `recipe.json` if the summary was damaged; None for a new workdir.
 
     Raises:
-      BadInput: where there are replicas, and nothing that says of what recipe.
+      BadInput: if there are replicas, but no record of their recipe.
     """
-    records = [read_or_set_aside(workdir / name) for name in ("summary.json", "recipe.json")]
-    found = next((record for record in records if record is not None), None)
-    if found is None and (workdir / "runs").exists():
-        raise BadInput(f"--workdir={workdir} holds replicas, but no record of their recipe: name a new one")
-    return found
+    # Both are read, so that both are quarantined if they are damaged.
+    summary = read_or_set_aside(workdir / "summary.json", Summary)
+    recipe = read_or_set_aside(workdir / "recipe.json", RecipeRecord)
+    if summary is None and recipe is None and (workdir / "runs").exists():
+        raise BadInput(f"--workdir={workdir} holds replicas, but no record of their recipe: name a new folder")
+    return recipe if summary is None else summary
 
 
-def data_changes(workdir: Path, now: Mapping[str, Any]) -> str:
+def data_changes(workdir: Path, now: SplitRecord) -> str:
     """What differs between the images and sides of the workdir's `split.json` and those of now."""
-    before = read_or_set_aside(workdir / "split.json")
+    before = read_or_set_aside(workdir / "split.json", SplitRecord)
     if before is None:
         return "the images or their split have changed"
-    old, new = (_images(record) for record in (before, now))
+    old, new = _images(before), _images(now)
     both = sorted(old.keys() & new.keys())
     found = {"new": sorted(new.keys() - old.keys()), "gone": sorted(old.keys() - new.keys())}
     for place, what in enumerate(("content", "label", "side")):
-        found[f"of another {what}"] = [name for name in both if old[name][place] != new[name][place]]
+        found[f"with another {what}"] = [name for name in both if old[name][place] != new[name][place]]
     counts = [f"{len(names)} {kind} ({listed(names)})" for kind, names in found.items() if names]
     return f"the images or their split have changed: {', '.join(counts) or 'in their order'}"
 
 
-def _images(split: Mapping[str, Any]) -> dict[str, tuple[str, str, list[str]]]:
+def _images(split: SplitRecord) -> dict[str, tuple[str, str, list[str]]]:
     """Content, label and sides of each image."""
     images: dict[str, tuple[str, str, list[str]]] = {}
-    for row in split["images"]:
-        images.setdefault(row["id"], (row["content"], row["label"], []))[2].append(row["side"])
+    for image in split.images:
+        images.setdefault(image.id, (image.content, image.label, []))[2].append(image.side)
     return images

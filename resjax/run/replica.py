@@ -1,4 +1,4 @@
-"""Trains replicas from where their folders stand to their ends, alone or together."""
+"""Trains replicas, alone or together, from where their folders stand to their end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import jax
 
+from resjax.records import MetricsLine, Result
 from resjax.run.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer, UnfinishedEpoch
 from resjax.training.mesh import make_mesh
@@ -21,17 +22,17 @@ from resjax.training.replicas import ReplicaTrainer, Way
 
 K = TypeVar("K")
 S = TypeVar("S")
-OnEpoch = Callable[[str, int, dict], None]
-"""Told an arm, a seed and the line of an epoch that has ended."""
+OnEpoch = Callable[[str, int, MetricsLine], None]
+"""Called with a network, a seed and the line of an epoch that has ended."""
 
 
 def schedule(pending: Mapping[K, Sequence[S]], ways: Mapping[K, Way]) -> list[tuple[K, tuple[S, ...]]]:
-    """Which seeds of which arm are trained at a time, in order: the lowest seeds of all arms first.
+    """Which seeds of which network are trained at a time, in order: the lowest seeds of all networks first.
 
-    An arm may be anything that shares programs, and a seed anything with an order.
+    A network may be anything that shares programs, and a seed anything with an order.
 
-    One by one that is seed by seed, so that an early stop leaves pairs. `devices` takes as many rounds as it must, of
-    sizes as equal as can be; `vmap` and `map` take all seeds of an arm at once.
+    One by one this is seed by seed, so that an early stop leaves pairs. `devices` needs one or more rounds, of sizes as
+    equal as possible; `vmap` and `map` train all seeds of a network at once.
     """
     groups = []
     for place, (name, seeds) in enumerate(pending.items()):
@@ -47,9 +48,9 @@ def schedule(pending: Mapping[K, Sequence[S]], ways: Mapping[K, Way]) -> list[tu
 
 
 class ArmPrograms:
-    """The compiled programs of one arm, by how many replicas they train and how.
+    """The compiled programs of one network, by how many replicas they train and in which way.
 
-    `label` names the arm to other processes.
+    `label` names the network to other processes.
     """
 
     def __init__(self, trainer: Trainer, label: str = ""):
@@ -57,9 +58,9 @@ class ArmPrograms:
         self._together: dict[tuple, ReplicaTrainer] = {}
 
     def together(self, way: Way, replicas: int) -> ReplicaTrainer:
-        """The program for a group of so many replicas; where each has a row, on a mesh with as many."""
+        """The program for a group of this many replicas; if each has a row of devices, on a mesh with as many rows."""
         name = "devices" if way.name == "sequential" else way.name
-        # With several processes no device may be left out.
+        # With several processes all devices have to take part.
         rows = way.rows if jax.process_count() > 1 and way.name == "devices" else replicas
         shape = (rows if name == "devices" else 1, way.batch)
         if (name, shape) not in self._together:
@@ -67,10 +68,10 @@ class ArmPrograms:
         return self._together[name, shape]
 
 
-def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: OnEpoch) -> dict | None:
-    """Trains a replica to its end, on from where its folder stands, and returns its result record.
+def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: OnEpoch) -> Result | None:
+    """Trains a replica from where its folder stands to its end, and returns its result.
 
-    None where it was asked to stop inside an epoch, which is saved as far as it came.
+    None on a stop request inside an epoch. The epoch is saved as far as it came.
     """
     with replica:
         state = replica.begin()
@@ -79,21 +80,19 @@ def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: On
             if isinstance(epoch, UnfinishedEpoch):
                 replica.within_epoch(epoch)
                 return None
-            if way.note:
-                epoch.metrics["trained_as"] = way.describe(1)
-            replica.after_epoch(epoch)
-            on_epoch(replica.name, replica.seed, epoch.metrics)
+            line = replica.after_epoch(epoch, way.describe(1) if way.note else None)
+            on_epoch(replica.name, replica.seed, line)
         return replica.finish()
 
 
 def run_replicas(
     programs: ArmPrograms, way: Way, replicas: Sequence[ReplicaFolder], on_epoch: OnEpoch
-) -> Iterator[dict]:
-    """Trains replicas of an arm to their ends and yields their result records.
+) -> Iterator[Result]:
+    """Trains replicas of a network to their end and yields their results.
 
-    Their trainers may differ in learning rate and weight decay from that of `programs`, and in nothing else. Those that
-    stand at the same step are trained together, whichever way they came there. Where they are asked to stop inside an
-    epoch, they are saved as far as they came, and no more results follow.
+    Their trainers may differ in learning rate and weight decay from that of `programs`, and in nothing else. Replicas
+    at the same step are trained together, however they came there. On a stop request inside an epoch, they are saved
+    as far as they came, and no more results follow.
     """
     if way.name == "sequential" and way.batch == 1:
         for replica in replicas:
@@ -129,12 +128,11 @@ def run_replicas(
                         if isinstance(epoch, UnfinishedEpoch):
                             replica.within_epoch(epoch)
                         elif epoch is not None:
-                            epoch.metrics["trained_as"] = way.describe(len(group))
-                            replica.after_epoch(epoch)
-                            ended.append((replica.name, replica.seed, epoch.metrics))
+                            line = replica.after_epoch(epoch, way.describe(len(group)))
+                            ended.append((replica.name, replica.seed, line))
                     if not ended:
                         return
-                    # All are saved before the first is told of: that may end the run, and they stay at one epoch.
+                    # All are saved before the first is reported, which may end the run: so they stay at one epoch.
                     for each in ended:
                         on_epoch(*each)
             for replica in group:
@@ -142,21 +140,21 @@ def run_replicas(
 
 
 def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
-    """What every process but the first does: its part of what the first trains, until that ends.
+    """What every process but the first does: its part of what the first trains, until the first ends.
 
-    False where that ended early.
+    False if the first ended early.
     """
     while (told := receive_message()) is not None:
         if "ended" in told:
             return False
-        arm, way = programs[told["programs"]], Way(**told["way"])
-        states = broadcast_states([arm.trainer.initial_state(seed) for seed in told["seeds"]])
-        together = arm.together(way, len(states))
+        own, way = programs[told["programs"]], Way(**told["way"])
+        states = broadcast_states([own.trainer.initial_state(seed) for seed in told["seeds"]])
+        together = own.together(way, len(states))
         for _ in together.fit(states, first_epoch=told["done"] + 1, best=told["best"]):
             if asked_to_stop():
                 request_stop()
             told = receive_message()
-            if "ended" in told:
+            if told is None or "ended" in told:
                 return False
             if not told["go_on"]:
                 break

@@ -1,28 +1,32 @@
-"""What a comparison writes when it ends: its diagnosis into the summary, the gallery's pictures, and the report."""
+"""The report of a comparison: the diagnosis in the summary, the gallery's pictures, and the page. Needs no jax."""
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from resjax.evaluation.explain import explained
+from resjax.data.dataset import Dataset
+from resjax.errors import RecordError
 from resjax.evaluation.merging import merged
-from resjax.records import RecordError
+from resjax.evaluation.run_evaluation import explained
+from resjax.records import Gallery, Summary, write_record, write_text
 from resjax.records.run_records import RunRecords, read_run_records
 from resjax.report.page.gallery import galleries, pictures_of
 from resjax.report.page.run_page import report_page
-from resjax.report.records import SCHEMA_VERSION, write_json, write_text
-from resjax.types import Dataset
 
 
-def write_run_report(workdir: Path, dataset: Dataset) -> dict:
-    """Writes `gallery.json` and `report.html`, and returns the summary, which has the diagnosis from now on."""
-    write_json(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
+def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] | None = None) -> Summary:
+    """Writes `gallery.json`, the summary with the diagnosis, and `report.html`; returns the summary.
+
+    `drawn` is the SVG of figures that are drawn already, by name.
+    """
+    write_record(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
     records = explained(read_run_records(workdir))
-    write_json(workdir / "summary.json", records.summary)
-    write_text(workdir / "report.html", report_page(records))
+    write_record(workdir / "summary.json", records.summary)
+    write_text(workdir / "report.html", report_page(records, drawn))
     return records.summary
 
 
@@ -30,7 +34,7 @@ def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
     """Writes the report of a workdir, or of several together, and returns its path.
 
     Raises:
-      RecordError: where there are no records, they cannot be read, or they are not of one recipe.
+      RecordError: if there are no records, they cannot be read, or they are not of one recipe.
     """
     records = [read_run_records(workdir) for workdir in workdirs]
     together = records[0] if len(records) == 1 else merged(workdirs, records)
@@ -40,23 +44,23 @@ def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
 
 
 def write_page(path: Path, page: str) -> None:
-    """Writes a page; raises `RecordError` where it cannot be written."""
+    """Writes a page; raises `RecordError` if it cannot be written."""
     try:
         write_text(path, page)
     except OSError as error:
-        raise RecordError(f"--output={path}: {error.strerror}; a file that can be written is accepted") from error
+        raise RecordError(f"--output={path}: {error.strerror}, expected a file that can be written") from error
 
 
 LONGEST_SIDE = 96
-"""Pixels; as a JPEG data URI about 4 kB a picture, at most 108 pictures (36 for each of 3 pairs of arms)."""
+"""Pixels. A picture is about 4 kB as a JPEG data URI; there are at most 108 (36 for each of 3 pairs of networks)."""
 
 
-def gallery_record(records: RunRecords, dataset: Dataset) -> dict:
-    """The thumbnails by the pictures' ids, as JPEG data URIs; images smaller than a thumbnail keep their size."""
+def gallery_record(records: RunRecords, dataset: Dataset) -> Gallery:
+    """The thumbnails of the pictures that the report shows; images smaller than a thumbnail keep their size."""
     place = {name: image for image, name in enumerate(dataset.ids)}
     chosen = pictures_of(galleries(records))
-    thumbnails = {name: _data_uri(dataset.images[np.array([place[name]])][0]) for name in chosen if name in place}
-    return {"schema_version": SCHEMA_VERSION, "thumbnails": thumbnails}
+    shown = [name for name in chosen if name in place]
+    return Gallery(thumbnails={name: _data_uri(dataset.images[np.array([place[name]])][0]) for name in shown})
 
 
 def _data_uri(pixels: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""What a comparison and its probes are told: frozen settings, made once from flags or by a caller in Python."""
+"""The settings of a comparison and of its probes: frozen dataclasses, made once from flags or by a caller in Python."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from resjax.run.stopping import Stopping
 from resjax.training.recipe import Recipe
 
 SIZES = ("width", "stem")
-"""Flags that change a field of every architecture; where they are not given, each has its own."""
+"""Flags that change a field of every architecture; without them each has its own."""
 PROBES = {
     "gradients": "gradient flow by depth",
     "signals": "signal flow by depth",
@@ -27,7 +27,7 @@ FAST = ("gradients", "signals", "lesions")
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Where the images come from, and where they are kept."""
+    """Where the images come from, and where decoded images are kept."""
 
     dataset: str
     image_dir: Path | None
@@ -39,22 +39,22 @@ class SourceSettings:
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """Which images train, and which are looked at."""
+    """How the images are divided into training, validation and test."""
 
     methods: tuple[str, ...]
-    """None where the data decide; with several, the comparison runs once on each."""
+    """Empty if the data decide; with several, the comparison runs once on each."""
     seed: int
     file: Path | None
     folds: int | None
     val_fraction: float | None
     test_fraction: float
     train_fraction: float = 1.0
-    """The share of the training images that is trained on."""
+    """The fraction of the training images that is trained on."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a comparison is told."""
+    """All settings of a comparison."""
 
     architectures: tuple[Architecture, ...]
     seeds: tuple[int, ...]
@@ -65,23 +65,23 @@ class Settings:
     recipe: Recipe
     dtype: str
     init_from: dict[str, Path]
-    """The file of weights that each arm starts from; arms without one start from random numbers."""
+    """The file of weights that each network starts from; networks without one start from random numbers."""
     workdir: Path
     flags: dict[str, object]
     """Every flag of the experiment with its value, for the records."""
     looks: tuple[int, ...] = ()
-    """With --seeds=auto, after how many seeds the comparison is judged and may end; else empty."""
+    """With --seeds=auto, the numbers of seeds after which the comparison is judged and may end; otherwise empty."""
     replicas_as: str = "auto"
-    """How an arm's replicas are trained: of `resjax.training.recipe.WAYS`, or `auto`."""
+    """How the replicas of a network are trained: one of `resjax.training.recipe.WAYS`, or `auto`."""
     mesh: dict[str, int] | None = None
-    """Devices along `replica` and `batch`, where they are given."""
+    """Devices along `replica` and `batch`, if they are given."""
     stopping: Stopping = field(default_factory=Stopping, compare=False, repr=False)
     """Whether the run has been asked to stop."""
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What the probes are told."""
+    """The settings of the probes."""
 
     names: tuple[str, ...]
     seeds: int

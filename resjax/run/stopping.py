@@ -1,4 +1,4 @@
-"""Stopping in good order: by SIGTERM, by Ctrl-C, or before a runtime's limit (`--max_minutes`)."""
+"""Stopping with everything saved: on SIGTERM, on Ctrl-C, or before a time limit (`--max_minutes`)."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ from types import FrameType
 
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 NEXT_EPOCH = 1.2
-"""How much longer than the longest epoch so far the next one is taken to be."""
+"""How much longer than the longest epoch so far the next epoch may take."""
 
 
 class Stopped(BaseException):
-    """The run ends here, with everything on disk that it needs to go on; `status` is the program's exit status."""
+    """The run ends here, with everything on disk that it needs to resume; `status` is the program's exit status."""
 
     def __init__(self, reason: str, status: int):
         super().__init__(reason)
@@ -22,10 +22,10 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """Whether the run has been asked to stop; it is looked at between two steps (`asked`) and after an epoch.
+    """Whether the run was asked to stop; checked between two steps (`asked`) and after an epoch.
 
     Args:
-      max_minutes: of the run, from the start of the process as far as this module knows it; None for no limit.
+      max_minutes: time limit of the run, from the import of this module; None for no limit.
     """
 
     def __init__(self, max_minutes: float | None = None):
@@ -42,18 +42,18 @@ class Stopping:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal came or the time is over."""
+        """Whether a signal came or the time limit has passed."""
         return self._signal is not None or (self._limit is not None and time.monotonic() > self._limit)
 
     def check(self) -> None:
-        """Raises `Stopped` where it is asked to."""
+        """Raises `Stopped` if the run was asked to stop."""
         if self._signal is not None:
             raise Stopped(f"stopped by {SIGNALS[signal.Signals(self._signal)]}", 128 + self._signal)
         if self.asked:
             raise self._time_is_over()
 
     def after_epoch(self, seconds: float) -> None:
-        """The same after an epoch that took so long: another one that would not end in time is not begun."""
+        """As `check`, after an epoch of this many seconds; also if the next epoch would end after the time limit."""
         self.check()
         self._longest = max(self._longest, seconds)
         if self._limit is not None and time.monotonic() + NEXT_EPOCH * self._longest > self._limit:
@@ -61,9 +61,9 @@ class Stopping:
 
     @contextmanager
     def listening(self) -> Iterator["Stopping"]:
-        """Until the end of this, signals are heard; a Ctrl-C after another ends the process at once."""
+        """Handles signals until the end of the block; a second Ctrl-C ends the process at once."""
         before = {number: signal.signal(number, self._heard) for number in SIGNALS}
-        # Python's handlers wait for what is compiled or computed: a thread does not. The pipe gets the number of each.
+        # Python's handlers wait until compiled code returns, but a thread does not. The pipe gets each signal's number.
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -78,7 +78,7 @@ class Stopping:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """In this a signal waits for the next `check`; elsewhere it stops what is under way."""
+        """Inside the block a signal waits for the next `check`; outside it raises at once."""
         self._waits = True
         try:
             yield
@@ -100,7 +100,7 @@ class Stopping:
 def _leave_at_the_second(reading: int) -> None:
     heard = False
     while data := os.read(reading, 1):
-        # A second SIGTERM is none of a person's: `timeout` sends it to the process and to its group.
+        # A second SIGTERM is not a user's: `timeout` sends it to the process and to its group.
         if heard and data[0] == signal.SIGINT:
             os._exit(128 + data[0])
         heard |= data[0] in SIGNALS
@@ -108,4 +108,4 @@ def _leave_at_the_second(reading: int) -> None:
 
 
 STARTED = time.monotonic()
-"""When this module was imported: with the first of the program's own."""
+"""When this module was imported, which is at the start of the program."""

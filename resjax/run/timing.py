@@ -1,4 +1,4 @@
-"""Where a program's time goes: seconds by phase, those of compiling taken out of the phase that waited for them."""
+"""Where a program's time goes: seconds by phase, with compiling as a phase of its own."""
 
 import threading
 import time
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 COMPILING = "/jax/core/compile/", "/resjax/compile/"
-"""The events of tracing, lowering and compiling, and of waiting for a thread that does; from a warm cache they are
-short."""
+"""The events of tracing, lowering and compiling, and of waiting for a thread that compiles; with a warm compilation
+cache they are short."""
 
 
 class Timeline:
-    """Seconds by phase of the thread that made it. Inside a phase, an inner one takes its time from it."""
+    """Seconds by phase, of the thread that made it. The time of an inner phase does not count for the outer one."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
@@ -22,7 +22,7 @@ class Timeline:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What happens inside counts as `name`; in another thread it counts nowhere."""
+        """The time inside counts as `name`; in another thread it does not count."""
         if threading.get_ident() != self._thread:
             yield
             return
@@ -35,7 +35,7 @@ class Timeline:
             self._phases.pop()
 
     def compiled(self, seconds: float) -> None:
-        """Counts the seconds up to now as compiling, less what was counted before: tracing contains tracing."""
+        """Counts the last `seconds` as compiling, minus what was counted before: tracing can contain tracing."""
         if threading.get_ident() != self._thread:
             return
         self._advance()
@@ -50,7 +50,7 @@ class Timeline:
         self._count(self._phases[-1], -new)
 
     def record(self) -> dict[str, float]:
-        """`seconds` in all and `<phase>_seconds`, which add up to them; `other` is what no phase covers."""
+        """`seconds` in all, and `<phase>_seconds`, which add up to it; `other` is the time outside of all phases."""
         self._advance()
         parts = {f"{name}_seconds": max(0.0, seconds) for name, seconds in self._seconds.items()}
         return {"seconds": self._last - self._start} | parts
@@ -69,16 +69,16 @@ _timelines: list[Timeline] = []
 
 @contextmanager
 def timed() -> Iterator[Timeline]:
-    """A timeline that `phase` and JAX's compiler write to until the end of the block."""
+    """A timeline to which `phase` and JAX's compiler report until the end of the block."""
     from jax import monitoring
 
     timeline = Timeline()
 
-    def listen(event: str, seconds: float, **_: object) -> None:
+    def listen(event: str, duration_secs: float, **_: object) -> None:
         if event.startswith(COMPILING) and timeline in _timelines:
-            timeline.compiled(seconds)
+            timeline.compiled(duration_secs)
 
-    # JAX has no public way to take a listener off again; afterwards it does nothing.
+    # JAX has no public way to remove a listener; after the block this one does nothing.
     monitoring.register_event_duration_secs_listener(listen)
     _timelines.append(timeline)
     try:
@@ -89,7 +89,7 @@ def timed() -> Iterator[Timeline]:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """What happens inside counts as `name` in the timeline of `timed`, if there is one. Also a decorator."""
+    """The time inside counts as `name` in the timeline of `timed`, if there is one. Also a decorator."""
     if not _timelines:
         yield
         return

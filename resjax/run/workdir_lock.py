@@ -1,4 +1,4 @@
-"""One writer a workdir: a lock file that names its owner, and is taken over where the owner is gone."""
+"""One writer per workdir: a lock file that names its owner, and that is taken over if the owner is gone."""
 
 import fcntl
 import json
@@ -12,32 +12,32 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 NAME = ".lock"
 BEAT_SECONDS = 20.0
-"""How often an owner says that it is alive, by the time of the file."""
+"""How often an owner shows that it is alive, by the modification time of the file."""
 STALE_SECONDS = 300.0
-"""After so long a silence an owner on another host counts as gone: a notebook's runtime that was taken away, say. On
-the same host it is asked for its process."""
+"""After this time without a sign an owner on another host counts as gone, such as a notebook's lost runtime. On the
+same host its process is looked up."""
 
 
 class Owner(NamedTuple):
-    """What stands in a lock."""
+    """The content of a lock file."""
 
     host: str
     pid: int
     began: str
-    """When the process began, in the words of its system: a process id comes again."""
+    """When the process began, as its system says: process ids are reused."""
     token: str
 
 
 @contextmanager
 def only_writer(workdir: Path) -> Iterator[None]:
-    """Holds the workdir's lock; makes the workdir where it is not there, and takes it away again if it stays empty.
+    """Holds the workdir's lock. Makes the workdir if it is missing, and removes it again if it stays empty.
 
     Raises:
-      BadInput: where another process holds it, or the folder cannot be written.
+      BadInput: if another process holds it, or the folder cannot be written.
     """
     made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
     path = workdir / NAME
@@ -48,10 +48,10 @@ def only_writer(workdir: Path) -> Iterator[None]:
             _take_away_if_stale(path, workdir)
     except OSError as error:
         _remove_empty(made)
-        raise BadInput(f"--workdir={workdir}: {error.strerror}; a folder that can be written is accepted") from error
+        raise BadInput(f"--workdir={workdir}: {error.strerror}, expected a folder that can be written") from error
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
-    # What a killed writer had not finished: nobody else writes here now.
+    # A killed writer left these unfinished; nobody else writes here now.
     for unfinished in workdir.rglob(".*.tmp"):
         if unfinished.stem.rpartition(".")[2].isdecimal():
             unfinished.unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def only_writer(workdir: Path) -> Iterator[None]:
 
 
 def _take(path: Path, me: Owner) -> bool:
-    """Writes the lock, whole from its first moment; False where there is one."""
+    """Writes the lock atomically; False if there is one."""
     mine = path.with_name(f"{NAME}.{me.token}.tmp")
     mine.write_text(json.dumps(me._asdict()))
     try:
@@ -75,7 +75,7 @@ def _take(path: Path, me: Owner) -> bool:
     except FileExistsError:
         return False
     except OSError:
-        # A drive without hard links.
+        # The drive has no hard links.
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
@@ -88,29 +88,29 @@ def _take(path: Path, me: Owner) -> bool:
 
 
 def _take_away_if_stale(path: Path, workdir: Path) -> None:
-    """Takes a lock away whose owner is gone; raises BadInput where it is not."""
+    """Removes a lock whose owner is gone; raises BadInput if the owner is alive."""
     try:
         owner, age = _owner(path), time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return
     if _is_alive(owner, age):
-        known = f"process {owner.pid} on {owner.host}" if owner else "a process that has not said its name yet"
+        known = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
         raise BadInput(
-            f"--workdir={workdir} is being written by {known}, which was alive {max(age, 0):.0f} s ago: wait for its "
-            f"end, name another folder, or delete {path} if you know that it is gone"
+            f"--workdir={workdir} is being written by {known}, alive {max(age, 0):.0f} s ago: wait until it ends, "
+            f"name another folder, or delete {path} if the process is gone"
         )
     with one_at_a_time(workdir):
-        # Of two that found it stale, the other may have it by now.
+        # Another process may have found it stale, too, and have taken it by now.
         if _owner(path) != owner:
             return
-        who = f"process {owner.pid} on {owner.host}" if owner else "a process that left no name"
-        print(f"the lock of {who} is {max(age, 0):.0f} s old and its owner gone: it is taken over", flush=True)
+        who = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
+        print(f"the lock of {who} is {max(age, 0):.0f} s old and its owner is gone: taking it over", flush=True)
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keeps other processes and threads out, where the drive can do that; the system ends it with the process."""
+    """Keeps other processes and threads out, if the drive supports it; the system ends it with the process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -140,9 +140,9 @@ def _owner(path: Path) -> Owner | None:
 
 
 def _began(pid: int) -> str:
-    """When a process began, in clock ticks since the system did, with the system's own number; empty where unknown."""
+    """When a process began: the id of the system's boot and clock ticks since then; empty if unknown."""
     try:
-        # The name, in brackets, may hold anything; the 20th field after it is the time.
+        # The name, in brackets, may contain anything; the 20th field after it is the time.
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {ticks}"
     except (OSError, IndexError):
@@ -162,11 +162,11 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def require_writable(workdir: Path, flag: str = "--workdir") -> None:
-    """Raises `BadInput` where the folder that `flag` names could not be made, without making it."""
+    """Raises `BadInput` if the folder that `flag` names could not be made, without making it."""
     if "\0" in str(workdir):
-        raise BadInput(f"{flag}={str(workdir)!r}: a folder's name without a zero byte is accepted")
-    there = workdir.absolute()
-    while not there.exists():
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise BadInput(f"{flag}={workdir}: {there} is no folder that can be written; name another")
+        raise BadInput(f"{flag}={str(workdir)!r}: expected a folder's name without a zero byte")
+    existing = workdir.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise BadInput(f"{flag}={workdir}: {existing} is not a folder that can be written; name another")

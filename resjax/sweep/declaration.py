@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.records import Config, Declaration, Environment, SweepDataset, plain
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.run.dataset import data_fingerprint
 from resjax.sweep.grid import SweepSettings
 from resjax.training.recipe import RECIPE_VERSION
-from resjax.types import Dataset
 
 
 def declare(asked: SweepSettings, dataset: Dataset, split: Split, environment: Environment) -> Declaration:

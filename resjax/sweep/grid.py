@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from resjax.errors import BadInput
 from resjax.run.settings import Settings
-from resjax.types import BadInput
 
 SWEPT = {
     "learning_rate": "lr",

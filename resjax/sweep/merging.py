@@ -6,11 +6,11 @@ from pathlib import Path
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from resjax.errors import BadInput
 from resjax.records import Sweep, read_record, write_record
 from resjax.sweep.declaration import differences
 from resjax.sweep.record import sweep_record
 from resjax.sweep.workdir import RECORD, write_report
-from resjax.types import BadInput
 
 
 def merge_sweeps(workdirs: Sequence[Path], target: Path) -> Sweep:

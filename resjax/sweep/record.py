@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from resjax.errors import DamagedRecord, RecordError
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
@@ -22,13 +23,11 @@ from resjax.records import (
     CellRecord,
     CellStatus,
     Condition,
-    DamagedRecord,
     Declaration,
     Diverged,
     Done,
     EqualSettings,
     Failure,
-    RecordError,
     Reported,
     Result,
     Setting,

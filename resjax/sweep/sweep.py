@@ -5,7 +5,7 @@ import time
 import jax
 
 from resjax.records import Sweep
-from resjax.report.page.sweep_tables import sweep_text
+from resjax.report.sweep_text import sweep_text
 from resjax.run.dataset import load_dataset, whole_splits
 from resjax.run.device import describe_environment
 from resjax.run.progress import duration

@@ -8,11 +8,12 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from resjax.data.fractions import take_train_fraction
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
-from resjax.data.splits import Split
+from resjax.data.splits import Split, take_train_fraction
+from resjax.errors import BadInput, DamagedRecord
 from resjax.functional import Functional
-from resjax.records import DamagedRecord, Failure, MetricsLine, write_record
+from resjax.records import Failure, MetricsLine, write_record
 from resjax.run.comparison import ComparisonRun
 from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.progress import Progress
@@ -23,7 +24,6 @@ from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way
-from resjax.types import BadInput, Dataset
 
 FailureKind = Literal["bad input", "out of memory", "error"]
 MOST_TOGETHER = 64

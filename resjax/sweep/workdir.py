@@ -4,14 +4,15 @@ from pathlib import Path
 
 from msgspec import UNSET
 
+from resjax.errors import BadInput
 from resjax.records import Declaration, Sweep, read_record, write_record, write_text
+from resjax.report.figures.style import svg_texts
 from resjax.report.figures.sweep_figures import draw_sweep
 from resjax.report.page.sweep_page import sweep_page
 from resjax.run.replica_folder import read_or_set_aside
 from resjax.run.workdir_lock import one_at_a_time
 from resjax.sweep.declaration import differences
 from resjax.sweep.record import sweep_record
-from resjax.types import BadInput
 
 RECORD = "sweep.json"
 
@@ -51,6 +52,6 @@ def write_report(workdir: Path) -> Sweep:
     """Draws the figures and writes `report.html` from `sweep.json`, and returns that record."""
     with one_at_a_time(workdir):
         record = read_record(workdir / RECORD, Sweep)
-        draw_sweep(record, workdir)
-        write_text(workdir / "report.html", sweep_page(record))
+        drawn = svg_texts(draw_sweep(record, workdir))
+        write_text(workdir / "report.html", sweep_page(record, drawn))
     return record

@@ -14,7 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int, Num
 
 from resjax.data.pipeline import ResidentSide, Side, StreamedSide, take
-from resjax.types import BadInput, Batch
+from resjax.errors import BadInput
+from resjax.types import Batch
 
 AXES: tuple[str, ...] = ("replica", "batch")
 

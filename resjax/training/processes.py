@@ -18,8 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from resjax.errors import BadInput
 from resjax.training.state import TrainState
-from resjax.types import BadInput
 
 RECEIVE_SECONDS = 60
 """Time-out of one call to the store; `receive_message` repeats it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 if TYPE_CHECKING:
     from resjax.data.augmentation import Augmentation

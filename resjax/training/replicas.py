@@ -18,6 +18,7 @@ from jaxtyping import Float, Int32
 
 from resjax.data.augmentation import standardize, to_float
 from resjax.data.pipeline import epoch_order, padded_batches, take
+from resjax.errors import BadInput
 from resjax.training.loop import (
     EpochResult,
     EpochSteps,
@@ -31,7 +32,7 @@ from resjax.training.mesh import ShardedSide, batch_sharding, make_mesh, put_glo
 from resjax.training.optimizer import Rates
 from resjax.training.state import TrainState, purpose_key
 from resjax.training.step import EVALUATION_BATCH, NO_STEPS, StepSums
-from resjax.types import BadInput, Batch, PixelImages, PRNGKey, Variables
+from resjax.types import Batch, PixelImages, PRNGKey, Variables
 
 T = TypeVar("T")
 SLOWER = {"vmap": "map", "map": "sequential", "devices": "sequential"}

@@ -9,8 +9,8 @@ import jax
 import pytest
 
 from resjax.cli.machine import COMPILED, keep_compiled_programs, processor, trim
+from resjax.errors import BadInput
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
-from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[2]
 HITS_AND_VALUE = """

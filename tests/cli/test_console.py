@@ -6,7 +6,7 @@ import pytest
 
 from resjax.cli import console, program
 from resjax.cli.program import flagfile_names, shipped_flagfiles
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 
 def run_console(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:

@@ -20,11 +20,12 @@ from resjax.cli import program as frame
 from resjax.cli import settings as options
 from resjax.cli.data_flags import define_source_flags, define_split_flags
 from resjax.cli.machine import define_process_flags
+from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode
 from resjax.data.sources.opening import open_catalogue
+from resjax.errors import BadInput
 from resjax.run.load_data import load_splits
 from resjax.run.workdir_lock import require_writable
-from resjax.types import BadInput, Dataset
 from tests.image_files import write_images
 from tests.made_files import SIZE, catalogue_of, photograph, saved
 

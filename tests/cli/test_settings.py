@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from resjax.cli.settings import parse_looks, parse_seeds
+from resjax.errors import BadInput
 from resjax.run.progress import duration
-from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[2]
 

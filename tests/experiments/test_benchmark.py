@@ -18,11 +18,11 @@ from experiments.benchmarks.pytorch.training import parse_modes, require_modes
 from experiments.benchmarks.rows import CompileRow, PipelineRow, TrainStepRow, medians_of
 from experiments.benchmarks.train_step import describe_train_step, our_train_steps, train_step_row
 from resjax.data import augmentation as ours_augmentation
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.records import from_plain, plain, read_lines
 from resjax.run.costs import parameter_count
-from resjax.types import BadInput
 from tests.commands import require_bad_input, run_in_process
 
 TINY = Case(replace(architecture("resnet18", width=4, stem="cifar"), blocks=(1,)), 8, 2, "float32")

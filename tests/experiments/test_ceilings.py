@@ -12,9 +12,9 @@ from experiments.benchmarks.machine import Device
 from experiments.benchmarks.replicas import describe_replicas, parse_ways, replicas_row
 from experiments.benchmarks.rows import ReplicasRow, TrainStepRow
 from experiments.benchmarks.train_step import describe_train_step, train_step_row
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture
 from resjax.records import from_plain, plain
-from resjax.types import BadInput
 
 TINY = Case(Architecture("tiny", (1,), "none", stem="cifar", width=2), 8, 4, "float32")
 CPU = Device("cpu", "a processor, 2 cores")

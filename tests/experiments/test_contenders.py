@@ -6,7 +6,7 @@ import pytest
 
 from experiments.benchmarks import machine
 from experiments.benchmarks.contenders import Failure, InProcess, Program, Worker, contest, in_a_process, take_turns
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
 
 class Pretender:

@@ -18,8 +18,8 @@ from experiments.benchmarks.end_to_end import (
     write_photographs,
 )
 from experiments.benchmarks.machine import Device, find_device
+from resjax.errors import BadInput
 from resjax.records import read_record
-from resjax.types import BadInput
 
 CPU = Device("cpu", "a processor, 2 cores")
 EXERCISE = Exercise("folder:photographs", None, "plain8,resnet8", 16, 4, 1, "float32", (("width", 2),))

@@ -19,13 +19,13 @@ from experiments.reproductions.program import (
 from experiments.reproductions.published import CIFAR10, DISHES, FIRST_EXERCISE, FIRST_EXERCISE_CONFUSION
 from experiments.reproductions.recipes import CIFAR_STEPS, REPRODUCTIONS
 from resjax.data.sources.catalogue import Catalogue
+from resjax.errors import BadInput
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture, architecture
 from resjax.records import Done, ReproductionRecord, Summary, read_record, read_result
-from resjax.report.page.reproduction_tables import tables
+from resjax.report.reproduction_text import tables
 from resjax.run.settings import Settings
 from resjax.training.optimizer import learning_rate_schedule
-from resjax.types import BadInput
 from tests.commands import parsed_flags, require_bad_input
 from tests.tfds_sets import prepare
 

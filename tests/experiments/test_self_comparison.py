@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.studies.self_comparison import SelfComparison, compare_with_itself, self_comparison_text
+from resjax.errors import BadInput
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
 from resjax.records import (
     Done,
@@ -17,7 +18,6 @@ from resjax.records import (
     write_npz,
     write_record,
 )
-from resjax.types import BadInput
 
 LINE = MetricsLine(
     epoch=1,

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from resjax.errors import BadInput
 from resjax.functional import Functional, path_name
 from resjax.models import residual
 from resjax.models.architecture import ARCHITECTURES, Architecture, Place, architecture
 from resjax.models.twins import plain_twin
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 KEY = jax.random.key(0)
 CLASSES = 3

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models import torch_weights
 from resjax.models.architecture import Architecture, architecture
 from resjax.models.torch_weights import fill, load_weights, read_state_dict, save_weights, to_state_dict
-from resjax.types import BadInput, Variables
+from resjax.types import Variables
 
 
 def numbers(functional: Functional, seed: int = 0) -> Variables:
@@ -184,7 +185,7 @@ def test_a_head_of_other_features_is_mis_shaped_not_fresh(resnet):
         ("nowhere.safetensors", None, "no such file"),
         ("noise.safetensors", b"these are no weights", "no whole safetensors file"),
         ("empty.safetensors", b"", "no whole safetensors file"),
-        ("weights.onnx", b"x", ".safetensors is accepted"),
+        ("weights.onnx", b"x", "expected a file named .safetensors"),
     ],
 )
 def test_a_file_that_is_no_weights_is_refused(name, content, words, tmp_path):
@@ -207,7 +208,7 @@ def test_a_truncated_file_is_refused(resnet, tmp_path):
 def test_torchs_files_need_torch(tmp_path, monkeypatch):
     (tmp_path / "weights.pth").write_bytes(b"")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match="torch is not installed.*safetensors file is accepted"):
+    with pytest.raises(BadInput, match="torch is not installed.*expected a .safetensors"):
         read_state_dict(tmp_path / "weights.pth")
 
 

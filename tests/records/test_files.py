@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from resjax.errors import DamagedRecord, RecordError
 from resjax.records import (
     SCHEMA_VERSION,
-    DamagedRecord,
     Done,
     Gallery,
     MetricsLine,
-    RecordError,
     Summary,
     append_line,
     read_lines,

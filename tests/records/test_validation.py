@@ -6,7 +6,8 @@ import json
 import pytest
 from msgspec import structs
 
-from resjax.records import KINDS, Gallery, MetricsLine, RecordError, Summary, json_schema, plain, read_result
+from resjax.errors import RecordError
+from resjax.records import KINDS, Gallery, MetricsLine, Summary, json_schema, plain, read_result
 from resjax.records.files import from_plain
 from tests.records.made import CLASSES, diverged, done, metrics_line, summary
 

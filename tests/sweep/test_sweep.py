@@ -8,17 +8,8 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from resjax.records import (
-    Declaration,
-    Failure,
-    MetricsLine,
-    RecordError,
-    Sweep,
-    read_lines,
-    read_record,
-    read_result,
-    write_record,
-)
+from resjax.errors import BadInput, RecordError
+from resjax.records import Declaration, Failure, MetricsLine, Sweep, read_lines, read_record, read_result, write_record
 from resjax.run.compare import compare
 from resjax.run.workdir_lock import only_writer
 from resjax.sweep.cells import FAILURE
@@ -27,7 +18,6 @@ from resjax.sweep.grid import SweepSettings
 from resjax.sweep.merging import merge_sweeps
 from resjax.sweep.sweep import sweep
 from resjax.training.replicas import Way
-from resjax.types import BadInput
 from tests.sweep.made import asked_for
 
 change = msgspec.structs.replace

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from resjax.errors import BadInput
 from resjax.training.mesh import batch_sharding, make_mesh, parse_mesh, require_divisible
-from resjax.types import BadInput
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

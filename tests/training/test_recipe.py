@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from resjax.data.augmentation import ColorJitter, Flip, Rotate
+from resjax.errors import BadInput
 from resjax.training.recipe import Recipe, fields_with_options
-from resjax.types import BadInput
 
 
 @pytest.mark.parametrize(

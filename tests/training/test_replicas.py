@@ -8,7 +8,9 @@ import pytest
 
 from resjax.cli.compare import compare
 from resjax.data.augmentation import ColorJitter, Flip
+from resjax.data.dataset import Dataset
 from resjax.data.pipeline import ResidentSide, StreamedSide
+from resjax.errors import BadInput
 from resjax.report.records import read_json, read_lines, validate_result, validate_summary
 from resjax.report.storage import read_npz
 from resjax.run import comparison
@@ -18,7 +20,6 @@ from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe
 from resjax.training.replicas import ReplicaTrainer, Way, choose_way
-from resjax.types import BadInput, Dataset
 from tests.test_several_splits import settings
 
 SEEDS = (3, 0, 8)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
-from resjax.types import BadInput
 
 
 class SqueezeExcitation(nn.Module):

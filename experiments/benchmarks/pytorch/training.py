@@ -5,8 +5,8 @@ import os
 
 import numpy as np
 
+from resjax.errors import BadInput
 from resjax.training.recipe import require_choice
-from resjax.types import BadInput
 
 from ..cases import CLASSES, RECIPE, Case, random_images
 from ..contenders import Program, peak_resident_bytes

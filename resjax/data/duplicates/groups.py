@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from resjax.data.duplicates.near_copies import resemblance
-from resjax.types import BadInput, Pixels
+from resjax.data.dataset import Pixels
+from resjax.data.duplicates.near_duplicates import resemblance
+from resjax.errors import BadInput
 
 MOST_COMPARED = 64
 """Of a larger group of near-copies so many are compared with each other, to say how alike they are."""

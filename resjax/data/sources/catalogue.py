@@ -1,4 +1,4 @@
-"""What every source becomes before anything is decoded: names, labels and a way to the bytes of each image."""
+"""The catalogue: what every source becomes before decoding, with names, labels and access to each image's bytes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int32
 
-from resjax.types import BadInput, Exclusion
+from resjax.data.dataset import Exclusion
+from resjax.errors import BadInput
 
 SIDE_NAMES = {
     "train": "train",
@@ -17,44 +18,44 @@ SIDE_NAMES = {
     "test": "test",
     "testing": "test",
 }
-"""What a folder or a split of a source is called in small letters, and the side that it then is."""
+"""The side that a folder or a split of a source becomes, by its name in lower case."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a source holds, before anything is decoded; sorted by id."""
+    """The images of a source, before decoding; sorted by id."""
 
     name: str
     classes: tuple[str, ...]
     ids: tuple[str, ...]
     labels: Int32[np.ndarray, " image"]
     read: Callable[[int], bytes]
-    """The file of the image with this number, as it was found; raises OSError where it cannot be read. May be called
-    from several threads at once."""
+    """The bytes of the file of the image with this number; raises OSError if it cannot be read. Safe to call from
+    several threads."""
     exclusions: tuple[Exclusion, ...] = ()
     content: Callable[[int], str] | None = None
-    """A name for the image's bytes, equal for equal bytes, where the source has one that is cheaper than a SHA-256."""
+    """A name for the image's bytes, equal for equal bytes, if the source has one that is cheaper than a SHA-256."""
     sides: tuple[str, ...] | None = None
-    """`train`, `val` or `test` of each image, where the source comes with its own split."""
-    has_near_copies: bool = True
-    """False where different contents are known to be different pictures."""
+    """`train`, `val` or `test` for each image, where the source comes with its own split."""
+    has_near_duplicates: bool = True
+    """Whether different contents can show the same picture; False means that no search is needed."""
 
 
 def usable(catalogue: Catalogue) -> Catalogue:
-    """The catalogue as it can be trained on: classes that have no image are left out, and listed as such.
+    """The catalogue without classes that have no image, which are listed as exclusions.
 
-    A class that a side other than train lacks is listed too: it stays, and its images there are simply none.
+    A class without an image in val or test stays, and is listed too.
 
     Raises:
-      BadInput: without images, with fewer than two classes, and where train lacks a class that another side has.
+      BadInput: if there are no images or fewer than two classes, or if train lacks a class that another side has.
     """
     spec = f"dataset {catalogue.name!r}"
     if not catalogue.ids:
-        raise BadInput(f"{spec}: no images with a label ({_counted(catalogue.exclusions)}); at least two are needed")
+        raise BadInput(f"{spec}: no images with a label ({_counted(catalogue.exclusions)}); expected at least two")
     counts = np.bincount(catalogue.labels, minlength=len(catalogue.classes))
     classes = tuple(name for name, count in zip(catalogue.classes, counts, strict=True) if count)
     if len(classes) < 2:
-        raise BadInput(f"{spec}: {', '.join(classes)!r} is the only class with images; at least two are needed")
+        raise BadInput(f"{spec}: {', '.join(classes)!r} is the only class with images; expected at least two classes")
     notes = [Exclusion(name, "class without an image") for name in catalogue.classes if name not in classes]
     labels = (np.cumsum(counts > 0) - 1).astype(np.int32)[catalogue.labels]
     if catalogue.sides is not None:
@@ -84,4 +85,4 @@ def _classes_missing(
 
 def _counted(exclusions: Iterable[Exclusion]) -> str:
     reasons = [exclusion.reason for exclusion in exclusions]
-    return ", ".join(f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)) or "nothing is there"
+    return ", ".join(f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)) or "nothing found"

@@ -1,4 +1,4 @@
-"""A csv of file names and labels, with the folder that its images lie in."""
+"""Images that a csv lists by file name and label, in one folder."""
 
 import csv
 import os
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import Catalogue, usable
 from resjax.data.sources.files import FoundFiles, composed, find_files, is_hidden
-from resjax.types import BadInput, Exclusion
+from resjax.errors import BadInput
 
 COLUMNS = ("filename", "label")
 
@@ -25,25 +26,29 @@ class _Row(NamedTuple):
 
 
 def open_csv(spec: str, path: Path, image_dir: Path | None) -> Catalogue:
-    """The images that the rows of a csv name, in UTF-8 with or without a byte order mark, with any further columns.
+    """The images that the rows of a csv name.
+
+    The csv is UTF-8 with or without a byte order mark; further columns are ignored.
 
     Args:
-      image_dir: the folder of the images; by default the one beside the csv, named like its stem.
+      spec: the `--dataset` value, for error texts.
+      path: the csv, with the columns `filename` and `label`.
+      image_dir: the folder of the images; by default the folder beside the csv that is named like its stem.
 
     Raises:
-      BadInput: where file, columns or folder are not there or cannot be read, and for fewer than two classes.
+      BadInput: if the file, a column or the folder is missing or unreadable, or if there are fewer than two classes.
     """
     if not path.is_file():
-        raise BadInput(f"dataset {spec!r}: no such file; a csv with the columns filename,label is accepted")
+        raise BadInput(f"dataset {spec!r}: no such file; expected a csv with the columns filename,label")
     rows = _read_rows(spec, path)
     folder = path.with_suffix("") if image_dir is None else image_dir
     if not folder.is_dir():
-        raise BadInput(f"dataset {spec!r}: its images are looked for in {folder}, which is no folder; give image_dir")
+        raise BadInput(f"dataset {spec!r}: no image folder {folder}; expected one there, or image_dir")
     found = find_files(folder)
     found = FoundFiles({name: file for name, file in found.paths.items() if file != path}, found.unusable)
     label_of, exclusions = _label_files(rows, found, folder)
     ids = tuple(sorted(label_of))
-    # Of every label that a row gives, whether or not an image is left of it: a class never vanishes unsaid.
+    # Every label that a row gives counts, so that a class without a usable image is reported by `usable`.
     classes = tuple(sorted({row.label for row in rows if row.label}))
     number = {name: label for label, name in enumerate(classes)}
     catalogue = Catalogue(
@@ -62,16 +67,16 @@ def _read_rows(spec: str, path: Path) -> list[_Row]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             header, *table = list(csv.reader(file)) or [[]]
     except UnicodeDecodeError:
-        raise BadInput(f"dataset {spec!r}: not UTF-8 text; save it as a csv in UTF-8") from None
+        raise BadInput(f"dataset {spec!r}: not UTF-8 text; expected a csv in UTF-8") from None
     except (csv.Error, OSError) as error:
         raise BadInput(f"dataset {spec!r}: cannot be read as a csv ({error})") from error
     header = [cell.strip() for cell in header]
     if any(header.count(column) != 1 for column in COLUMNS):
         found = ", ".join(header) or "none"
-        raise BadInput(f"dataset {spec!r}: the columns filename and label are needed, once each; found: {found}")
+        raise BadInput(f"dataset {spec!r}: expected the columns filename and label, once each; found: {found}")
     columns = [header.index(column) for column in COLUMNS]
     rows = []
-    # Numbers are those of a spreadsheet, in which the header is row 1.
+    # Rows are numbered as in a spreadsheet, where the header is row 1.
     for number, cells in enumerate(table, start=2):
         filename, label = (cells[column].strip() if column < len(cells) else "" for column in columns)
         rows.append(_Row(f"row {number}", not any(cell.strip() for cell in cells), filename, composed(label)))
@@ -79,7 +84,7 @@ def _read_rows(spec: str, path: Path) -> list[_Row]:
 
 
 def _label_files(rows: Iterable[_Row], found: FoundFiles, folder: Path) -> tuple[dict[str, str], list[Exclusion]]:
-    """The label of every usable file; and what is left out of the rows, and of the files."""
+    """The label of every usable file, and the rows and files that are left out."""
     rows_of = defaultdict(list)
     named = set()
     exclusions = []
@@ -116,7 +121,7 @@ def _label_files(rows: Iterable[_Row], found: FoundFiles, folder: Path) -> tuple
 
 
 def _name_inside(folder: Path, filename: str) -> str | None:
-    """The path relative to the folder, None where it leads out of it: what a csv says may come from anyone."""
+    """The path relative to the folder, or None if it leads out of the folder: a csv may come from anyone."""
     name = posixpath.normpath(filename)
     if posixpath.isabs(name):
         name = os.path.relpath(name, os.path.abspath(folder))

@@ -1,33 +1,34 @@
-"""Folders of images: one a class, or `train/`, `val/` and `test/` of such folders."""
+"""Images in one folder per class, or in `train/`, `val/` and `test/` with such folders."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.files import composed, find_files, is_hidden, text_of
-from resjax.types import BadInput, Exclusion
+from resjax.errors import BadInput
 
 OUTSIDE = "file outside a class folder"
 ARCHIVERS = {"__MACOSX"}
-"""Folders that macOS puts into the archives that it makes; what lies in them are hidden files."""
+"""Folders that macOS adds to archives; they hold hidden files only."""
 
 
 def open_folder(spec: str, path: Path) -> Catalogue:
-    """The images of a folder a class, at any depth below it; or of sides, each of which holds a folder a class.
+    """The images of one folder per class, at any depth below it, or of sides that hold one folder per class.
 
-    Sides are kept as they are. `train` has to be there, in any of the spellings of `SIDE_NAMES`. An image's id is its
-    path relative to `path`, the side included.
+    Sides are kept as they are; `train` must be there, in any spelling of `SIDE_NAMES`. The id of an image is its path
+    relative to `path`, with the side.
 
     Raises:
-      BadInput: where the folder is not there or cannot be read, holds sides and classes side by side, has a class
-        without images, or fewer than two.
+      BadInput: if the folder is missing or unreadable, mixes sides and classes, has a class without images, or has
+        fewer than two classes.
     """
     if path.is_file():
-        raise BadInput(f"dataset {spec!r}: a file and no folder; an archive has to be unpacked first")
+        raise BadInput(f"dataset {spec!r}: a file; expected a folder, an archive unpacked")
     if not path.is_dir():
-        raise BadInput(f"dataset {spec!r}: no such folder; a folder that holds a folder of images a class is accepted")
+        raise BadInput(f"dataset {spec!r}: no such folder; expected a folder with one folder of images per class")
     found = find_files(path)
     visible = [name for name in sorted(found.paths) if not is_hidden(name)]
     exclusions = [Exclusion(name, "hidden file") for name in sorted(found.paths) if is_hidden(name)]
@@ -44,13 +45,13 @@ def open_folder(spec: str, path: Path) -> Catalogue:
     classes = sorted(set(label_of.values()))
     if not classes and (outside := sum(exclusion.reason == OUTSIDE for exclusion in exclusions)):
         raise BadInput(
-            f"dataset {spec!r}: no images in class folders ({outside} {OUTSIDE}); the images of each class in a folder "
-            "of its own are accepted"
+            f"dataset {spec!r}: no images in class folders ({outside} {OUTSIDE}); expected one folder of images per "
+            "class"
         )
     if len(classes) == 1 and not side_of and _holds_classes(label_of):
         raise BadInput(
             f"dataset {spec!r}: {classes[0]!r} is the only class with images, and holds folders itself (did you mean "
-            f"{spec.rstrip('/')}/{classes[0]}?); at least two are needed"
+            f"{spec.rstrip('/')}/{classes[0]}?); expected at least two classes"
         )
     known = {*classes, *(name.split("/")[-1] for name in found.unusable)}
     for parent in [path / side for side in side_of] or [path]:
@@ -71,9 +72,9 @@ def open_folder(spec: str, path: Path) -> Catalogue:
 
 
 def _side_folders(spec: str, names: Iterable[str]) -> dict[str, str]:
-    """The side of each folder, where the folders are the sides of a split; none where they are classes.
+    """The side of each folder if the folders are the sides of a split; empty if they are classes.
 
-    A class may be called `train` too: then other classes lie beside it, and its images directly in it.
+    A class can be called `train`, too. Then other classes lie beside it, and it holds images directly.
     """
     holds_images: dict[str, bool] = {}
     for name in names:
@@ -87,20 +88,20 @@ def _side_folders(spec: str, names: Iterable[str]) -> dict[str, str]:
     listed = " and ".join(sorted(side_of))
     if others:
         raise BadInput(
-            f"dataset {spec!r}: {listed} of folders beside {others[0]!r}; either sides of a split, with train among "
-            "them, or a folder a class is accepted: move one kind elsewhere"
+            f"dataset {spec!r}: {listed} hold folders beside {others[0]!r}; expected either the sides of a split, with "
+            "train, or one folder per class: move one kind elsewhere"
         )
     sides = list(side_of.values())
     if "train" not in sides or len(set(sides)) < len(sides):
         raise BadInput(
-            f"dataset {spec!r}: {listed} look like sides of a split; train, and at most one val and one test "
-            "beside it, are accepted, or a folder a class"
+            f"dataset {spec!r}: {listed} look like the sides of a split; expected train with at most one val and one "
+            "test, or one folder per class"
         )
     return side_of
 
 
 def _holds_classes(names: Iterable[str]) -> bool:
-    """Whether all of the images lie one folder deeper, in two folders or more."""
+    """Whether all images lie one folder deeper, in at least two folders."""
     inside = [name.split("/")[1:-1] for name in names]
     return all(inside) and len({folders[0] for folders in inside}) > 1
 

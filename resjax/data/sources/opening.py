@@ -1,4 +1,4 @@
-"""Where images come from: every source becomes one Catalogue of names, labels and bytes."""
+"""Opens any source, named as in `--dataset`, as a catalogue."""
 
 import difflib
 from pathlib import Path
@@ -10,11 +10,11 @@ from resjax.data.sources.csv_source import open_csv
 from resjax.data.sources.folder_source import open_folder
 from resjax.data.sources.tfds_source import open_tfds
 from resjax.data.synthetic import source as synthetic
-from resjax.types import BadInput
+from resjax.errors import BadInput
 
-__all__ = ["ACCEPTED", "SYNTHETIC_COUNT", "Catalogue", "open_catalogue"]
+__all__ = ["SOURCES", "SYNTHETIC_COUNT", "Catalogue", "open_catalogue"]
 
-ACCEPTED = "synthetic, synthetic:COUNT, csv:PATH, folder:PATH or tfds:NAME"
+SOURCES = "synthetic, synthetic:COUNT, csv:PATH, folder:PATH or tfds:NAME"
 SYNTHETIC_COUNT = 600
 
 
@@ -29,23 +29,22 @@ def open_catalogue(
     """The catalogue of `synthetic`, `synthetic:COUNT`, `csv:PATH`, `folder:PATH` or `tfds:NAME`.
 
     Args:
-      image_dir: the folder of a csv's images; by default the one beside the csv, named like its stem.
-      data_dir: the folder of what TFDS has prepared; by default TFDS's own.
+      image_dir: the folder of a csv's images; by default the folder beside the csv that is named like its stem.
+      data_dir: the folder of data sets that TFDS has prepared; by default TFDS's own.
       image_size: height and width in pixels at which `synthetic` is drawn.
-      progress: show a bar for what takes long, if stderr is a terminal.
+      progress: show a progress bar for slow steps, if stderr is a terminal.
 
     Raises:
-      BadInput: for an unknown source, one that is not there or cannot be understood, and one with fewer than two
-        classes.
+      BadInput: for an unknown, missing or unreadable source, and for fewer than two classes.
     """
     kind, _, value = spec.partition(":")
     for name, given, goes_with in (("image_dir", image_dir, "csv:PATH"), ("data_dir", data_dir, "tfds:NAME")):
         if given is not None and kind != goes_with.partition(":")[0]:
-            raise BadInput(f"{name} {str(given)!r}: goes with {goes_with} alone, not with {spec!r}; leave it out")
+            raise BadInput(f"{name} {str(given)!r} with {spec!r}: expected only with {goes_with}; leave it out")
     if kind == "synthetic":
         return _open_synthetic(spec, value, image_size)
     if kind in ("csv", "folder") and not value:
-        raise BadInput(f"dataset {spec!r}: the path is missing; {kind}:PATH is accepted")
+        raise BadInput(f"dataset {spec!r}: the path is missing; expected {kind}:PATH")
     if kind == "csv":
         return open_csv(spec, Path(value).expanduser(), image_dir)
     if kind == "folder":
@@ -56,12 +55,12 @@ def open_catalogue(
     if spec and (path := Path(spec).expanduser()).exists():
         near = [f"{'folder' if path.is_dir() else 'csv'}:{spec}"]
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise BadInput(f"dataset {spec!r}: {ACCEPTED} are accepted{hint}")
+    raise BadInput(f"dataset {spec!r}: expected {SOURCES}{hint}")
 
 
 def _open_synthetic(spec: str, count: str, image_size: int) -> Catalogue:
     if count and not (count.isdecimal() and int(count) >= 2 * len(synthetic.CLASSES)):
-        raise BadInput(f"dataset {spec!r}: a count of images from {2 * len(synthetic.CLASSES)} is accepted")
+        raise BadInput(f"dataset {spec!r}: expected a count of images, at least {2 * len(synthetic.CLASSES)}")
     drawings = sorted(synthetic.plan(int(count or SYNTHETIC_COUNT), seed=0), key=lambda drawing: drawing.id)
     return Catalogue(
         name=spec,
@@ -70,5 +69,5 @@ def _open_synthetic(spec: str, count: str, image_size: int) -> Catalogue:
         labels=np.array([drawing.label for drawing in drawings], np.int32),
         read=lambda image: synthetic.png_bytes(drawings[image], image_size),
         content=lambda image: synthetic.content(drawings[image]),
-        has_near_copies=False,
+        has_near_duplicates=False,
     )

@@ -1,4 +1,4 @@
-"""Data sets that TensorFlow Datasets has prepared, read without TensorFlow."""
+"""Images of a data set that TensorFlow Datasets (TFDS) has prepared, read without TensorFlow."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,22 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.files import composed
-from resjax.types import BadInput, Exclusion
+from resjax.errors import BadInput
 
 Builder = Any
 Info = Any
-"""TFDS's DatasetBuilder and DatasetInfo: by their own annotations nearly every part of them may be None."""
+"""TFDS's DatasetBuilder and DatasetInfo; their own annotations allow None nearly everywhere."""
 
 FORMAT = "array_record"
-"""The one format of TFDS whose records can be read in any order, and without TensorFlow."""
+"""The only TFDS format whose records can be read in any order and without TensorFlow."""
 BLOCK = 256
-"""Records read at once for their labels: a tenth of the time of one by one, and tens of megabytes of photographs."""
+"""Records read at a time for their labels: ten times as fast as one by one, at tens of megabytes of photographs."""
 
 
 class _Part(NamedTuple):
-    """Consecutive records of a TFDS split, and the side that they are on."""
+    """Consecutive records of a TFDS split, and their side."""
 
     split: str
     start: int
@@ -34,15 +35,15 @@ class _Part(NamedTuple):
 
 
 class _Records:
-    """The examples of a prepared data set by split and position; for several threads at once, as array_record is."""
+    """The examples of a prepared data set by split and position; safe to read from several threads."""
 
     def __init__(self, builder: Builder, image: str, label: str):
         from tensorflow_datasets.core.decode import DeserializeMethod
         from tensorflow_datasets.proto import tf_example_pb2
 
-        self._parse = tf_example_pb2.Example.FromString
+        self._parse = tf_example_pb2.Example.FromString  # pyright: ignore[reportAttributeAccessIssue]
         self._image, self._label = image, label
-        # The raw record, and not what TFDS makes of it, which decodes every feature: some need TensorFlow.
+        # Raw records: TFDS's own decoding covers every feature, and some features need TensorFlow.
         self._sources = {
             split: builder.as_data_source(split, file_format=FORMAT, deserialize_method=DeserializeMethod.RAW_BYTES)
             for split, info in builder.info.splits.items()
@@ -50,14 +51,14 @@ class _Records:
         }
 
     def image(self, split: str, position: int) -> bytes:
-        """The file of an image as it was prepared; raises OSError where it cannot be read."""
+        """The bytes of an image file as it was prepared; raises OSError if they cannot be read."""
         try:
             return self._features(self._sources[split][position])[self._image].bytes_list.value[0]
-        except Exception as error:  # Any kind, from array_record as from the parser.
+        except Exception as error:  # array_record and the parser raise errors of any type.
             raise OSError(_one_line(error)) from error
 
     def labels(self, parts: Sequence[_Part], progress: bool) -> list[list[int]]:
-        """The labels of each part's records; -1, as TFDS writes it, for one without a label."""
+        """The labels of each part's records; -1 for a record without a label, as TFDS writes it."""
         of_parts: list[list[int]] = []
         total = sum(part.stop - part.start for part in parts)
         with tqdm(total=total, desc="reading labels", unit="image", disable=None if progress else True) as bar:
@@ -75,7 +76,7 @@ class _Records:
 
     def _features(self, record: bytes) -> Mapping[str, Any]:
         if not record:
-            # What array_record gives beyond the end of a file that was cut short.
+            # array_record returns empty records beyond the end of a truncated file.
             raise ValueError("the files hold fewer records than their metadata say")
         return self._parse(record).features.feature
 
@@ -84,28 +85,30 @@ def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = 
     """The images of `NAME`, `NAME/CONFIG:VERSION`, or either with `@` and a split in TFDS's own syntax.
 
     With a split, such as `cifar10@train[:20%]` or `cifar10@train+test`, all its images are one pool. Without, the
-    splits train, validation and test of a set that has two of them are sides, kept as they are; other splits, and
-    splits without labels, are left out and listed. An id is the split and the position in it.
+    splits train, validation and test are sides and kept as they are, if there are at least two of them; other splits,
+    and splits without labels, are left out and listed. An id is the split and the position in it.
 
     Every record is read once for its label.
 
     Args:
-      data_dir: where TFDS keeps prepared data; by default the folder of its own (`TFDS_DATA_DIR` or
+      spec: the `--dataset` value, for error texts.
+      value: `spec` without `tfds:`.
+      data_dir: where TFDS keeps prepared data; by default TFDS's own folder (`TFDS_DATA_DIR` or
         `~/tensorflow_datasets`).
-      progress: show a bar, if stderr is a terminal.
+      progress: show a progress bar, if stderr is a terminal.
 
     Raises:
-      BadInput: where the set is not there, not prepared as array_record, cannot be read, has no one image feature or
-        label feature, and for an unknown split.
+      BadInput: if the set is missing, unreadable or not prepared as array_record, if it does not have exactly one image
+        feature and one label feature, and for an unknown split.
     """
     name, at, instruction = value.partition("@")
-    with _in_one_line(spec):
+    with _errors_as_bad_input(spec):
         builder = _find_builder(spec, name, data_dir)
         info = builder.info
         image, label = _image_and_label(spec, info)
         classes = tuple(composed(name) for name in info.features[label].names)
         parts, exclusions = (_parts_asked_for(spec, info, instruction), []) if at else _own_parts(spec, info)
-        # In the order of the ids.
+        # A catalogue is sorted by id.
         parts.sort(key=lambda part: (f"{part.split}/", part.start))
         records = _Records(builder, image, label)
         labels_of_parts = records.labels(parts, progress)
@@ -135,7 +138,7 @@ def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = 
         labels=np.array(labels, np.int32),
         read=lambda image: records.image(*places[image]),
         exclusions=tuple(exclusions),
-        # Where nothing but train has labels, it is a pool to be split.
+        # If only train has labels, its images are a pool to be split.
         sides=tuple(sides) if {"val", "test"} & set(sides) else None,
     )
     return usable(catalogue)
@@ -146,43 +149,43 @@ def _find_builder(spec: str, name: str, data_dir: Path | None) -> Builder:
 
     if not naming.is_valid_dataset_name(name):
         raise BadInput(
-            f"dataset {spec!r}: tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.0.0 is accepted, followed by nothing or by "
-            "a split such as @train[:20%]"
+            f"dataset {spec!r}: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.0.0, with or without a split such "
+            "as @train[:20%]"
         )
     folder = data_dir or Path(constants.DATA_DIR).expanduser()
     try:
-        # The prepared files decide, and not the version of the code that TFDS has for the name today.
+        # The prepared files decide, not the version of TFDS's current code for the name.
         builder = read_only_builder.builder_from_files(name, data_dir=str(folder))
     except registered.DatasetNotFoundError:
         raise BadInput(f"dataset {spec!r}: {_ways_to(name, folder)}") from None
     formats = sorted(format.value for format in builder.info.available_file_formats())
     if FORMAT not in formats:
         raise BadInput(
-            f"dataset {spec!r}: prepared as {', '.join(formats)} in {folder}, {FORMAT} is accepted; prepare it in "
-            f"another data_dir: {_preparation(name, Path('DIR'))}"
+            f"dataset {spec!r}: prepared as {', '.join(formats)} in {folder}, expected {FORMAT}; prepare it in another "
+            f"data_dir: {_preparation(name, Path('DIR'))}"
         )
     return builder
 
 
 def _ways_to(name: str, folder: Path) -> str:
-    """What can be done about a data set that is not there."""
+    """What the user can do about a data set that is not there."""
     from tensorflow_datasets import list_builders
     from tensorflow_datasets.core import naming
 
     dataset = naming.parse_builder_name_kwargs(name)[0].name
     prepared = _prepared_in(folder)
     if here := prepared.get(dataset):
-        return f"not among what is prepared in {folder}, where {', '.join(here)} would be accepted"
+        return f"not prepared in {folder}; expected one of those there: {', '.join(here)}"
     known = list_builders(with_community_datasets=False)
     if dataset in known:
-        return f"not prepared in {folder}; give the data_dir where it is, or prepare it: {_preparation(name, folder)}"
+        return f"not prepared in {folder}; give its data_dir, or prepare it: {_preparation(name, folder)}"
     near = difflib.get_close_matches(dataset, {*prepared, *known}, n=3)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f"neither prepared in {folder} nor known to TFDS; give data_dir, or another name{hint}"
+    return f"neither prepared in {folder} nor known to TFDS; give its data_dir, or another name{hint}"
 
 
 def _prepared_in(folder: Path) -> dict[str, list[str]]:
-    """The names, with config and version, of every data set that is prepared in a folder."""
+    """The data sets that are prepared in a folder: by name, each with its configs and versions."""
     names: dict[str, list[str]] = {}
     for features in sorted([*folder.glob("*/*/features.json"), *folder.glob("*/*/*/features.json")]):
         *parts, version = features.parent.relative_to(folder).parts
@@ -191,7 +194,7 @@ def _prepared_in(folder: Path) -> dict[str, list[str]]:
 
 
 def _preparation(name: str, folder: Path) -> str:
-    # Not `tfds build`, which in TFDS 4.9.10 does not start without Apache Beam.
+    # `tfds build` of TFDS 4.9.10 does not start without Apache Beam.
     arguments = f"{name!r}, data_dir={str(folder)!r}, builder_kwargs={{'file_format': {FORMAT!r}}}"
     return (
         "pip install 'resjax[prepare]' && "
@@ -200,13 +203,13 @@ def _preparation(name: str, folder: Path) -> str:
 
 
 def _image_and_label(spec: str, info: Info) -> tuple[str, str]:
-    """The names of the features that are the image and its label: by their type, then by TFDS's supervised keys."""
+    """The names of the image feature and the label feature: by their type, then by TFDS's supervised keys."""
     from tensorflow_datasets.core import features
 
     supervised = info.supervised_keys or ()
     names = []
     for place, kind in enumerate((features.Image, features.ClassLabel)):
-        # A LabeledImage is an image whose pixels are labels.
+        # The pixels of a LabeledImage are labels, so it is no picture.
         found = [
             name
             for name, feature in info.features.items()
@@ -219,12 +222,12 @@ def _image_and_label(spec: str, info: Info) -> tuple[str, str]:
                 f"{name} ({type(feature).__name__})" for name, feature in sorted(info.features.items())
             )
             raise BadInput(
-                f"dataset {spec!r}: one feature of type {kind.__name__} is needed, or supervised keys that name one; "
+                f"dataset {spec!r}: expected one feature of type {kind.__name__}, or supervised keys that name one; "
                 f"its features: {described}"
             )
         names += found
     if np.issubdtype(info.features[names[0]].np_dtype, np.floating):
-        raise BadInput(f"dataset {spec!r}: feature {names[0]!r} holds floating-point values; pictures are accepted")
+        raise BadInput(f"dataset {spec!r}: feature {names[0]!r} holds floating-point values; expected image files")
     return names[0], names[1]
 
 
@@ -234,17 +237,15 @@ def _parts_asked_for(spec: str, info: Info, instruction: str) -> list[_Part]:
     sizes = {split: of.num_examples for split, of in info.splits.items()}
     try:
         pieces = ReadInstruction.from_spec(instruction).to_absolute(info.splits)
-    except Exception as error:  # ValueError, NotImplementedError, AssertionError, by what is wrong.
+    except Exception as error:  # ValueError, NotImplementedError or AssertionError.
         raise BadInput(
-            f"dataset {spec!r}: {instruction!r} is no split of it; {', '.join(sizes)} are accepted, their sum with +, "
-            "and parts of them, such as @train[:20%]"
+            f"dataset {spec!r}: {instruction!r} is no split of it; expected {', '.join(sizes)}, parts of them such as "
+            "@train[:20%], or sums with +"
         ) from error
     parts = [_Part(p.splitname, p.from_ or 0, sizes[p.splitname] if p.to is None else p.to, None) for p in pieces]
     for first, second in combinations(parts, 2):
         if first.split == second.split and max(first.start, second.start) < min(first.stop, second.stop):
-            raise BadInput(
-                f"dataset {spec!r}: takes images of {first.split} twice; parts that do not overlap are accepted"
-            )
+            raise BadInput(f"dataset {spec!r}: takes images of {first.split} twice; expected parts that do not overlap")
     return [part for part in parts if part.start < part.stop]
 
 
@@ -256,8 +257,8 @@ def _own_parts(spec: str, info: Info) -> tuple[list[_Part], list[Exclusion]]:
         side_of = dict.fromkeys(sizes, "train")
     elif "train" not in sides or len(set(sides)) < len(sides):
         raise BadInput(
-            f"dataset {spec!r}: its splits are {', '.join(sizes) or 'none'}; train, with validation and test beside "
-            f"it, is accepted, or name what to use, such as {spec}@{next(iter(sizes), 'train')}"
+            f"dataset {spec!r}: its splits are {', '.join(sizes) or 'none'}; expected train, with or without "
+            f"validation and test, or a split to use such as {spec}@{next(iter(sizes), 'train')}"
         )
     parts = [_Part(split, 0, sizes[split], side) for split, side in side_of.items()]
     return parts, [
@@ -266,15 +267,15 @@ def _own_parts(spec: str, info: Info) -> tuple[list[_Part], list[Exclusion]]:
 
 
 @contextmanager
-def _in_one_line(spec: str) -> Iterator[None]:
-    """Whatever TFDS raises about files that are not as they should be, as `BadInput`."""
+def _errors_as_bad_input(spec: str) -> Iterator[None]:
+    """Turns every error that TFDS raises about damaged or missing files into a `BadInput`."""
     try:
         yield
     except BadInput:
         raise
     except Exception as error:
         raise BadInput(
-            f"dataset {spec!r}: TFDS cannot read it ({_one_line(error)}); a set that is prepared in full is accepted"
+            f"dataset {spec!r}: TFDS cannot read it ({_one_line(error)}); expected a completely prepared set"
         ) from error
 
 

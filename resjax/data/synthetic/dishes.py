@@ -1,4 +1,4 @@
-"""The five drawn dishes and what they are made of."""
+"""The five dishes and their ingredients, drawn on a canvas."""
 
 import numpy as np
 
@@ -21,8 +21,8 @@ SHALLOTS = ((120, 65, 25), (165, 100, 45))
 BROTHS = ((225, 180, 60), (210, 170, 95), (215, 195, 150), (190, 150, 105))
 
 
-def scattered(canvas: Canvas, count: int, radius: float) -> list[Point]:
-    """Places for `count` things on a disc, spread so that they seldom hide each other."""
+def scattered(canvas: Canvas, count: int | np.integer, radius: float) -> list[Point]:
+    """Places for `count` things on a disc, spread so that they rarely hide each other."""
     first, reach = canvas.rng.uniform(0, 2 * np.pi), canvas.rng.uniform(0.3, 1.1, count)
     angles = first + 2 * np.pi * np.arange(count) / max(count, 1) + canvas.rng.normal(0, 0.25, count)
     return list(canvas.rng.permutation(polar(radius * reach, angles)))
@@ -98,13 +98,13 @@ def leaf(canvas: Canvas, center: Point, radius: float, color: Color) -> None:
     canvas.stroke(center + np.stack([outline[0], outline[11]]) * 0.9, 0.015, shade(color, 1.4))
 
 
-def herbs(canvas: Canvas, radius: float, count: int) -> None:
+def herbs(canvas: Canvas, radius: float, count: int | np.integer) -> None:
     """Chopped scallion and celery, strewn."""
     for _ in range(count):
         canvas.fill(canvas.spot(radius), canvas.outline(0.035, 0.1, 1.6, 10), canvas.color(*HERBS))
 
 
-def shallots(canvas: Canvas, center: Point, radius: float, count: int) -> None:
+def shallots(canvas: Canvas, center: Point, radius: float, count: int | np.integer) -> None:
     """Crisp fried shallots, strewn."""
     canvas.strands(center, radius, count, 0.1, 0.025, canvas.color(*SHALLOTS), 1.2, 0.0)
 
@@ -136,7 +136,7 @@ def rice(canvas: Canvas, center: Point, radius: float, colors: list[Color]) -> N
 
 
 def garnish(canvas: Canvas, radius: float) -> None:
-    """Whatever any of the dishes may come with, at the edge of the plate."""
+    """Side dishes that any of the dishes may have, at the edge of the plate."""
     for draw, probability in ((cucumber, 0.3), (tomato, 0.25), (chili, 0.15), (lime, 0.1), (cracker, 0.1)):
         if canvas.chance(probability):
             center = polar(radius, canvas.rng.uniform(-np.pi, np.pi))

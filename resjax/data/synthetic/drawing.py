@@ -1,7 +1,7 @@
-"""Brushes for the drawn dishes: a canvas in dish coordinates, the table, the crockery, and the photographer's faults.
+"""Brushes for the drawn dishes: a canvas in dish coordinates, the table, plates and bowls, and the camera's faults.
 
-Dish coordinates have their origin at the dish's centre and their unit at its rim. All random numbers are drawn in these
-coordinates, never in pixels, so that a seed gives the same picture at every size.
+Dish coordinates have their origin at the centre of the dish and their unit at its rim. All random numbers are drawn in
+these coordinates, never in pixels, so that a seed gives the same picture at every size.
 """
 
 import numpy as np
@@ -31,12 +31,14 @@ CLOTHS = ((200, 60, 50), (60, 100, 150), (230, 225, 215), (80, 130, 90), (225, 1
 
 def shade(color: Color, factor: float) -> Color:
     """`color` in more light (factor above 1) or less."""
-    return tuple(float(np.clip(channel * factor, 0, 255)) for channel in color)
+    red, green, blue = (float(np.clip(channel * factor, 0, 255)) for channel in color)
+    return red, green, blue
 
 
 def mix(color: Color, other: Color, share: float) -> Color:
     """`color` with a `share` (0 to 1) of `other` stirred in."""
-    return tuple((1 - share) * a + share * b for a, b in zip(color, other, strict=True))
+    red, green, blue = ((1 - share) * a + share * b for a, b in zip(color, other, strict=True))
+    return red, green, blue
 
 
 def polar(radius: float | np.ndarray, angle: float | np.ndarray) -> np.ndarray:
@@ -52,7 +54,7 @@ def superellipse(power: float = 2.0, stretch: float = 1.0, points: int = 72) -> 
 
 
 class Canvas:
-    """A picture under way: where the dish lies, where the light comes from, and brushes in dish coordinates."""
+    """A picture that is being drawn: the place of the dish, the direction of the light, and brushes."""
 
     def __init__(self, rng: Generator, side: int):
         self.rng = rng
@@ -68,7 +70,7 @@ class Canvas:
         self.down = np.array([0.0, 1.0]) @ self.rotation
 
     def color(self, *palette: Color, spread: float = 6.0) -> Color:
-        """A colour between two neighbours of `palette`, a little off."""
+        """A colour between two neighbours of `palette`, slightly varied."""
         first = self.rng.integers(len(palette))
         second = min(first + 1, len(palette) - 1)
         base = mix(palette[first], palette[second], self.rng.uniform())
@@ -124,7 +126,7 @@ class Canvas:
         relief: float = 0.3,
         upright: bool = False,
     ) -> None:
-        """A rounded thing: dark at its foot, bright towards the light, with a highlight where it is wet."""
+        """A rounded thing: dark at its foot, bright towards the light, with a highlight if `gloss` is above 0."""
         radius = float(np.linalg.norm(outline, axis=1).mean())
         self.shadow(center, outline, 0.2 * radius, upright)
         for height in np.linspace(0, 1, 6 + int(40 * radius)):
@@ -153,7 +155,7 @@ class Canvas:
         self,
         center: Point,
         radius: float,
-        count: int,
+        count: int | np.integer,
         length: float,
         width: float,
         color: Color,
@@ -269,7 +271,7 @@ def bowl(canvas: Canvas) -> float:
 
 
 def photograph(canvas: Canvas, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The finished picture, reduced, in the light and with the faults of a telephone's camera."""
+    """The finished picture at its final size, with the light and the faults of a phone camera."""
     rng = canvas.rng
     softness, warmth, tint = rng.uniform(0, 0.006), rng.normal(0, 0.08), rng.normal(0, 0.02)
     exposure, contrast, saturation = rng.uniform(0.85, 1.2), rng.uniform(0.85, 1.15), rng.uniform(0.8, 1.2)

@@ -1,7 +1,7 @@
-"""The embedded default data set: five drawn dishes, no download.
+"""The built-in default data set: drawings of five dishes, no download.
 
 The two soups (bakso, soto ayam) and the two brown dishes (nasi goreng, rendang) are easily confused, gado-gado lies
-between, and a share of the pictures are exact copies of others: enough to see the whole story of a comparison.
+between them, and some pictures are exact copies of others: enough to show every part of a comparison.
 """
 
 import hashlib
@@ -24,15 +24,15 @@ DISHES = {
 }
 CLASSES = tuple(DISHES)
 VERSION = "drawn dishes 1"
-"""To be changed with anything that changes a drawing, so that no cache serves the old one."""
+"""Part of every content name; change it with anything that changes a drawing, so that no cache serves the old one."""
 
 COPIES = 0.12
-"""The share of pictures that are copies of another one, about that of student-made sets of food photographs."""
+"""The share of pictures that are copies of another one; student-made sets of food photographs have about as many."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is to be drawn: drawings of one label and seed are one picture under several names."""
+    """What to draw: drawings with the same label and seed are one picture under several names."""
 
     id: str
     label: int
@@ -40,7 +40,7 @@ class Drawing:
 
 
 def plan(count: int, seed: int = 0) -> list[Drawing]:
-    """The data set as a list of `count` drawings, classes in balance, `COPIES` of each class drawn twice or more."""
+    """A list of `count` drawings in balanced classes; a share of `COPIES` in each class repeats another drawing."""
     drawings = []
     for label, name in enumerate(CLASSES):
         images = len(range(label, count, len(CLASSES)))
@@ -66,7 +66,7 @@ def draw_dish(label: int, *, seed: int, size: int) -> UInt8[np.ndarray, "size si
 
 
 def encode_png(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """The image as a PNG file, always the same bytes for the same pixels."""
+    """The image as a PNG file; the same pixels always give the same bytes."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=1)
     return file.getvalue()
@@ -78,5 +78,5 @@ def png_bytes(drawing: Drawing, size: int) -> bytes:
 
 
 def content(drawing: Drawing) -> str:
-    """A name for the picture, the same at every size, without drawing it."""
+    """A name for the picture that is the same at every size and needs no drawing."""
     return hashlib.sha256(f"{VERSION} {drawing.label} {drawing.seed}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How much a comparison can see, how many seeds would settle it, and when to look while seeds are added."""
+"""What a comparison can detect, how many seeds would settle it, and when to look while seeds are added."""
 
 from resjax.evaluation.comparison.intervals import Components
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
@@ -6,21 +6,21 @@ from resjax.evaluation.comparison.paired_tests import fewest_seeds
 LEVEL = 0.05
 POWER = 0.8
 MOST_SEEDS = 200
-"""Plans end here: what would take more seeds is called out of reach."""
+"""The largest number of seeds that is planned with."""
 LOOKS = (8, 12, 16, 20)
-"""Seeds after which a comparison with --seeds=auto is judged. Not after six: their least p of 0.031 is above every
+"""Seeds after which a comparison with --seeds=auto is judged. Six are too few: their smallest p of 0.031 is above every
 level that leaves something for the later looks."""
 POCOCK_LEVELS = (0.05, 0.0294, 0.0221, 0.0182, 0.0158)
-"""The level of each of 1, 2, ... looks at which all of them together err in 5 % (Pocock 1977, Biometrika 64, p. 193).
-His looks are equally far apart; ours overlap more, so they err less."""
+"""The level of each of 1, 2, ... looks with which all of them together have 5 % false verdicts (Pocock 1977, Biometrika
+64, p. 193). Pocock's looks are equally spaced; ours overlap more, so they err less."""
 
 
 def smallest_detectable(found: Components, seeds: int, level: float = LEVEL) -> float | None:
-    """The true difference that `seeds` seeds on these images would turn into a verdict with 80 % probability.
+    """The true difference that gives a verdict with 80 % probability, with `seeds` seeds on these images.
 
-    (t_(1 - level/2) + t_0.8) sqrt(V), with the variance between seeds divided by `seeds` instead of the seeds there
-    are; and where a sign-flip test needs all seeds to point the same way, as six do, at least the difference at which
-    they do so in 80 %. None where so few seeds cannot give a verdict at all, or nothing varies.
+    (t_(1 - level/2) + t_0.8) sqrt(V), with the variance between seeds divided by `seeds` instead of the number of seeds
+    that were run. If the sign-flip test needs all seeds to agree, as with six, it is at least the difference at which
+    they agree in 80 %. None if so few seeds cannot give a verdict, or if nothing varies.
     """
     from scipy.special import ndtri
 
@@ -37,7 +37,7 @@ def smallest_detectable(found: Components, seeds: int, level: float = LEVEL) -> 
 
 
 def seeds_to_settle(found: Components, level: float = LEVEL) -> int | None:
-    """How many seeds could detect a difference as large as the one found; None where `MOST_SEEDS` could not."""
+    """The number of seeds that detect a difference as large as the one found, None if `MOST_SEEDS` do not."""
     for seeds in range(fewest_seeds(level), MOST_SEEDS + 1):
         detectable = smallest_detectable(found, seeds, level)
         if detectable is not None and detectable <= abs(found.mean):
@@ -55,5 +55,5 @@ def looks_until(most_seeds: int) -> tuple[int, ...]:
 
 
 def level_of_looks(looks: int) -> float:
-    """The level of each of so many looks, so that a false verdict at any of them has at most 5 %."""
+    """The level of each of `looks` looks that keeps the chance of a false verdict at any of them below 5 %."""
     return POCOCK_LEVELS[looks - 1]

@@ -1,23 +1,75 @@
-"""What several seeds say together: mean, deviation and interval."""
+"""Means and shares with their intervals: values of several seeds, shares of images, differences of both."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 
+from resjax.records import Described, Interval
 
-def describe(values: Sequence[float]) -> dict[str, object]:
+
+def describe(values: Sequence[float]) -> Described:
     """The values, their mean, standard deviation and 95 % interval of the mean (Student's t over the values).
 
-    With one value there is neither deviation nor interval (None); with none there is no mean either.
+    The deviation and the interval are None with one value; with no values the mean is None, too.
     """
     count = len(values)
     mean = float(np.mean(values)) if count else None
     sd = float(np.std(values, ddof=1)) if count > 1 else None
     ci95 = None
     if mean is not None and sd is not None:
-        # What scipy.stats.t.ppf calls; importing all of scipy.stats takes half a second.
+        # This is what scipy.stats.t.ppf calls; importing all of scipy.stats takes half a second.
         from scipy.special import stdtrit
 
         half = float(stdtrit(count - 1, 0.975)) * sd / count**0.5
-        ci95 = [mean - half, mean + half]
-    return {"values": [float(v) for v in values], "mean": mean, "sd": sd, "ci95": ci95}
+        ci95 = (mean - half, mean + half)
+    return Described(values=[float(value) for value in values], mean=mean, sd=sd, ci95=ci95)
+
+
+def over_seeds(differences: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Student's t interval of the mean of paired differences, None for fewer than two differences."""
+    from scipy import stats
+
+    count = len(differences)
+    if count < 2:
+        return None
+    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * float(np.std(differences, ddof=1)) / count**0.5
+    mean = float(np.mean(differences))
+    return (mean - half, mean + half) if isfinite(half) else None
+
+
+def wilson(right: float, images: float, level: float = 0.95) -> Interval | None:
+    """Wilson's score interval of a share, None for no images (Wilson 1927).
+
+    `right` need not be an integer: over seeds it is the mean number of right images, so that an image counts once.
+
+    >>> low, high = wilson(2, 39)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.014 0.169'
+    """
+    from scipy import stats
+
+    if images <= 0:
+        return None
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    share = right / images
+    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
+    half = z / (1 + z * z / images) * (share * (1 - share) / images + z * z / (4 * images * images)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def newcombe(first: tuple[float, float], second: tuple[float, float], level: float = 0.95) -> Interval | None:
+    """Newcombe's hybrid score interval of the second share minus the first, each given as `(right, images)`.
+
+    Method 10 of Newcombe 1998, for independent samples. Two networks that look at the same images usually agree more
+    than independent samples do, so the interval is rather too wide than too narrow. None if a share has no images.
+    """
+    one, other = wilson(*first, level), wilson(*second, level)
+    if one is None or other is None:
+        return None
+    (low1, high1), (low2, high2) = one, other
+    share1, share2 = first[0] / first[1], second[0] / second[1]
+    difference = share2 - share1
+    below = ((share2 - low2) ** 2 + (high1 - share1) ** 2) ** 0.5
+    above = ((high2 - share2) ** 2 + (share1 - low1) ** 2) ** 0.5
+    return difference - below, difference + above

@@ -1,103 +1,135 @@
-"""From the records of replicas to those of arms and of their differences; records in, records out."""
+"""From the results of replicas to the summary of a network, and to comparisons of networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
+from msgspec import UNSET, UnsetType
 
 from resjax.evaluation.comparison.planning import LEVEL
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 from resjax.evaluation.metrics import per_class_scores
+from resjax.records import Comparison, Done, NetworkCosts, NetworkSummary, Result, Status
 
-Record = Mapping[str, Any]
-METRICS = {
-    "best_val_accuracy": lambda result: result["best"]["val_accuracy"],
-    "final_val_accuracy": lambda result: result["last"]["val_accuracy"],
-    "last_three_val_accuracy": lambda result: result.get("last_three_val_accuracy"),
-    "best_optimism": lambda result: result.get("best_optimism"),
-    "final_train_accuracy": lambda result: result["last"]["train_accuracy"],
-    "test_accuracy": lambda result: result["accuracy"] if result["evaluated_on"] == "test" else None,
-    "final_test_accuracy": lambda result: result.get("final_test_accuracy"),
-    "leaked_accuracy": lambda result: result["leaked"]["accuracy"] if "leaked" in result else None,
-    "clean_accuracy": lambda result: result["clean"]["accuracy"] if "clean" in result else None,
+Results = Mapping[int, Result | None]
+"""The results of a network's replicas by seed; None for a pending replica."""
+
+
+def finished(results: Results) -> dict[int, Done]:
+    """The results of the replicas that were trained to their end: neither pending nor diverged."""
+    return {seed: result for seed, result in results.items() if isinstance(result, Done)}
+
+
+def _test_accuracy(result: Done) -> float | None:
+    return result.accuracy if result.evaluated_on == "test" else None
+
+
+METRICS: dict[str, Callable[[Done], float | None | UnsetType]] = {
+    "best_val_accuracy": lambda result: result.best.val_accuracy,
+    "final_val_accuracy": lambda result: result.last.val_accuracy,
+    "last_three_val_accuracy": lambda result: result.last_three_val_accuracy,
+    "best_optimism": lambda result: result.best_optimism,
+    "final_train_accuracy": lambda result: result.last.train_accuracy,
+    "test_accuracy": _test_accuracy,
+    "final_test_accuracy": lambda result: result.final_test_accuracy,
+    "leaked_accuracy": lambda result: UNSET if result.leaked is UNSET else result.leaked.accuracy,
+    "clean_accuracy": lambda result: UNSET if result.clean is UNSET else result.clean.accuracy,
 }
-"""Accuracies (fractions) of one replica's result, and by how much the best epoch's is too high for having been chosen;
-None where the run has no such set, or is older than the metric."""
+"""Accuracies (fractions) of one replica's result, and the optimism of the best epoch's; None or UNSET if a replica does
+not have the metric."""
 OPTIONAL = (
     *("last_three_val_accuracy", "best_optimism", "test_accuracy", "final_test_accuracy"),
     *("leaked_accuracy", "clean_accuracy"),
 )
-"""Metrics that an arm does not have where none of its replicas has them."""
+"""Metrics that a summary lacks if no replica has them."""
 
 
-def summarize_arm(results: Mapping[int, Record | None], classes: Sequence[str]) -> dict[str, object]:
-    """One arm's part of `summary.json` from its replicas' results by seed; None stands for a pending replica.
+def summarize_arm(
+    results: Results, classes: Sequence[str], costs: NetworkCosts, *, problem: str | UnsetType = UNSET
+) -> NetworkSummary:
+    """One network's part of `summary.json` from the results of its replicas.
 
     Diverged replicas keep their place in `status` and are left out of every mean. The confusion matrix is the sum over
-    the finished seeds, so that its row shares are mean recalls.
+    the finished seeds, so the shares of its rows are mean recalls.
+
+    Args:
+      problem: why not all replicas were finished.
     """
-    status = {str(seed): "pending" if result is None else result["status"] for seed, result in results.items()}
-    done = _done(results)
-    summary: dict[str, object] = {"seeds": list(results), "status": status}
+    status: dict[int, Status] = {seed: "pending" if each is None else each.status for seed, each in results.items()}
+    done = finished(results)
+    described = {}
     for metric, read in METRICS.items():
-        values = [value for result in done.values() if (value := read(result)) is not None]
+        values = [value for each in done.values() if isinstance(value := read(each), float)]
         if values or metric not in OPTIONAL:
-            summary[metric] = describe(values)
-    confusion = sum(
-        (np.asarray(result["confusion_matrix"]) for result in done.values()), np.zeros([len(classes)] * 2, int)
+            described[metric] = describe(values)
+    confusion = sum((np.asarray(each.confusion_matrix) for each in done.values()), np.zeros([len(classes)] * 2, int))
+    return NetworkSummary(
+        parameters=costs.parameters,
+        forward_flops=costs.forward_flops,
+        forward_flops_xla=costs.forward_flops_xla,
+        activation_bytes=costs.activation_bytes,
+        init_from=costs.init_from,
+        trained_as=_each_once(way for result in results.values() if result for way in result.trained_as),
+        seeds=list(results),
+        status=status,
+        **described,
+        best_updates={seed: result.best_updates for seed, result in done.items()},
+        confusion_matrix=confusion.tolist(),
+        per_class=per_class_scores(confusion, classes),
+        problem=problem,
     )
-    summary["best_updates"] = {str(seed): result["best_updates"] for seed, result in done.items()}
-    summary["confusion_matrix"] = confusion.tolist()
-    summary["per_class"] = per_class_scores(confusion, classes)
-    return summary
 
 
 def compare_arms(
-    arms: Mapping[str, Mapping[int, Record | None]],
+    networks: Mapping[str, Results],
     correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
     groups: Int[np.ndarray, " image"] | None = None,
     *,
     level: float = LEVEL,
     next_look: int | None = None,
-) -> list[dict[str, object]]:
-    """Paired differences, candidate minus baseline, over the seeds that both arms have finished, with their verdicts.
+) -> list[Comparison]:
+    """Compares every pair of networks over the seeds that both have finished, candidate minus baseline, with a verdict.
 
-    The arm named first is the baseline of each pair. The metric is test accuracy where there is a test set, the best
-    validation accuracy otherwise.
+    The network named first is the baseline of each pair. The metric is test accuracy if there is a test set, and the
+    best validation accuracy otherwise.
 
     Args:
-      correct: which images of the side that is reported on each finished replica has right, with `groups` of copies
-        among these images; a pair of which these are not known for every seed has an interval over seeds alone.
-      level: of the verdict, and of what is left out of the intervals.
-      next_look: where seeds are still being added, how many there have to be for a verdict.
+      correct: which images of the reported side each finished replica has right, with `groups` of copies among these
+        images. Without them for every seed of a pair, its interval is over seeds alone.
+      level: of the verdict; intervals cover with 1 - `level`.
+      next_look: while seeds are still being added, the number of seeds at which the comparison is judged.
     """
-    return judged(differences_of_arms(arms, [*combinations(arms, 2)], correct, groups, level=level), next_look)
+    pairs = [*combinations(networks, 2)]
+    return judged(differences_of_arms(networks, pairs, correct, groups, level=level), next_look)
 
 
 def differences_of_arms(
-    arms: Mapping[str, Mapping[int, Record | None]],
-    pairs_of_arms: Sequence[tuple[str, str]],
+    networks: Mapping[str, Results],
+    pairs: Sequence[tuple[str, str]],
     correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
     groups: Int[np.ndarray, " image"] | None = None,
     *,
     level: float = LEVEL,
     comparisons_in_all: int | None = None,
-) -> list[dict[str, Any]]:
-    """The same for some pairs, (baseline, candidate), and without verdicts: `judged` takes those of several calls
-    together, of which there are `comparisons_in_all`, by default these."""
+) -> list[Comparison]:
+    """As `compare_arms`, for some pairs (baseline, candidate) and without verdicts.
+
+    `judged` adds the verdicts to the comparisons of several calls together. There are `comparisons_in_all` of these, by
+    default as many as `pairs`.
+    """
+    done = {name: finished(results) for name, results in networks.items()}
+    planned_for = len(pairs) if comparisons_in_all is None else comparisons_in_all
     comparisons = []
-    done = {name: _done(results) for name, results in arms.items()}
-    planned_for = len(pairs_of_arms) if comparisons_in_all is None else comparisons_in_all
-    for baseline, candidate in pairs_of_arms:
+    for baseline, candidate in pairs:
         shared = [seed for seed in done[baseline] if seed in done[candidate]]
-        pairs = {seed: (done[baseline][seed], done[candidate][seed]) for seed in shared}
-        tested = bool(pairs) and all(result["evaluated_on"] == "test" for pair in pairs.values() for result in pair)
-        metric = "test_accuracy" if tested else "best_val_accuracy"
-        read = METRICS[metric]
-        differences = [read(second) - read(first) for first, second in pairs.values()]
+        results = [(done[baseline][seed], done[candidate][seed]) for seed in shared]
+        tested = bool(results) and all(each.evaluated_on == "test" for pair in results for each in pair)
+        if tested:
+            differences = [second.accuracy - first.accuracy for first, second in results]
+        else:
+            differences = [second.best.val_accuracy - first.best.val_accuracy for first, second in results]
         answers = None
         if (
             shared
@@ -107,10 +139,12 @@ def differences_of_arms(
         ):
             first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
             answers = Answers(first, second, groups)
-        names = {"baseline": baseline, "candidate": candidate, "metric": metric}
-        comparisons.append(names | paired_statistics(shared, differences, answers, level, planned_for))
+        metric = "test_accuracy" if tested else "best_val_accuracy"
+        comparisons.append(
+            paired_statistics(baseline, candidate, metric, shared, differences, answers, level, planned_for)
+        )
     return comparisons
 
 
-def _done(results: Mapping[int, Record | None]) -> dict[int, Record]:
-    return {seed: result for seed, result in results.items() if result is not None and result["status"] == "done"}
+def _each_once(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(words))

@@ -1,52 +1,51 @@
-"""Arms that each have their own best setting: which one is best on validation, and what choosing it is worth.
+"""Networks that each have their own best setting: which setting is best on validation, and the optimism of choosing it.
 
-Settings are told apart by name. Results are those of replicas, by seed; None is what has not ended or has failed.
+Settings have names. Results are those of replicas by seed, None for a replica that is pending or failed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from resjax.evaluation.comparison.summary import Results, finished
 from resjax.evaluation.selection import optimism_of_best
-
-Record = Mapping[str, Any]
-Results = Mapping[int, Record | None]
+from resjax.records import Done, MeanAtPoint
 
 
 class Choice(NamedTuple):
-    """The setting that an arm is best at."""
+    """The setting at which a network is best."""
 
     name: str
     seeds: int
-    """Finished seeds of it."""
+    """Seeds that are finished at this setting."""
     val_accuracy: float
-    """Their mean, at each one's best epoch."""
+    """The mean over these seeds, each at its best epoch."""
 
 
-def val_accuracy(result: Record) -> float:
-    """What settings are chosen by."""
-    return result["best"]["val_accuracy"]
+def val_accuracy(result: Done) -> float:
+    """The validation accuracy at the best epoch, by which settings are chosen."""
+    return result.best.val_accuracy
 
 
-def reported_accuracy(result: Record) -> float:
-    """Test accuracy where there is a test set, else the validation accuracy that was chosen by."""
-    return result["accuracy"] if result["evaluated_on"] == "test" else val_accuracy(result)
+def reported_accuracy(result: Done) -> float:
+    """Test accuracy if there is a test set, otherwise the validation accuracy by which settings are chosen."""
+    return result.accuracy if result.evaluated_on == "test" else val_accuracy(result)
 
 
 def choose(candidates: Mapping[str, Results], leaving_out: int | None = None) -> Choice | None:
     """The setting with the highest mean validation accuracy, among those that most seeds have finished.
 
-    A setting at which a seed diverged therefore loses to any at which none did, however good its other seeds are; of
-    equals the first wins. None where nothing is finished.
+    A setting at which a seed diverged therefore loses to every setting at which none did, however good its other seeds
+    are. The first of equal settings wins. None if nothing is finished.
 
     Args:
-      leaving_out: a seed that has no say.
+      leaving_out: a seed that is not counted.
     """
     best = None
     for name, results in candidates.items():
-        values = [val_accuracy(result) for seed, result in _done(results).items() if seed != leaving_out]
+        values = [val_accuracy(result) for seed, result in finished(results).items() if seed != leaving_out]
         if values:
             found = Choice(name, len(values), float(np.mean(values)))
             if best is None or found[1:] > best[1:]:
@@ -55,19 +54,19 @@ def choose(candidates: Mapping[str, Results], leaving_out: int | None = None) ->
 
 
 def chosen_by_others(
-    candidates: Mapping[str, Results], read: Callable[[Record], float] = reported_accuracy
+    candidates: Mapping[str, Results], read: Callable[[Done], float] = reported_accuracy
 ) -> dict[int, float]:
-    """For each seed the accuracy of its replica at the setting that the other seeds choose.
+    """The accuracy of each seed's replica at the setting that the other seeds choose.
 
-    No seed's luck has a say in its own setting, so the mean is what this way of choosing comes to with a new seed; what
-    the chosen setting's own mean has above it is owed to choosing among lucky seeds. Seeds whose replica at that
-    setting has not finished are left out, and without a second seed there is nothing.
+    No seed takes part in the choice of its own setting, so the mean is what to expect of a new seed. The chosen
+    setting's own mean is higher by the optimism of choosing among lucky seeds. Seeds whose replica at that setting has
+    not finished are left out; with one seed the result is empty.
     """
     found = {}
     for seed in sorted({seed for results in candidates.values() for seed in results}):
         choice = choose(candidates, leaving_out=seed)
         result = candidates[choice.name].get(seed) if choice else None
-        if result is not None and result["status"] == "done":
+        if isinstance(result, Done):
             found[seed] = read(result)
     return found
 
@@ -75,10 +74,10 @@ def chosen_by_others(
 def optimism_of_choice(
     correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]], groups: Int[np.ndarray, " image"]
 ) -> float | None:
-    """By how much (a fraction) the best setting's accuracy is too high for being the best on the very same images.
+    """By how much (a fraction) the best setting's accuracy is too high, because it was chosen on the same images.
 
-    `optimism_of_best`, with settings in the place of epochs and the mean over seeds in that of right and wrong. What
-    choosing the epoch adds is not in it. None where it cannot be said.
+    This is `optimism_of_best` with settings in the place of epochs, and the mean over seeds in the place of right and
+    wrong. The optimism of choosing the epoch is not included. None if it is not known.
 
     Args:
       correct: which images each finished seed has right, for each setting.
@@ -89,9 +88,9 @@ def optimism_of_choice(
 
 
 def edges(chosen: Mapping[str, float], values: Mapping[str, Sequence[float]]) -> list[str]:
-    """Which of the chosen numbers lie at an end of what was tried: the best may lie beyond.
+    """The names of the chosen numbers that lie at an end of the values tried: the best value may lie beyond.
 
-    Nothing lies below 0, so a decay of 0 is no edge; and where one value was tried there was no choice.
+    Nothing lies below 0, so a decay of 0 is no edge; and with one value there was no choice.
 
     >>> edges({"learning_rate": 0.1, "weight_decay": 0}, {"learning_rate": [0.01, 0.1], "weight_decay": [0, 1e-4]})
     ['learning_rate']
@@ -103,17 +102,14 @@ def edges(chosen: Mapping[str, float], values: Mapping[str, Sequence[float]]) ->
     ]
 
 
-def paired_means(baseline: Mapping[str, Results], candidate: Mapping[str, Results]) -> dict[str, dict[str, Any]]:
-    """Setting by setting, the mean difference of reported accuracy over the seeds that both arms have finished."""
+def paired_means(baseline: Mapping[str, Results], candidate: Mapping[str, Results]) -> dict[str, MeanAtPoint]:
+    """For each setting, the mean difference of reported accuracy over the seeds that both networks have finished."""
     found = {}
     for name in baseline:
-        first, second = _done(baseline[name]), _done(candidate.get(name, {}))
+        first, second = finished(baseline[name]), finished(candidate.get(name, {}))
         differences = [
             reported_accuracy(second[seed]) - reported_accuracy(first[seed]) for seed in first if seed in second
         ]
-        found[name] = {"seeds": len(differences), "mean": float(np.mean(differences)) if differences else None}
+        mean = float(np.mean(differences)) if differences else None
+        found[name] = MeanAtPoint(seeds=len(differences), mean=mean)
     return found
-
-
-def _done(results: Results) -> dict[int, Record]:
-    return {seed: result for seed, result in results.items() if result is not None and result["status"] == "done"}

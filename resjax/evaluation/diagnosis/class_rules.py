@@ -1,71 +1,71 @@
-"""What confusion matrices show: classes lost and to what, confused pairs, and what a candidate gains and loses.
+"""What confusion matrices show: collapsed classes, confused pairs, and what a candidate gains and loses.
 
-Confusion matrices are by seed, rows true and columns predicted. Over seeds, counts are averaged, so that intervals over
-images count every image once however many seeds looked at it.
+There is a confusion matrix for each seed; rows are true classes, columns predicted ones. Counts are averaged over
+seeds, so that intervals over images count every image once, however many seeds looked at it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from resjax.evaluation.comparison.share_intervals import newcombe, over_seeds, wilson
-from resjax.evaluation.diagnosis.finding import Finding, in_seeds, is_half, percent
+from resjax.evaluation.comparison.statistics import newcombe, over_seeds, wilson
+from resjax.evaluation.diagnosis.rules import finding, in_seeds, is_half, percent
+from resjax.records import ClassDifference, Finding, plain
 
 Confusions = Mapping[int, Int[np.ndarray, "class class"]]
 
 COLLAPSED_RECALL = 0.10
-"""A class is lost where its recall is at most this..."""
+"""A class has collapsed if its recall is at most this..."""
 COLLAPSED_BOUND = 0.25
-"""...and the upper end of Wilson's 95 % interval is below this, which takes 12 images."""
+"""...and the upper end of Wilson's 95 % interval is below this, which needs 12 images."""
 CONFUSED_SHARE = 0.20
-"""A pair is confused where this share of one class is taken for the other..."""
+"""A pair is confused if this fraction of one class is predicted as the other..."""
 CONFUSED_IMAGES = 5
-"""...and that is as many images, on average over the seeds."""
+"""...and this is at least so many images, on average over the seeds."""
 MOST_NAMED = 3
-"""Pairs and lost classes of an arm that get a sentence of their own; lost classes beyond are counted in the last."""
+"""How many pairs, and collapsed classes, of a network are named; the last sentence counts further collapsed classes."""
 MIN_SEEDS = 3
-"""Seeds from which an interval over seeds is taken beside that over images."""
+"""The least number of seeds for an interval over seeds beside that over images."""
 
 
-def collapsed_classes(arm: str, confusions: Confusions, classes: Sequence[str]) -> list[Finding]:
-    """Classes with a recall near 0 in at least half of the seeds, the largest first, and what they are taken for.
+def collapsed_classes(network: str, confusions: Confusions, classes: Sequence[str]) -> list[Finding]:
+    """Classes with a recall near 0 in at least half of the seeds, the largest first, and what they are predicted as.
 
     Recall near 0: at most 10 %, with the upper end of Wilson's 95 % interval over the class's images below 25 %.
     """
-    lost = []
+    collapsed = []
     for label, name in enumerate(classes):
-        seeds = [seed for seed, confusion in confusions.items() if _is_lost(confusion[label], label)]
+        seeds = [seed for seed, confusion in confusions.items() if _has_collapsed(confusion[label], label)]
         if is_half(len(seeds), len(confusions)):
             rows = np.sum([confusions[seed][label] for seed in seeds], axis=0)
             taken = {classes[other]: int(rows[other]) for other in np.argsort(-rows, kind="stable") if other != label}
             taken = {other: count for other, count in taken.items() if count}
-            lost.append((name, int(rows[label]), int(rows.sum()), seeds, taken))
-    lost.sort(key=lambda each: -each[2])
+            collapsed.append((name, int(rows[label]), int(rows.sum()), seeds, taken))
+    collapsed.sort(key=lambda each: -each[2])
     findings = []
-    for place, (name, right, images, seeds, taken) in enumerate(lost[:MOST_NAMED]):
-        # Over several seeds an image was looked at several times: shares say what counts would hide.
+    for place, (name, right, images, seeds, taken) in enumerate(collapsed[:MOST_NAMED]):
+        # Several seeds look at the same images, so shares are clearer than counts.
         shown = percent if len(seeds) > 1 else str
         part = {other: shown(count / images if len(seeds) > 1 else count) for other, count in taken.items()}
         (first, most), *others = part.items()
-        sentence = f"{arm} lost {name}{in_seeds(len(seeds), len(confusions))}: "
+        sentence = f"{network} lost {name}{in_seeds(len(seeds), len(confusions))}: "
         sentence += "" if len(seeds) > 1 else f"{right} of {images} images right, "
-        sentence += f"recall {percent(right / images)}, {most} taken for {first}"
-        sentence += f", {others[0][1]} for {others[0][0]}." if others else "."
-        if place == MOST_NAMED - 1 and len(lost) > MOST_NAMED:
-            more = len(lost) - MOST_NAMED
-            sentence += f" {more} more of {len(classes)} classes {'is' if more == 1 else 'are'} lost too."
+        sentence += f"recall {percent(right / images)}, {most} predicted as {first}"
+        sentence += f", {others[0][1]} as {others[0][0]}." if others else "."
+        if place == MOST_NAMED - 1 and len(collapsed) > MOST_NAMED:
+            more = len(collapsed) - MOST_NAMED
+            sentence += f" {more} more of {len(classes)} classes {'is' if more == 1 else 'are'} lost, too."
         evidence = {"class": name, "right": right, "images": images, "seeds": seeds, "taken_for": taken}
-        findings.append(Finding("collapsed class", arm, sentence, evidence | {"most": COLLAPSED_RECALL}))
+        findings.append(finding("collapsed class", network, sentence, evidence | {"most": COLLAPSED_RECALL}))
     return findings
 
 
-def confused_pairs(arm: str, confusions: Confusions, classes: Sequence[str]) -> Finding | None:
-    """The true classes that are most often taken for another one, three at most.
+def confused_pairs(network: str, confusions: Confusions, classes: Sequence[str]) -> Finding | None:
+    """The true classes that are most often predicted as another one, at most three.
 
-    A pair counts where at least 20 % of the true class, and 5 images on average over the seeds, are taken for the
-    other; the interval is Wilson's 95 % over the class's images.
+    A pair counts if at least 20 % of the true class, and 5 images on average over the seeds, are predicted as the other
+    class. The interval is Wilson's 95 % interval over the images of the class.
     """
     mean = _mean(confusions)
     if mean is None:
@@ -85,27 +85,29 @@ def confused_pairs(arm: str, confusions: Confusions, classes: Sequence[str]) -> 
         pairs.append(names | counts | {"back": float(shares[predicted, true])})
         low, high = (100 * end for end in interval)
         words.append(
-            f"{classes[true]} for {classes[predicted]} ({percent(share)} of its images, {low:.0f} to {high:.0f})"
+            f"{classes[true]} as {classes[predicted]} ({percent(share)} of its images, {low:.0f} to {high:.0f})"
         )
     if not pairs:
         return None
     over = f", on average over {len(confusions)} seeds" if len(confusions) > 1 else ""
-    return Finding(
+    return finding(
         "confused pairs",
-        arm,
-        f"{arm} most often takes {', '.join(words)}{over}; intervals are 95 % over images.",
+        network,
+        f"{network} most often predicts {', '.join(words)}{over}; intervals are 95 % over images.",
         {"pairs": pairs, "least": CONFUSED_SHARE},
     )
 
 
-def class_differences(baseline: Confusions, candidate: Confusions, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Recalls of both arms and their difference for each class, over the seeds that both have.
+def class_differences(
+    baseline: Confusions, candidate: Confusions, classes: Sequence[str]
+) -> dict[str, ClassDifference]:
+    """The recalls of both networks and their difference for each class, over the seeds that both have.
 
-    Recalls have Wilson's 95 % interval over images. That of a difference holds for all classes together (Bonferroni):
-    Newcombe's over images, and from 3 seeds on, widened to hold Student's t over the seeds too.
+    Recalls have Wilson's 95 % interval over images. The interval of a difference holds for all classes together
+    (Bonferroni): it is Newcombe's over images, from 3 seeds on extended to contain Student's t over the seeds.
     """
     shared = [seed for seed in baseline if seed in candidate]
-    first, second = (_mean({seed: arm[seed] for seed in shared}) for arm in (baseline, candidate))
+    first, second = (_mean({seed: each[seed] for seed in shared}) for each in (baseline, candidate))
     if first is None or second is None:
         return {}
     level = 1 - 0.05 / len(classes)
@@ -122,46 +124,48 @@ def class_differences(baseline: Confusions, candidate: Confusions, classes: Sequ
         if len(shared) >= MIN_SEEDS:
             candidates.append(over_seeds(by_seed, level))
         found = [interval for interval in candidates if interval is not None]
-        described[name] = {
-            "images": int(images),
-            "baseline": right[0] / images if images else None,
-            "baseline_interval": wilson(right[0], images),
-            "candidate": right[1] / images if images else None,
-            "candidate_interval": wilson(right[1], images),
-            "difference": (right[1] - right[0]) / images if images else None,
-            # No recall changes by more than all of it, whatever Student's t thinks.
-            "interval": [max(-1.0, min(low for low, _ in found)), min(1.0, max(high for _, high in found))]
+        described[name] = ClassDifference(
+            images=int(images),
+            baseline=right[0] / images if images else None,
+            baseline_interval=wilson(right[0], images),
+            candidate=right[1] / images if images else None,
+            candidate_interval=wilson(right[1], images),
+            difference=(right[1] - right[0]) / images if images else None,
+            # A recall changes by at most 1, but Student's t does not know this.
+            interval=(max(-1.0, min(low for low, _ in found)), min(1.0, max(high for _, high in found)))
             if found
             else None,
-            "interval_over": "images and seeds" if len(found) > 1 else "images alone",
-            "by_seed": by_seed,
-        }
+            interval_over="images and seeds" if len(found) > 1 else "images alone",
+            by_seed=by_seed,
+        )
     return described
 
 
-def gains_and_losses(baseline: str, candidate: str, differences: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """The classes whose interval of the difference, from `class_differences`, lies on one side of 0; largest first."""
+def gains_and_losses(baseline: str, candidate: str, differences: Mapping[str, ClassDifference]) -> list[Finding]:
+    """The classes whose interval of the difference lies on one side of 0, the largest difference first."""
     findings = []
-    for name, each in sorted(differences.items(), key=lambda item: -abs(item[1]["difference"] or 0)):
-        interval = each["interval"]
-        if interval is None or interval[0] <= 0 <= interval[1]:
+    for name, each in sorted(differences.items(), key=lambda item: -abs(item[1].difference or 0)):
+        first, second, difference, interval = each.baseline, each.candidate, each.difference, each.interval
+        if first is None or second is None or difference is None or interval is None:
             continue
-        kind = "class gained" if each["difference"] > 0 else "class lost"
-        verb = "gains" if each["difference"] > 0 else "loses"
+        low, high = interval
+        if low <= 0 <= high:
+            continue
+        kind, verb = ("class gained", "gains") if difference > 0 else ("class lost", "loses")
         findings.append(
-            Finding(
+            finding(
                 kind,
                 candidate,
-                f"{candidate} {verb} {name} against {baseline}: recall {percent(each['candidate'])} after "
-                f"{percent(each['baseline'])}, {100 * each['difference']:+.0f} points ({100 * interval[0]:+.0f} to "
-                f"{100 * interval[1]:+.0f}, 95 % for all classes together, over {each['interval_over']}).",
-                {"class": name, "baseline_arm": baseline, **each},
+                f"{candidate} {verb} {name} against {baseline}: recall {percent(second)} instead of {percent(first)}, "
+                f"{100 * difference:+.0f} points ({100 * low:+.0f} to {100 * high:+.0f}, 95 % for all classes "
+                f"together, over {each.interval_over}).",
+                {"class": name, "baseline_arm": baseline, **plain(each)},
             )
         )
     return findings
 
 
-def _is_lost(row: np.ndarray, label: int) -> bool:
+def _has_collapsed(row: np.ndarray, label: int) -> bool:
     interval = wilson(float(row[label]), float(row.sum()))
     return interval is not None and row[label] <= COLLAPSED_RECALL * row.sum() and interval[1] < COLLAPSED_BOUND
 

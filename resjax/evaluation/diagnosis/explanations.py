@@ -1,37 +1,39 @@
-"""What the probes' record says: a sentence for each probe, and which usual explanations it supports."""
+"""What the probes' measurements say: a sentence for each probe, and which usual explanations they support."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from resjax.evaluation.comparison.statistics import describe
+from resjax.records import Explanation, Measurement, ProbedNetwork, Probes
 
 FEWEST_SEEDS = 3
-VERDICTS = ("supported", "not supported", "cannot say")
-Record = Mapping[str, Any]
+Judgement = Literal["supported", "not supported", "cannot say"]
+VERDICTS: tuple[Judgement, ...] = ("supported", "not supported", "cannot say")
 Values = Mapping[str, Sequence[float | None]]
 
 
 class Claim(NamedTuple):
-    """A usual explanation, and the measure that it would have to show in."""
+    """A usual explanation, and the measure in which it would show."""
 
     claim: str
     probe: str
     at: str
     measure: str
-    """What is compared, in words."""
+    """In words."""
     of: Callable[[Values, Sequence[bool]], float]
-    """The measure from a probe's values and from which blocks keep the shape."""
+    """Computes the measure from a probe's values and from which blocks keep the shape."""
     sign: int
-    """1 where the claim wants the residual arm's measure to be larger, -1 where smaller."""
+    """1 if the claim predicts a larger measure of the residual network, -1 if a smaller one."""
     least: float
-    """A difference below this says nothing, however sure."""
+    """The smallest difference that supports the claim, however certain it is."""
     unit: str
     beyond: float | None = None
-    """Where given, the claim wants the plain arm's own measure to be this far from 0, too, on the other side."""
+    """If given, the claim also predicts that the plain network's own measure is this far from 0, on the other side."""
     alone: bool = False
-    """Whether the residual arm is measured by itself, against 0."""
+    """Whether the residual network is measured by itself, against 0."""
 
 
 def _ratio(values: Values, _: Sequence[bool]) -> float:
@@ -98,96 +100,92 @@ CLAIMS = (
 )
 """The explanations in the order of the paragraph, with their thresholds."""
 RULE = (
-    "{measure}: supported where the 95 % interval of the mean {compared} (Student's t over {few} seeds or more) lies "
-    "{side} 0 and the mean is {least} or more{extra}; not supported where the whole interval falls short of {least}; "
+    "{measure}: supported if the 95 % interval of the mean {compared} (Student's t over {few} seeds or more) lies "
+    "{side} 0 and the mean is {least} or more{extra}; not supported if the whole interval falls short of {least}; "
     "otherwise the seeds cannot say"
 )
 
 
-def explain(record: dict[str, Any]) -> None:
-    """Writes the sentences, the judged explanations and the paragraph into the record of `probes.json`.
+def explain(record: Probes) -> Probes:
+    """The record of `probes.json` with its sentences, the judged explanations and the paragraph, made anew.
 
-    Each residual arm is held against the first arm without a shortcut that has as many blocks, seed by seed.
+    Each residual network is compared with the first plain one that has as many blocks, seed by seed.
     """
-    arms = record["arms"]
-    for name, probe in record["probes"].items():
-        probe["sentence"] = sentence_of(name, probe["measurements"], arms)
-    record["explanations"] = [
-        judged
-        for baseline, candidate in pairs_of(arms)
+    probes = {
+        name: replace(probe, sentence=sentence_of(name, probe.measurements, record.networks))
+        for name, probe in record.probes.items()
+    }
+    explanations = [
+        _judged(claim, record, baseline, candidate)
+        for baseline, candidate in pairs_of(record.networks)
         for claim in CLAIMS
-        if claim.probe in record["probes"]
-        for judged in [_judged(claim, record, baseline, candidate)]
+        if claim.probe in record.probes
     ]
-    record["paragraph"] = paragraph(record["explanations"])
+    return replace(record, probes=probes, explanations=explanations, paragraph=paragraph(explanations))
 
 
-def pairs_of(arms: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The plain arm and the residual ones that have as many blocks."""
-    plain = [name for name, arm in arms.items() if arm["shortcut"] == "none"]
+def pairs_of(networks: Mapping[str, ProbedNetwork]) -> list[tuple[str, str]]:
+    """The first plain network with each residual one that has as many blocks."""
+    plain = [name for name, network in networks.items() if network.shortcut == "none"]
     return [
         (baseline, candidate)
-        for candidate, arm in arms.items()
-        if arm["shortcut"] != "none"
+        for candidate, network in networks.items()
+        if network.shortcut != "none"
         for baseline in plain[:1]
-        if len(arms[baseline]["blocks"]) == len(arm["blocks"])
+        if len(networks[baseline].blocks) == len(network.blocks)
     ]
 
 
-def measured(record: Record, claim: Claim, arm: str) -> dict[int, float]:
-    """The claim's measure of each seed of an arm, where it is finite."""
-    kept = [block["keeps_shape"] for block in record["arms"][arm]["blocks"]]
+def measured(record: Probes, claim: Claim, network: str) -> dict[int, float]:
+    """The claim's measure of each seed of a network, if it is finite."""
+    kept = _kept_shapes(record.networks[network])
     found = {}
-    for each in record["probes"][claim.probe]["measurements"]:
-        if each["arm"] == arm and each["at"] == claim.at:
-            value = claim.of(each["values"], kept)
+    for each in record.probes[claim.probe].measurements:
+        if each.network == network and each.at == claim.at:
+            value = claim.of(each.values, kept)
             if np.isfinite(value):
-                found[each["seed"]] = value
+                found[each.seed] = value
     return found
 
 
-def _judged(claim: Claim, record: Record, baseline: str, candidate: str) -> dict[str, Any]:
+def _judged(claim: Claim, record: Probes, baseline: str, candidate: str) -> Explanation:
     second = measured(record, claim, candidate)
     first = dict.fromkeys(second, 0.0) if claim.alone else measured(record, claim, baseline)
     seeds = [seed for seed in first if seed in second]
     differences = [second[seed] - first[seed] for seed in seeds]
-    described = describe(differences)
-    verdict = _verdict(claim, differences, [first[seed] for seed in seeds])
     factor = 100 if claim.unit == "points" else 1
-    compared = "loss" if claim.alone else "difference between the arms"
     extra = ""
     if claim.beyond is not None:
         own_side = "below" if claim.sign > 0 else "above"
-        extra = f", and the plain arm's own interval is {own_side} {-claim.sign * claim.beyond:g}"
+        extra = f", and the plain network's own interval is {own_side} {-claim.sign * claim.beyond:g}"
     rule = RULE.format(
         measure=claim.measure,
-        compared=compared,
+        compared="loss" if claim.alone else "difference between the networks",
         few=FEWEST_SEEDS,
         side="above" if claim.sign > 0 else "below",
         least=f"{factor * claim.least:g} {claim.unit}".strip(),
         extra=extra,
     )
-    return {
-        "claim": claim.claim,
-        "probe": claim.probe,
-        "measure": claim.measure,
-        "baseline": baseline,
-        "candidate": candidate,
-        "verdict": verdict,
-        "sentence": _said(claim, described, first, second, seeds, baseline, candidate, factor),
-        "rule": rule,
-        "differences": differences,
-        "ci95": described["ci95"],
-    }
+    return Explanation(
+        claim=claim.claim,
+        probe=claim.probe,
+        measure=claim.measure,
+        baseline=baseline,
+        candidate=candidate,
+        verdict=_verdict(claim, differences, [first[seed] for seed in seeds]),
+        sentence=_sentence(claim, baseline, candidate, [first[s] for s in seeds], [second[s] for s in seeds], factor),
+        rule=rule,
+        differences=differences,
+        ci95=describe(differences).ci95,
+    )
 
 
-def _verdict(claim: Claim, differences: Sequence[float], plain: Sequence[float]) -> str:
-    if len(differences) < FEWEST_SEEDS:
+def _verdict(claim: Claim, differences: Sequence[float], plain: Sequence[float]) -> Judgement:
+    interval, own = describe(differences).ci95, describe(plain).ci95
+    if len(differences) < FEWEST_SEEDS or interval is None or own is None:
         return "cannot say"
-    interval: Any = describe(differences)["ci95"]
     low, high = sorted(claim.sign * end for end in interval)
     if claim.beyond is not None:
-        own: Any = describe(plain)["ci95"]
         nearest, farthest = sorted(-claim.sign * end for end in own)
         if farthest < claim.beyond:
             return "not supported"
@@ -198,44 +196,48 @@ def _verdict(claim: Claim, differences: Sequence[float], plain: Sequence[float])
     return "not supported" if high < claim.least else "cannot say"
 
 
-def _said(claim, described, first, second, seeds, baseline, candidate, factor) -> str:
+def _sentence(
+    claim: Claim, baseline: str, candidate: str, first: Sequence[float], second: Sequence[float], factor: int
+) -> str:
     measure = claim.measure[0].upper() + claim.measure[1:]
-    if not seeds:
-        return "No seed of both arms has this measure."
-    means = [factor * float(np.mean([each[seed] for seed in seeds])) for each in (first, second)]
+    if not first:
+        return "No seed of both networks has this measure."
+    means = [factor * float(np.mean(each)) for each in (first, second)]
     unit = f" {claim.unit}" if claim.unit else ""
-    ends = described["ci95"]
-    interval = f", 95 % interval {factor * ends[0]:+.2g} to {factor * ends[1]:+.2g}" if ends else ""
+    described = describe([after - before for before, after in zip(first, second, strict=True)])
+    interval = ""
+    if described.ci95:
+        low, high = described.ci95
+        interval = f", 95 % interval {factor * low:+.2g} to {factor * high:+.2g}"
     if claim.alone:
-        return f"{measure}: {means[1]:.2g}{unit} in {candidate}{interval} ({_count(seeds)})."
+        return f"{measure}: {means[1]:.2g}{unit} in {candidate}{interval} ({_count(first)})."
     return (
         f"{measure}: {baseline} {means[0]:.2g}, {candidate} {means[1]:.2g}{unit} "
-        f"(difference {factor * described['mean']:+.2g}{interval}, {_count(seeds)})."
+        f"(difference {factor * (described.mean or 0.0):+.2g}{interval}, {_count(first)})."
     )
 
 
-def paragraph(judged: Sequence[Record]) -> str:
-    """Which explanations the evidence supports here, which it does not, and of which it cannot say."""
+def paragraph(explanations: Sequence[Explanation]) -> str:
+    """Which explanations the measurements support, which they do not, and which remain open."""
     parts = []
-    for baseline, candidate in dict.fromkeys((each["baseline"], each["candidate"]) for each in judged):
-        claims = {
-            verdict: [
-                each["claim"]
-                for each in judged
-                if (each["baseline"], each["candidate"], each["verdict"]) == (baseline, candidate, verdict)
+    for baseline, candidate in dict.fromkeys((each.baseline, each.candidate) for each in explanations):
+        supported, refuted, open_ones = (
+            [
+                each.claim
+                for each in explanations
+                if (each.baseline, each.candidate, each.verdict) == (baseline, candidate, verdict)
             ]
             for verdict in VERDICTS
-        }
-        supported, refuted, open_ones = claims.values()
-        what = f"that {_joined(supported)}" if supported else "none"
-        parts.append(f"Of what is said to set {candidate} apart from {baseline}, the measurements support {what}.")
+        )
+        which = f"that {_joined(supported)}" if supported else "none"
+        parts.append(f"Of the usual explanations of {candidate} against {baseline}, the measurements support {which}.")
         if refuted:
             parts.append(f"They do not support that {_joined(refuted)}.")
         if open_ones:
             parts.append(f"These seeds leave it open that {_joined(open_ones)}.")
     if parts:
         parts.append(
-            "That is so for these images, this width and this recipe; it shows what goes together, not causes."
+            "This holds for these images, this width and this recipe; it shows what occurs together, not causes."
         )
     return " ".join(parts)
 
@@ -244,21 +246,21 @@ def _joined(claims: Sequence[str]) -> str:
     return "; that ".join(claims)
 
 
-def sentence_of(name: str, measurements: Sequence[Record], arms: Record) -> str:
-    """One careful sentence on what a probe found, with means over seeds."""
+def sentence_of(name: str, measurements: Sequence[Measurement], networks: Mapping[str, ProbedNetwork]) -> str:
+    """One sentence on what a probe measured, with means over seeds."""
     at = "init" if name in ("gradients", "signals", "shattering", "curvature") else "best"
 
     def means(of: Callable[[Values, Sequence[bool]], float]) -> str:
         found = []
-        for arm in arms:
-            kept = [block["keeps_shape"] for block in arms[arm]["blocks"]]
-            own = [of(each["values"], kept) for each in measurements if (each["arm"], each["at"]) == (arm, at)]
+        for name, network in networks.items():
+            kept = _kept_shapes(network)
+            own = [of(each.values, kept) for each in measurements if (each.network, each.at) == (name, at)]
             own = [value for value in own if np.isfinite(value)]
             if own:
-                found.append(f"{float(np.mean(own)):.2g} in {arm}")
+                found.append(f"{float(np.mean(own)):.2g} in {name}")
         return _listed(found) if found else "not measured"
 
-    seeds = _count({each["seed"] for each in measurements})
+    seeds = _count({each.seed for each in measurements})
     words = {
         "gradients": lambda: (
             "Before training, the gradient that reaches the first block is, relative to that at the "
@@ -290,8 +292,8 @@ def sentence_of(name: str, measurements: Sequence[Record], arms: Record) -> str:
             f"{means(lambda v, _: float(_numbers(v['largest'])[0]))}"
         ),
         "saliency": lambda: (
-            "The maps show which parts of a picture speak for its own class by Grad-CAM; they show where "
-            "a network looks, not whether that is why it is right"
+            "The maps show which parts of a picture support its own class by Grad-CAM: where a network "
+            "looks, not whether that is why it is right"
         ),
         "linear": lambda: (
             "A linear classifier on what leaves the last block has, in per cent, "
@@ -299,7 +301,7 @@ def sentence_of(name: str, measurements: Sequence[Record], arms: Record) -> str:
             f"{means(lambda v, _: 100 * float(_numbers(v['accuracy']).max()))}"
         ),
         "connectivity": lambda: (
-            "Half-way between two seeds' solutions, channels matched, the loss stands above the "
+            "Half-way between two seeds' solutions, with channels matched, the loss is above the "
             f"straight line by at most, in nats, {means(lambda v, _: float(_numbers(v['barrier'])[0]))}"
         ),
     }
@@ -312,7 +314,11 @@ def _numbers(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], float)
 
 
-def _count(seeds) -> str:
+def _kept_shapes(network: ProbedNetwork) -> list[bool]:
+    return [block.keeps_shape for block in network.blocks]
+
+
+def _count(seeds: Collection[float]) -> str:
     return "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 

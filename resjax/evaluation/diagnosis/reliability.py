@@ -1,35 +1,43 @@
-"""Is a network as often right as it is sure? Reliability diagram and expected calibration error, from logits; and the
-temperature that mends it."""
+"""Calibration: confidence against accuracy, the expected calibration error, and temperature scaling, from logits."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from msgspec.structs import replace
 
-from resjax.evaluation.diagnosis.finding import Finding, percent
+from resjax.evaluation.diagnosis.rules import finding, percent
+from resjax.records import (
+    Calibration,
+    Finding,
+    PooledReliability,
+    Reliability,
+    ReliabilityBin,
+    TemperatureScaling,
+    plain,
+)
 
 BINS = 15
 """Bins of equal width between 0 and 1, as in Guo et al. 2017."""
 MISCALIBRATED = 0.05
-"""Expected calibration error from which there is a sentence..."""
+"""The least expected calibration error that gets a sentence..."""
 TIMES_CHANCE = 2.0
-"""...if it is also this many times that of a perfectly calibrated network on as many images."""
+"""...if it is also this many times the error of a perfectly calibrated network on as many images."""
 FEWEST_IMAGES = 20
-"""Images from which on a temperature is fitted."""
+"""The least number of images that a temperature is fitted on."""
 FOLDS = 5
-"""Parts of the images, each scored by the temperature of the others."""
+"""Parts of the images, each scored with the temperature fitted on the others."""
 LARGEST_TEMPERATURE = 100.0
-"""At which logits say nothing any more; and 1 / that is the smallest."""
+"""The largest temperature, at which all classes are about equally probable. The smallest is 1 / this."""
 
 
-def reliability(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"]) -> dict[str, Any] | None:
+def reliability(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"]) -> Reliability | None:
     """Confidence against accuracy in 15 bins, and the expected calibration error (Guo et al. 2017, "On calibration").
 
     The error is the mean over images of |accuracy - confidence| of the image's bin; confidence is the largest softmax
-    probability. On few images it is above 0 even where calibration is perfect: `expected_by_chance` is about what it
-    would be then, sqrt(2 / pi) times the deviation of each bin's number of right ones. None of no images, or where a
-    logit is not finite.
+    probability. On few images the error is above 0 even with perfect calibration: `expected_by_chance` is about its
+    value then, sqrt(2 / pi) times the standard deviation of each bin's number of right images. None for no images, or
+    if a logit is not finite.
     """
     from scipy.special import softmax
 
@@ -43,54 +51,63 @@ def reliability(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray
         np.bincount(place, weights=weights, minlength=BINS)
         for weights in (confidence, right.astype(float), confidence * (1 - confidence))
     )
-    return {
-        "expected_calibration_error": float(np.abs(hits - sure).sum() / len(labels)),
-        "expected_by_chance": float(np.sqrt(2 / np.pi * variance).sum() / len(labels)),
-        "confidence": float(confidence.mean()),
-        "accuracy": float(right.mean()),
-        "bins": [
-            {"images": int(n), "confidence": float(s / n), "accuracy": float(h / n)}
+    return Reliability(
+        expected_calibration_error=float(np.abs(hits - sure).sum() / len(labels)),
+        expected_by_chance=float(np.sqrt(2 / np.pi * variance).sum() / len(labels)),
+        confidence=float(confidence.mean()),
+        accuracy=float(right.mean()),
+        bins=[
+            ReliabilityBin(images=int(n), confidence=float(s / n), accuracy=float(h / n))
             for n, s, h in zip(images, sure, hits, strict=True)
             if n
         ],
-    }
+    )
 
 
 def pooled_reliability(
     predictions: Sequence[tuple[Float[np.ndarray, "image class"], Int[np.ndarray, " image"]]],
-) -> dict[str, Any] | None:
-    """The bins of all seeds together, the errors averaged over the seeds; each prediction is `(logits, labels)`."""
-    by_seed = [found for logits, labels in predictions if (found := reliability(logits, labels)) is not None]
-    if not by_seed:
+) -> PooledReliability | None:
+    """The bins of several seeds together, with the errors averaged over the seeds.
+
+    Each prediction is `(logits, labels)`; those with a logit that is not finite are left out. None if none is left.
+    """
+    found = [(each, pair) for pair in predictions if (each := reliability(*pair)) is not None]
+    if not found:
         return None
-    finite = [pair for pair in predictions if np.isfinite(pair[0]).all()]
-    pooled = reliability(*(np.concatenate(parts) for parts in zip(*finite, strict=True)))
-    errors = ("expected_calibration_error", "expected_by_chance")
-    means = {key: float(np.mean([found[key] for found in by_seed])) for key in errors}
-    return (pooled or {}) | means | {"seeds": len(by_seed)}
+    logits, labels = (np.concatenate(parts) for parts in zip(*(pair for _, pair in found), strict=True))
+    pooled = reliability(logits, labels)
+    assert pooled is not None
+    return PooledReliability(
+        expected_calibration_error=float(np.mean([each.expected_calibration_error for each, _ in found])),
+        expected_by_chance=float(np.mean([each.expected_by_chance for each, _ in found])),
+        confidence=pooled.confidence,
+        accuracy=pooled.accuracy,
+        bins=pooled.bins,
+        seeds=len(found),
+    )
 
 
-def miscalibration(arm: str, found: Mapping[str, Any]) -> Finding | None:
-    """The expected calibration error is at least 0.05, and at least twice what chance makes on as many images."""
-    error, chance = found["expected_calibration_error"], found["expected_by_chance"]
+def miscalibration(network: str, found: Reliability) -> Finding | None:
+    """The expected calibration error is at least 0.05, and at least twice that of chance on as many images."""
+    error, chance = found.expected_calibration_error, found.expected_by_chance
     if error < MISCALIBRATED or error < TIMES_CHANCE * chance:
         return None
-    confidence, accuracy = found["confidence"], found["accuracy"]
-    kind = "too sure" if confidence > accuracy else "not sure enough"
-    return Finding(
+    kind = "over-confident" if found.confidence > found.accuracy else "under-confident"
+    return finding(
         "calibration",
-        arm,
-        f"{arm} is {kind}: its confidence is {percent(confidence)} on average, its accuracy {percent(accuracy)} "
-        f"(expected calibration error {100 * error:.0f} points; {100 * chance:.0f} would be chance).",
-        {key: value for key, value in found.items() if key != "bins"} | {"least": MISCALIBRATED},
+        network,
+        f"{network} is {kind}: its mean confidence is {percent(found.confidence)}, its accuracy "
+        f"{percent(found.accuracy)} (expected calibration error {100 * error:.0f} points; {100 * chance:.0f} would be "
+        "chance).",
+        {key: value for key, value in plain(found).items() if key != "bins"} | {"least": MISCALIBRATED},
     )
 
 
 def pooled_log_probabilities(logits: Float[np.ndarray, "seed image class"]) -> Float[np.ndarray, "image class"]:
     """The log of the mean over seeds of the softmax probabilities: a deep ensemble (Lakshminarayanan et al. 2017).
 
-    Of probabilities and not of logits: so no seed that is sure of its mistake can rule a class out for all. The loss is
-    never above the seeds' mean loss. With one seed it is the log softmax.
+    Probabilities are averaged rather than logits, so that no over-confident seed can exclude a class for all. The loss
+    is never above the seeds' mean loss. With one seed it is the log softmax.
     """
     from scipy.special import log_softmax, logsumexp
 
@@ -98,15 +115,15 @@ def pooled_log_probabilities(logits: Float[np.ndarray, "seed image class"]) -> F
 
 
 def fitted_temperature(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"]) -> float | None:
-    """The T of least mean cross-entropy of softmax(logits / T) (Guo et al. 2017, section 4.2), at most 100.
+    """The T with the least mean cross-entropy of softmax(logits / T) (Guo et al. 2017, section 4.2), at most 100.
 
-    None where every image is right: then the loss falls all the way to T = 0, which would call every answer certain.
+    None if every image is right: then the loss falls until T = 0, at which every answer would be certain.
     """
     from scipy.optimize import minimize_scalar
 
     if (logits.argmax(-1) == labels).all():
         return None
-    # Convex in 1 / T, so there is one minimum, in log T too.
+    # The loss is convex in 1 / T, so there is one minimum, also in log T.
     bound = np.log(LARGEST_TEMPERATURE)
     found = minimize_scalar(lambda log_t: cross_entropy(logits / np.exp(log_t), labels), bounds=(-bound, bound))
     return float(np.exp(found.x))
@@ -124,41 +141,52 @@ def temperature_scaling(
     labels: Int[np.ndarray, " image"],
     groups: Int[np.ndarray, " image"],
     held_out: tuple[Float[np.ndarray, "other class"], Int[np.ndarray, " other"]] | None = None,
-) -> dict[str, Any]:
-    """The temperature that calibrates these logits, with the calibration before and after it.
+) -> TemperatureScaling:
+    """Fits the temperature that calibrates these logits, and measures the calibration before and after it.
 
-    Both are measured on `held_out` (logits and labels) where there are images that nothing was chosen on. Otherwise on
-    the same images, cross-fitted: each fifth of the groups of copies is scored by the temperature of the other four, so
-    that no image is judged by a temperature that was fitted on it or on a copy of it.
+    Both are measured on `held_out` (logits and labels) if it has images. Otherwise they are measured on the same images
+    by cross-fitting: each fifth of the groups of copies is scored with the temperature of the other four, so that no
+    image is judged with a temperature that was fitted on it or on a copy of it.
 
-    Returns:
-      `temperature`, 1 where `problem` says why none can be fitted; `images` that it is fitted on; `measured_on`
-      (`held out` or `cross-fitted`, None where nothing is measured), `measured_images`, and `before` and `after`, each
-      with `expected_calibration_error`, `expected_by_chance` (see `reliability`) and `loss` in nats per image.
+    The temperature is 1 if `problem` says why none can be fitted. See `reliability` for the errors.
     """
-    found: dict[str, Any] = {"temperature": 1.0, "problem": None, "images": len(labels)}
-    found |= {"measured_on": None, "measured_images": 0, "before": None, "after": None}
+    found = TemperatureScaling(
+        temperature=1.0,
+        problem=None,
+        images=len(labels),
+        measured_on=None,
+        measured_images=0,
+        before=None,
+        after=None,
+        leaked_left_out=0,
+    )
     if len(labels) < FEWEST_IMAGES:
-        return found | {"problem": f"{len(labels)} validation images; {FEWEST_IMAGES} are needed"}
+        return replace(found, problem=f"{len(labels)} validation images; {FEWEST_IMAGES} are needed")
     if not np.isfinite(logits).all():
-        return found | {"problem": "a logit of the validation images is not finite"}
+        return replace(found, problem="a logit of the validation images is not finite")
     temperature = fitted_temperature(logits, labels)
     if temperature is None:
-        return found | {"problem": "every validation image is right, so they cannot say how sure is too sure"}
+        return replace(found, problem="every validation image is right, so confidence cannot be calibrated on them")
+    found = replace(found, temperature=temperature)
     if held_out is not None and len(held_out[1]):
         measured_on, (before, truth) = "held out", held_out
         after = before / temperature
     else:
         measured_on, before, truth = "cross-fitted", logits, labels
         after = _cross_fitted(logits, labels, groups)
-    if after is not None and np.isfinite(before).all():
-        found |= {"measured_on": measured_on, "measured_images": len(truth)}
-        found |= {"before": _calibration_of(before, truth), "after": _calibration_of(after, truth)}
-    return found | {"temperature": temperature}
+    if after is None or not np.isfinite(before).all():
+        return found
+    return replace(
+        found,
+        measured_on=measured_on,
+        measured_images=len(truth),
+        before=_calibration_of(before, truth),
+        after=_calibration_of(after, truth),
+    )
 
 
 def _cross_fitted(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
-    """The logits, each divided by the temperature of the other folds; None of a single group."""
+    """The logits, each divided by the temperature fitted on the other folds; None for a single group."""
     from sklearn.model_selection import GroupKFold
 
     folds = min(FOLDS, len(np.unique(groups)))
@@ -170,7 +198,12 @@ def _cross_fitted(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) ->
     return scaled
 
 
-def _calibration_of(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    found = reliability(logits, labels) or {}
-    errors = {key: found[key] for key in ("expected_calibration_error", "expected_by_chance")}
-    return errors | {"loss": cross_entropy(logits, labels)}
+def _calibration_of(logits: np.ndarray, labels: np.ndarray) -> Calibration | None:
+    found = reliability(logits, labels)
+    if found is None:
+        return None
+    return Calibration(
+        expected_calibration_error=found.expected_calibration_error,
+        expected_by_chance=found.expected_by_chance,
+        loss=cross_entropy(logits, labels),
+    )

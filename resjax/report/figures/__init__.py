@@ -1,0 +1,1 @@
+"""The figures of runs, splits, sweeps, probes and depth, drawn by matplotlib from records alone."""

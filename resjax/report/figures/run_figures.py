@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn from its records alone: learning curves, confusion matrices, recalls, paired seeds."""
+"""The figures of a run, drawn from its records alone: learning curves, confusion matrices, recalls, paired seeds."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
@@ -7,109 +7,113 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 
+from resjax.records import Depth
+from resjax.records.run_records import read_run_records
+from resjax.report.figures.curves import AXIS_LABELS, draw_mean_and_band, draw_seeds, label_epochs
 from resjax.report.figures.depth_figure import depth_figure
+from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun, conclusion, drawn_run
 from resjax.report.figures.probe_figures import probe_figures
-from resjax.report.figures.run import SIDES, Arm, Run, conclusion, read_run
 from resjax.report.figures.split_figures import leaks_figure
-from resjax.report.figures.style import frame, save
-from resjax.report.records import read_json
+from resjax.report.figures.style import QUIET, STRIPE, frame, save
+from resjax.report.words import SIDES
 
-TRAINING_COLOR = "#595959"
-AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
 MOST_ANNOTATED_CLASSES = 15
-MOST_ARMS_IN_PANEL_LEGEND = 3
+MOST_IN_PANEL_LEGEND = 3
 
 
 def draw_figures(workdir: Path | str) -> list[Path]:
-    """Draws every picture of a run into `workdir`/figures, as PNG and as SVG, and returns their paths.
+    """Draws every figure of a run into `workdir`/figures, as PNG and as SVG, and returns their paths.
 
-    Reads `summary.json`, `probes.json` where there is one, and each replica's `metrics.jsonl` and `result.json`.
-    Replicas without a result, and those that diverged, are left out, and the pictures say so; there are no pictures
+    Replicas without a result, and those that diverged, are left out, and the figures say so; there are no figures
     where no replica is done. Accuracies are in per cent, losses in nats per image.
 
     Raises:
-      ValueError: names the record that cannot be read.
+      RecordError: names the record that cannot be read.
     """
-    run = read_run(Path(workdir))
-    if not run.arms:
+    records = read_run_records(Path(workdir))
+    run = drawn_run(records)
+    if not run.networks:
         return []
-    families = read_json(Path(workdir) / "summary.json").get("depth") or []
-    probes = Path(workdir) / "probes.json"
-    measured = probe_figures(read_json(probes), run.warning) if probes.exists() else []
-    return save(chain(_figures(run, families), measured), Path(workdir) / "figures")
+    measured = probe_figures(records.probes, run.warning) if records.probes else []
+    return save(chain(_figures(run, records.summary.depth or []), measured), Path(workdir) / "figures")
 
 
-def _figures(run: Run, families: Sequence[dict]) -> Iterator[tuple[str, Figure]]:
-    yield "answer", _answer(run)
-    yield "history", _histories(run)
-    yield "confusion", _confusion(run, run.arms, run.left_out)
+def _figures(run: DrawnRun, families: Sequence[Depth]) -> Iterator[tuple[str, Figure]]:
+    trained = [network for network in run.networks if network.curves("val", "loss").size]
+    if trained:
+        yield "answer", _answer(run, trained)
+        yield "history", _histories(run, trained)
+    yield "confusion", _confusion(run, run.networks, run.left_out)
     yield "recall", _recall(run)
     yield "seeds", _seeds(run)
-    if any(arm.accuracies_on("leaked") for arm in run.arms):
+    if any(network.accuracies_on("leaked") for network in run.networks):
         yield "leaks", leaks_figure(run)
-    for index, family in enumerate(family for family in families if family["seeds"]):
+    for index, family in enumerate(family for family in families if family.seeds):
         yield f"depth{index or ''}", depth_figure(family, run.warning)
-    for arm in run.arms:
-        yield f"history_{arm.name}", _history(run, arm)
-        yield f"confusion_{arm.name}", _confusion(run, [arm], arm.left_out)
+    for network in trained:
+        yield f"history_{network.name}", _history(run, network)
+    for network in run.networks:
+        yield f"confusion_{network.name}", _confusion(run, [network], network.left_out)
 
 
-def _answer(run: Run) -> Figure:
-    crowd = max(0, len(run.arms) - MOST_ARMS_IN_PANEL_LEGEND)
+def _answer(run: DrawnRun, trained: Sequence[DrawnNetwork]) -> Figure:
+    crowd = max(0, len(run.networks) - MOST_IN_PANEL_LEGEND)
     figure = Figure(figsize=(8.5 + 1.2 * crowd, 4.2 + 0.2 * crowd), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2 + 0.5 * crowd))
-    for arm in run.arms:
-        _draw_curve(left, arm.curves("val", "accuracy"), arm.color, arm.marker, "-", f"{arm.name}, {_count(arm)}")
+    for network in trained:
+        label = f"{network.name}, {network.seeds}"
+        draw_mean_and_band(left, network.curves("val", "accuracy"), network.color, network.marker, label=label)
     left.set_title("Validation accuracy after each epoch")
-    _label_epochs(left, "accuracy", "validation ")
+    label_epochs(left, "accuracy", "validation ")
     _draw_legend(left, run)
     _draw_pairs(right, run)
     right.set_title("Best epoch of each seed")
-    note = f"Left: mean over seeds{_band_words(run.arms)}. Right: {PAIRS_NOTE} {run.images}"
+    note = f"Left: mean over seeds{_band_words(run.networks)}. Right: {PAIRS_NOTE} {run.images}"
     frame(figure, conclusion(run), note, warning=run.warning, left_out=run.left_out)
     return figure
 
 
-def _histories(run: Run) -> Figure:
-    wide = len(run.arms) > MOST_ARMS_IN_PANEL_LEGEND
+def _histories(run: DrawnRun, trained: Sequence[DrawnNetwork]) -> Figure:
+    wide = len(run.networks) > MOST_IN_PANEL_LEGEND
     figure = Figure(figsize=(10.5 if wide else 8.5, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey="row")
     for row, quantity in zip(panels, AXIS_LABELS, strict=True):
         for panel, side in zip(row, ("train", "val"), strict=True):
-            for arm in run.arms:
-                _draw_curve(panel, arm.curves(side, quantity), arm.color, arm.marker, "-", f"{arm.name}, {_count(arm)}")
+            for network in trained:
+                label = f"{network.name}, {network.seeds}"
+                draw_mean_and_band(panel, network.curves(side, quantity), network.color, network.marker, label=label)
             panel.set_title(f"{SIDES[side].capitalize()} {quantity}")
-            _label_epochs(panel, quantity)
+            label_epochs(panel, quantity)
             panel.label_outer()
     _draw_legend(panels[0, 0], run)
-    note = f"Line: mean over seeds{_band_words(run.arms)}. {run.images}"
+    note = f"Line: mean over seeds{_band_words(run.networks)}. {run.images}"
     frame(figure, "Loss and accuracy while training", note, warning=run.warning, left_out=run.left_out)
     return figure
 
 
-def _history(run: Run, arm: Arm) -> Figure:
+def _history(run: DrawnRun, network: DrawnNetwork) -> Figure:
     figure = Figure(figsize=(8.5, 4.0), layout="constrained")
     for panel, quantity in zip(figure.subplots(1, 2), AXIS_LABELS, strict=True):
-        for side, color, marker, line in (("train", TRAINING_COLOR, "x", "--"), ("val", arm.color, arm.marker, "-")):
-            curves = arm.curves(side, quantity)
-            _draw_curve(panel, curves, color, marker, line, SIDES[side])
-            panel.plot(_epochs(curves), curves.T, color=color, linestyle=line, linewidth=0.6, alpha=0.5)
+        for side, color, marker, line in (("train", QUIET, "x", "--"), ("val", network.color, network.marker, "-")):
+            curves = network.curves(side, quantity)
+            draw_mean_and_band(panel, curves, color, marker, label=SIDES[side], line=line)
+            draw_seeds(panel, curves, color, line)
         panel.set_title(quantity.capitalize())
-        _label_epochs(panel, quantity)
+        label_epochs(panel, quantity)
         panel.legend(loc="best")
-    note = f"Thick line: mean over seeds{_band_words([arm])}. Thin lines: the seeds."
-    title = f"{arm.name}: training against validation, {_count(arm)}"
-    frame(figure, title, note, warning=run.warning, left_out=arm.left_out)
+    note = f"Thick line: mean over seeds{_band_words([network])}. Thin lines: the seeds."
+    title = f"{network.name}: training against validation, {network.seeds}"
+    frame(figure, title, note, warning=run.warning, left_out=network.left_out)
     return figure
 
 
-def _confusion(run: Run, arms: Sequence[Arm], left_out: str) -> Figure:
+def _confusion(run: DrawnRun, networks: Sequence[DrawnNetwork], left_out: str) -> Figure:
     classes = len(run.classes)
-    columns = len(arms) if len(arms) <= 3 else -(-len(arms) // 2)
-    rows = -(-len(arms) // columns)
+    columns = len(networks) if len(networks) <= 3 else -(-len(networks) // 2)
+    rows = -(-len(networks) // columns)
     side = float(np.clip(0.6 * classes, 2.6, 7))
     font = float(np.clip(0.8 * 72 * side / classes, 3, 9))
     names = 0.0085 * font * max(len(name) for name in run.classes)
@@ -117,13 +121,13 @@ def _confusion(run: Run, arms: Sequence[Arm], left_out: str) -> Figure:
     # The panels shall fill the figure: slanted names reach to the left of their panel, and below the last of a column.
     gap = max(0.25, 0.7 * names - 0.5 * side / classes) if slanted else 0.25
     width = columns * side + (columns - 1) * gap + names + 1.7
-    lettered = 1 if len(arms) % columns == 0 else 2
+    lettered = 1 if len(networks) % columns == 0 else 2
     height = rows * (side + 0.35) + lettered * ((0.7 if slanted else 1) * names + 0.3) + 1.2
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
-    for index, (panel, arm) in enumerate(zip(panels.flat, arms, strict=False)):
-        _draw_confusion(panel, arm.confusion())
-        panel.set_title(f"{arm.name}, {_count(arm)}{' together' if len(arm.results) > 1 else ''}")
+    for index, (panel, network) in enumerate(zip(panels.flat, networks, strict=False)):
+        _draw_confusion(panel, network.confusion())
+        panel.set_title(f"{network.name}, {network.seeds}{' together' if len(network.results) > 1 else ''}")
         panel.set_xticks(range(classes), run.classes, fontsize=font, rotation=45 if slanted else 90)
         panel.set_yticks(range(classes), run.classes, fontsize=font)
         if slanted:
@@ -133,11 +137,11 @@ def _confusion(run: Run, arms: Sequence[Arm], left_out: str) -> Figure:
             panel.set_ylabel("true class")
         else:
             panel.tick_params(labelleft=False)
-        if index + columns >= len(arms):
+        if index + columns >= len(networks):
             panel.set_xlabel("predicted class")
         else:
             panel.tick_params(labelbottom=False)
-    for panel in panels.flat[len(arms) :]:
+    for panel in panels.flat[len(networks) :]:
         panel.remove()
     figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="share of the true class (%)", shrink=0.8)
     numbers = "In a cell: images, and their share of the row. " if classes <= MOST_ANNOTATED_CLASSES else ""
@@ -157,20 +161,22 @@ def _draw_confusion(panel: Axes, counts: np.ndarray) -> None:
             panel.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
 
 
-def _recall(run: Run) -> Figure:
+def _recall(run: DrawnRun) -> Figure:
     classes = len(run.classes)
-    pitch = max(0.3, 0.16 * len(run.arms) + 0.12) if classes <= 30 else 0.2
+    pitch = max(0.3, 0.16 * len(run.networks) + 0.12) if classes <= 30 else 0.2
     figure = Figure(figsize=(7.5, classes * pitch + 2.0), layout="constrained")
     panel = figure.subplots()
     rows = np.arange(classes)
-    support = [scores["support"] for scores in next(iter(run.arms[0].results.values()))["per_class"].values()]
+    support = [scores.support for scores in next(iter(run.networks[0].results.values())).per_class.values()]
     for row in rows[::2]:
-        panel.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", zorder=0)
-    for index, arm in enumerate(run.arms):
-        recalls = 100 * np.array([[s["recall"] for s in r["per_class"].values()] for r in arm.results.values()])
-        heights = rows + (0.7 / len(run.arms)) * (index - (len(run.arms) - 1) / 2)
-        panel.plot(recalls.T, heights, ".", color=arm.color, alpha=0.45, markersize=4)
-        panel.plot(recalls.mean(0), heights, arm.marker, color=arm.color, mec="black", label=arm.name)
+        panel.axhspan(row - 0.5, row + 0.5, color=STRIPE, zorder=0)
+    for index, network in enumerate(run.networks):
+        recalls = 100 * np.array(
+            [[scores.recall for scores in result.per_class.values()] for result in network.results.values()]
+        )
+        heights = rows + (0.7 / len(run.networks)) * (index - (len(run.networks) - 1) / 2)
+        panel.plot(recalls.T, heights, ".", color=network.color, alpha=0.45, markersize=4)
+        panel.plot(recalls.mean(0), heights, network.marker, color=network.color, mec="black", label=network.name)
     panel.set_yticks(rows, [f"{name} ({count})" for name, count in zip(run.classes, support, strict=True)])
     panel.set_ylim(classes - 0.5, -0.5)
     panel.set_xlim(-2, 102)
@@ -183,87 +189,56 @@ def _recall(run: Run) -> Figure:
     return figure
 
 
-def _seeds(run: Run) -> Figure:
-    figure = Figure(figsize=(max(4.5, 1.1 * len(run.arms) + 2.5), 4.5), layout="constrained")
+def _seeds(run: DrawnRun) -> Figure:
+    figure = Figure(figsize=(max(4.5, 1.1 * len(run.networks) + 2.5), 4.5), layout="constrained")
     panel = figure.subplots()
     _draw_pairs(panel, run)
     frame(figure, conclusion(run), PAIRS_NOTE.capitalize(), warning=run.warning, left_out=run.left_out)
     return figure
 
 
-def _draw_pairs(panel: Axes, run: Run) -> None:
-    seeds = sorted({seed for arm in run.arms for seed in arm.results})
+def _draw_pairs(panel: Axes, run: DrawnRun) -> None:
+    seeds = sorted({seed for network in run.networks for seed in network.results})
     # Side by side by a little, so that equal accuracies do not hide each other.
     aside = dict(zip(seeds, np.linspace(-0.08, 0.08, len(seeds)) if len(seeds) > 1 else [0.0], strict=True))
-    accuracies = [arm.accuracies() for arm in run.arms]
+    accuracies = [network.accuracies() for network in run.networks]
     for place, (first, second) in enumerate(pairwise(accuracies)):
         for seed in (seed for seed in first if seed in second):
             places = [place + aside[seed], place + 1 + aside[seed]]
             panel.plot(places, [first[seed], second[seed]], color="#9A9A9A", linewidth=0.9)
-    for place, (arm, values) in enumerate(zip(run.arms, accuracies, strict=True)):
+    for place, (network, values) in enumerate(zip(run.networks, accuracies, strict=True)):
         mean = float(np.mean(list(values.values())))
         panel.plot([place - 0.22, place + 0.22], [mean, mean], color="black", linewidth=2.2, solid_capstyle="butt")
         places = [place + aside[seed] for seed in values]
-        panel.plot(places, list(values.values()), arm.marker, color=arm.color, mec="white", mew=0.5, ms=6.5)
+        panel.plot(places, list(values.values()), network.marker, color=network.color, mec="white", mew=0.5, ms=6.5)
         # The first mean stands on the outer side, clear of the lines.
         outer = {"x": place - 0.25, "ha": "right"} if place == 0 else {"x": place + 0.25, "ha": "left"}
         back = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         panel.text(y=mean, s=f"{mean:.1f}", va="center", fontweight="bold", bbox=back, **outer)
-    crowded = len(run.arms) > 2
+    crowded = len(run.networks) > 2
     panel.set_xticks(
-        range(len(run.arms)),
-        [arm.name for arm in run.arms],
+        range(len(run.networks)),
+        [network.name for network in run.networks],
         rotation=30 if crowded else 0,
         ha="right" if crowded else "center",
         rotation_mode="anchor",
     )
-    panel.set_xlim(-0.7, len(run.arms) - 0.3)
+    panel.set_xlim(-0.7, len(run.networks) - 0.3)
     panel.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     panel.grid(False, axis="x")
     panel.set_ylabel(f"{run.side} accuracy (%)")
 
 
-def _draw_curve(panel: Axes, curves: np.ndarray, color: str, marker: str, line: str, label: str) -> None:
-    epochs, mean = _epochs(curves), curves.mean(0)
-    every = max(1, len(epochs) // 15)
-    panel.plot(epochs, mean, color=color, linestyle=line, marker=marker, markevery=every, label=label)
-    if len(curves) > 1:
-        sd = curves.std(0, ddof=1)
-        # Within the range of the seeds: one seed's spike would take the band below a loss of zero.
-        low, high = np.maximum(mean - sd, curves.min(0)), np.minimum(mean + sd, curves.max(0))
-        panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0.8)
-
-
-def _epochs(curves: np.ndarray) -> np.ndarray:
-    return np.arange(1, curves.shape[1] + 1)
-
-
-def _label_epochs(panel: Axes, quantity: str, side: str = "") -> None:
-    panel.set_xlabel("epoch")
-    panel.set_ylabel(side + AXIS_LABELS[quantity])
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if quantity == "loss":
-        # Logarithmic: the first epochs' spikes on validation would flatten all that follows.
-        panel.set_yscale("log")
-        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        panel.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _draw_legend(panel: Axes, run: Run) -> None:
-    if len(run.arms) <= MOST_ARMS_IN_PANEL_LEGEND:
+def _draw_legend(panel: Axes, run: DrawnRun) -> None:
+    if len(run.networks) <= MOST_IN_PANEL_LEGEND:
         panel.legend(loc="best")
     else:
         panel.figure.legend(*panel.get_legend_handles_labels(), loc="outside right center")
 
 
-def _band_words(arms: Sequence[Arm]) -> str:
+def _band_words(networks: Sequence[DrawnNetwork]) -> str:
     return (
         "; band: ± 1 standard deviation, within the range of the seeds"
-        if any(len(arm.results) > 1 for arm in arms)
+        if any(len(network.results) > 1 for network in networks)
         else ""
     )
-
-
-def _count(arm: Arm) -> str:
-    return "1 seed" if len(arm.results) == 1 else f"{len(arm.results)} seeds"

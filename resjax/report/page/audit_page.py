@@ -1,9 +1,11 @@
 """The page of an audit: what a set of images holds, with the groups of copies for a person to judge."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from resjax.report.page.render import render
+from resjax.records import CopyGroup, DatasetRecord, Listed
+from resjax.report.page.html import render
 
 MOST_LISTED = 500
 """Files that are listed by name, of one kind; the rest is counted."""
@@ -11,7 +13,7 @@ MOST_NAMED = 20
 """The same of one picture's exact copies."""
 
 
-def audit_page(record: Mapping, thumbnails: Mapping[str, str], meanings: Mapping[str, str]) -> str:
+def audit_page(record: DatasetRecord, thumbnails: Mapping[str, str], meanings: Mapping[str, str]) -> str:
     """The page as HTML: one file, nothing loaded from elsewhere, every name escaped.
 
     Args:
@@ -19,26 +21,26 @@ def audit_page(record: Mapping, thumbnails: Mapping[str, str], meanings: Mapping
       thumbnails: data URIs of small images, by content; pictures and groups that have none are counted.
       meanings: what becomes of a file, by the kind of finding.
     """
-    groups = [_group(group, thumbnails) for group in record["groups"]]
+    groups = [_group(group, thumbnails) for group in record.groups]
     shown = [group for group in groups if group["pictures"]]
     return render(
         "audit.html",
         record=record,
-        copies=record["images"] - record["distinct_contents"],
-        near_copies=record["distinct_contents"] - record["distinct_pictures"],
+        copies=record.images - record.distinct_contents,
+        near_copies=record.distinct_contents - record.distinct_pictures,
         groups=shown,
         groups_not_shown=len(groups) - len(shown),
-        findings=_by_reason(record["findings"] or []),
-        excluded=_by_reason(record["excluded"]),
+        findings=_by_reason(record.findings or []),
+        excluded=_by_reason(record.excluded),
         meanings=meanings,
         most_listed=MOST_LISTED,
     )
 
 
-def _group(group: Mapping, thumbnails: Mapping[str, str]) -> dict:
+def _group(group: CopyGroup, thumbnails: Mapping[str, str]) -> dict[str, Any]:
     """A group by its distinct contents, the most frequent first, each with its files and labels."""
     names, labels = defaultdict(list), defaultdict(set)
-    for name, content, label in zip(group["ids"], group["contents"], group["labels"], strict=True):
+    for name, content, label in zip(group.ids, group.contents, group.labels, strict=True):
         names[content].append(name)
         labels[content].add(label)
     pictures = [
@@ -53,13 +55,13 @@ def _group(group: Mapping, thumbnails: Mapping[str, str]) -> dict:
         if content in thumbnails
     ]
     return {
-        "labels": sorted(set(group["labels"])),
-        "weakest_link": group["weakest_link"],
+        "labels": sorted(set(group.labels)),
+        "weakest_link": group.weakest_link,
         "pictures": pictures,
         "more": len(names) - len(pictures),
     }
 
 
-def _by_reason(entries: list[Mapping]) -> dict[str, list[Mapping]]:
-    reasons = sorted({entry["reason"] for entry in entries})
-    return {reason: [entry for entry in entries if entry["reason"] == reason] for reason in reasons}
+def _by_reason(entries: Sequence[Listed]) -> dict[str, list[Listed]]:
+    reasons = sorted({entry.reason for entry in entries})
+    return {reason: [entry for entry in entries if entry.reason == reason] for reason in reasons}

@@ -1,46 +1,43 @@
 """The page of a reproduction: published numbers and our own side by side, and in what the experiments differ."""
 
-import base64
-import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from resjax.report.page.render import render
-from resjax.report.page.reproduction_tables import sentences, tables
+from matplotlib.figure import Figure
 
-FIGURE_DPI = 110
+from resjax.records import ReproductionRecord
+from resjax.report.figures.depth_figure import depth_figure
+from resjax.report.figures.style import draw, inline
+from resjax.report.page.html import render
+from resjax.report.reproduction_text import sentences, tables
 
 
-def reproduction_page(record: Mapping[str, Any]) -> str:
-    """The page as HTML: one file, nothing loaded from elsewhere; `reports` are linked beside it."""
-    seconds = record["replica_seconds"]
+def reproduction_figures(record: ReproductionRecord) -> Iterator[tuple[str, Figure]]:
+    """The figure of depth of each family of twins, by the name of its file."""
+    for index, family in enumerate(record.depth or []):
+        if family.seeds:
+            yield f"depth{index or ''}", depth_figure(family, "\n".join(record.notes))
+
+
+def reproduction_page(record: ReproductionRecord, drawn: Mapping[str, str] | None = None) -> str:
+    """The page as HTML: one file, nothing loaded from elsewhere; `reports` are linked beside it.
+
+    Args:
+      drawn: the SVG of all figures of this record, by name, where they are drawn already.
+    """
+    seconds = record.replica_seconds
+    figures = draw(reproduction_figures(record)) if drawn is None else drawn
     return render(
         "reproduction.html",
         record=record,
         sentences=sentences(record),
         tables=tables(record),
-        figures=[_embedded(family, record) for family in record["depth"] or [] if family["seeds"]],
-        sources=dict.fromkeys((each["who"], each["where"]) for each in record["published"]),
+        figures=[inline(svg, name) for name, svg in figures.items()],
+        sources=dict.fromkeys((each.who, each.where) for each in record.published),
         hours=f"{seconds / 3600:.1f} hours" if seconds > 5400 else f"{seconds / 60:.0f} minutes",
         unfinished=[
-            f"{own['arm']}{', split ' + own['split'] if own['split'] else ''}: seed {seed} {status}"
-            for own in record["own"]
-            for seed, status in own["status"].items()
+            f"{own.network}{f', split {own.split}' if own.split else ''}: seed {seed} {status}"
+            for own in record.own
+            for seed, status in own.status.items()
             if status != "done"
         ],
     )
-
-
-def _embedded(family: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    """The figure of depth as a data URI."""
-    # They import matplotlib, which a page without the figure does without.
-    import matplotlib.style
-
-    from resjax.report.figures.depth_figure import depth_figure
-    from resjax.report.figures.style import STYLE
-
-    with matplotlib.style.context(["default", STYLE]):
-        file = io.BytesIO()
-        figure = depth_figure(family, "\n".join(record["notes"]))
-        figure.savefig(file, format="png", dpi=FIGURE_DPI, metadata={"Software": None})
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,30 +1,31 @@
 """The report of a run as one HTML page, made from its records alone: nothing is loaded, every name is escaped."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from resjax.records import Comparison, Origin, Summary, plain
 from resjax.records.run_records import RunRecords
-from resjax.report.figures.charts import Chart, difference_chart, history_chart, reliability_chart
-from resjax.report.figures.run import SIDES, data_note, leak_warning, split_of
-from resjax.report.page import words
+from resjax.report import words
+from resjax.report.cautions import limits, optimism, unfinished, warnings_of
+from resjax.report.figures.drawn_run import DrawnRun, drawn_run
+from resjax.report.figures.probe_figures import TITLES, probe_figures
+from resjax.report.figures.report_charts import difference_chart, history_charts, reliability_chart
+from resjax.report.figures.style import COLORS, draw, inline
 from resjax.report.page.gallery import galleries
-from resjax.report.page.limits import limits
-from resjax.report.page.render import render
-from resjax.report.page.verdict import no_verdict, verdict_of
+from resjax.report.page.html import command_line, render
+from resjax.report.page.verdict import no_verdict, verdict_details
+from resjax.report.words import SIDES, known
 
 MOST_IN_MATRIX = 25
 """Classes up to which confusion matrices are shown as such."""
-ARMS_APART = 6
-"""Arms that have a colour and a mark of their own."""
 ACCURACIES = {
     "test_accuracy": "test, best epoch",
     "final_test_accuracy": "test, last epoch",
     "best_val_accuracy": "validation, best epoch",
     "final_val_accuracy": "validation, last epoch",
-    "last_three_val_accuracy": "validation, mean of the last three",
+    "last_three_val_accuracy": "validation, mean of the last three epochs",
     "final_train_accuracy": "training, last epoch",
     "leaked_accuracy": "leaked images",
     "clean_accuracy": "clean images",
@@ -33,151 +34,140 @@ DEPTH_MEASURES = {
     "train_accuracy": "training accuracy",
     "train_loss": "training loss",
     "val_accuracy": "validation accuracy",
-    "gap": "training less validation",
-}
-CURVES = {
-    "val_accuracy": ("Validation accuracy", "accuracy (%)"),
-    "train_accuracy": ("Training accuracy", "accuracy (%)"),
-    "val_loss": ("Validation loss", "nats per image"),
-    "train_loss": ("Training loss", "nats per image"),
+    "gap": "training minus validation accuracy",
 }
 
 
-def report_page(records: RunRecords) -> str:
+def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> str:
     """The page of a run, or of several that were merged.
 
     The summary's parts `diagnosis`, `class_differences` and `calibration` are shown where it has them. What a run does
     not have (replicas that are pending, predictions, thumbnails, a test) is named or left out, never guessed.
+
+    Args:
+      drawn: the SVG of figures of this run that are drawn already, by name; the others are drawn.
     """
-    summary = records.summary
-    results = {
-        arm: {seed: result for seed, result in seeds.items() if result is not None and result["status"] == "done"}
-        for arm, seeds in records.results().items()
-    }
-    arms = list(summary["architectures"])
-    compared = [pair for pair in summary["comparisons"] if words.number(pair.get("mean")) is not None]
-    sides = sorted({SIDES[result["evaluated_on"]] for seeds in results.values() for result in seeds.values()})
+    summary, run = records.summary, drawn_run(records)
+    networks = summary.architectures
+    places = {name: place % len(COLORS) for place, name in enumerate(networks)}
+    compared = [pair for pair in summary.comparisons if pair.mean is not None]
     return render(
         "report.html",
         w=words,
         summary=summary,
-        dataset=summary["dataset"],
-        arms={name: place % ARMS_APART for place, name in enumerate(arms)},
-        warnings=[
-            *filter(None, (data_note(summary["dataset"]["name"]), leak_warning(split_of(summary["dataset"])))),
-        ],
-        unfinished=_unfinished(summary),
-        nothing=no_verdict(summary) if not compared else "",
-        verdicts=[
-            (verdict_of(pair), difference_chart(pair, arms.index(pair["candidate"]) % ARMS_APART)) for pair in compared
-        ],
+        dataset=summary.dataset,
+        networks=places,
+        warnings=warnings_of(summary.dataset),
+        unfinished=unfinished(summary),
+        nothing="" if compared else no_verdict(summary),
+        verdicts=_verdicts(compared, run),
+        diagnosis=known(summary.diagnosis),
         accuracies={
-            key: name
-            for key, name in ACCURACIES.items()
-            if any(arm.get(key) for arm in summary["architectures"].values())
+            name: {key: known(getattr(network, key)) for key in ACCURACIES} for name, network in networks.items()
         },
-        histories=_histories(records, results),
+        headings={
+            key: heading
+            for key, heading in ACCURACIES.items()
+            if any(known(getattr(network, key)) for network in networks.values())
+        },
+        optimism=optimism(summary),
+        histories=_inline(history_charts(run), "history"),
         depth_measures=DEPTH_MEASURES,
-        seeds={name: len(seeds) for name, seeds in results.items()},
-        side=words.listed(sides) if sides else "validation",
-        matrices=_matrices(summary, results),
+        seeds={name: 0 for name in networks} | {network.name: len(network.results) for network in run.networks},
+        class_differences=known(summary.class_differences) or [],
+        side=run.side or "validation",
+        matrices=_matrices(run) if len(summary.dataset.classes) <= MOST_IN_MATRIX else [],
         most_in_matrix=MOST_IN_MATRIX,
         galleries=galleries(records),
         thumbnails=records.thumbnails,
-        reliability=[
-            (name, found, reliability_chart(found, arms.index(name) % ARMS_APART, name))
-            for name, found in (summary.get("calibration") or {}).items()
-            if found
-        ],
+        reliability=_reliability(summary, run),
         probes=records.probes,
-        **_probe_figures(records),
+        probe_titles=TITLES,
+        probe_figures=_probe_figures(records, run.warning, drawn or {}),
         heat=_heat(records),
         audit=records.dataset,
         split=records.split,
         sides=SIDES,
-        parts=[_part(part) for part in summary.get("merged") or [summary]],
+        parts=[_part(part) for part in known(summary.merged) or [summary]],
         limits=limits(summary),
     )
 
 
-def _probe_figures(records: RunRecords) -> dict[str, dict[str, str]]:
-    """The figures of the probes, by the name of the variable of the page that holds them."""
-    if not records.probes:
-        return {"probe_titles": {}, "probe_figures": {}}
-    # It imports matplotlib, which a report without probes does without.
-    from resjax.report.figures.probe_figures import TITLES, embedded_figures
+def _verdicts(compared: list[Comparison], run: DrawnRun) -> list[dict[str, Any]]:
+    networks = {network.name: network for network in run.networks}
+    charts = draw(
+        (f"difference{place}", difference_chart(pair, networks[pair.candidate]))
+        for place, pair in enumerate(compared)
+        if pair.candidate in networks
+    )
+    return [
+        {
+            "sentence": pair.sentence,
+            "label": pair.verdict,
+            "details": verdict_details(pair),
+            "chart": inline(svg, name) if (svg := charts.get(name := f"difference{place}")) else "",
+            "has_interval": words.with_width(pair.ci95) is not None,
+        }
+        for place, pair in enumerate(compared)
+    ]
 
-    return {"probe_titles": TITLES, "probe_figures": embedded_figures(records.probes)}
+
+def _inline(figures, prefix: str) -> list[tuple[str, str]]:
+    """Titles of figures with the figures as elements of the page."""
+    return [(title, inline(svg, f"{prefix}{place}")) for place, (title, svg) in enumerate(draw(figures).items())]
+
+
+def _reliability(summary: Summary, run: DrawnRun) -> list[tuple[str, Any, str]]:
+    """Each network whose calibration is known, with its numbers and its chart."""
+    calibration = known(summary.calibration) or {}
+    there = [(network, found) for network in run.networks if (found := calibration.get(network.name))]
+    charts = _inline(((network.name, reliability_chart(found, network)) for network, found in there), "reliability")
+    return [(network.name, found, chart) for (network, found), (_, chart) in zip(there, charts, strict=True)]
+
+
+def _probe_figures(records: RunRecords, warning: str, drawn: Mapping[str, str]) -> dict[str, str]:
+    """The figures of the probes as elements of the page, by the probe's name."""
+    if records.probes is None:
+        return {}
+    names = [f"probe_{name}" for name in records.probes.probes]
+    there = {name: drawn[name] for name in names if name in drawn} or draw(probe_figures(records.probes, warning))
+    return {name.removeprefix("probe_"): inline(svg, name) for name, svg in there.items()}
 
 
 def _heat(records: RunRecords) -> dict[str, dict[str, list[list[float]]]]:
-    """Grad-CAM of the pictures that have a thumbnail, by id and arm: the mean over seeds of the rows of a map."""
-    found: dict[str, dict[str, list]] = {}
-    for each in (records.probes or {"probes": {}})["probes"].get("saliency", {"measurements": []})["measurements"]:
-        size = [int(side) for side in each["values"]["size"]]
-        for name, values in each["values"].items():
+    """Grad-CAM of the pictures that have a thumbnail, by id and network: the mean over seeds of the rows of a map."""
+    saliency = records.probes.probes.get("saliency") if records.probes else None
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    for each in saliency.measurements if saliency else []:
+        size = [int(side) for side in np.array(each.values["size"], float)]
+        for name, values in each.values.items():
             if name in records.thumbnails:
-                found.setdefault(name, {}).setdefault(each["arm"], []).append(np.reshape(values, size))
+                found.setdefault(name, {}).setdefault(each.network, []).append(
+                    np.reshape(np.array(values, float), size)
+                )
     return {
-        name: {arm: np.mean(maps, axis=0).tolist() for arm, maps in by_arm.items()} for name, by_arm in found.items()
+        name: {network: np.mean(maps, axis=0).tolist() for network, maps in by_network.items()}
+        for name, by_network in found.items()
     }
 
 
-def _unfinished(summary: Mapping[str, Any]) -> list[str]:
-    found = []
-    for name, arm in summary["architectures"].items():
-        for status in ("pending", "diverged"):
-            seeds = [seed for seed, each in arm["status"].items() if each == status]
-            if seeds:
-                found.append(f"{name}: {words.counted(len(seeds), 'seed')} {status} ({', '.join(seeds)})")
-        if "problem" in arm:
-            found.append(arm["problem"])
-    return found
-
-
-def _histories(records: RunRecords, results: Mapping[str, Mapping[int, Any]]) -> list[tuple[str, Chart]]:
-    lines = {arm: [records.history(arm, seed) for seed in seeds] for arm, seeds in results.items()}
-    charts = []
-    for key, (title, label) in CURVES.items():
-        curves = [_curve(histories, key) for histories in lines.values()]
-        chart = history_chart(title, curves, list(lines), label=label, logarithmic=key.endswith("loss"))
-        if chart:
-            charts.append((title, chart))
-    return charts
-
-
-def _curve(histories: Sequence[Sequence[Mapping[str, Any]]], key: str) -> np.ndarray:
-    """(seed, epoch), as many epochs as every seed with a history has; NaN for what is missing."""
-    there = [history for history in histories if history]
-    epochs = min((len(history) for history in there), default=0)
-    return np.array([[line.get(key) for line in history[:epochs]] for history in there], np.float64)
-
-
-def _matrices(summary: Mapping[str, Any], results: Mapping[str, Mapping[int, Any]]) -> list[dict[str, Any]]:
-    """Each arm's matrix in shares of the true class, then the differences of the others from the first, in points."""
-    shares = {}
-    for name, seeds in results.items():
-        if seeds:
-            counts = np.sum([result["confusion_matrix"] for result in seeds.values()], axis=0)
-            shares[name] = (counts, counts / np.maximum(counts.sum(1, keepdims=True), 1))
+def _matrices(run: DrawnRun) -> list[dict[str, Any]]:
+    """Each network's matrix in shares of the true class, then the differences of the others from the first."""
+    counts = {network.name: network.confusion() for network in run.networks}
+    shares = {name: each / np.maximum(each.sum(1, keepdims=True), 1) for name, each in counts.items()}
     matrices: list[dict[str, Any]] = [
-        {"arm": name, "against": None, "counts": counts.tolist(), "shares": each.tolist()}
-        for name, (counts, each) in shares.items()
+        {"network": name, "against": None, "counts": counts[name].tolist(), "shares": each.tolist()}
+        for name, each in shares.items()
     ]
-    if len(shares) > 1:
-        (baseline, (_, first)), *others = shares.items()
-        matrices += [
-            {"arm": name, "against": baseline, "counts": None, "shares": (each - first).tolist()}
-            for name, (_, each) in others
-        ]
-    return matrices if len(summary["dataset"]["classes"]) <= MOST_IN_MATRIX else []
+    for name, each in list(shares.items())[1:]:
+        baseline = run.networks[0].name
+        matrices.append({"network": name, "against": baseline, "shares": (each - shares[baseline]).tolist()})
+    return matrices
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    flags = [f"--{name}={value}" for name, value in part["config"].items() if value is not None]
+def _part(part: Summary | Origin) -> dict[str, Any]:
     return {
-        "workdir": part["config"].get("workdir"),
-        "environment": part["environment"],
-        "config": part["config"],
-        "command": " ".join(["python -m experiments.compare", *(shlex.quote(flag) for flag in flags)]),
+        "environment": plain(part.environment),
+        "config": part.config,
+        "command": command_line("compare", part.config),
     }

@@ -1,0 +1,64 @@
+"""A set of decoded images: the one form in which every source reaches splits, training and records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int, Int32, UInt8
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Something in the source that is left out: an image, a row or a file."""
+
+    id: str
+    """File name or `row N`."""
+    reason: str
+    """One of a few fixed phrases, so that exclusions can be counted: `blank row`, `row without a file`, ..."""
+    detail: str = ""
+
+
+class Pixels(Protocol):
+    """Images on the host, (image, height, width, 3) in uint8: a numpy array, or rows of the cache on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Int[np.ndarray, " batch"], /) -> UInt8[np.ndarray, "batch height width 3"]: ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Decoded images with their labels, contents and duplicate groups; row i of every field belongs to image i.
+
+    >>> import numpy as np
+    >>> pixels, labels = np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1], np.int32)
+    >>> dataset = Dataset("two", ("cat", "dog"), ("a.png", "b.png"), labels, pixels, ("", ""), labels)
+    >>> dataset.classes[dataset.labels[1]]
+    'dog'
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels: Int32[np.ndarray, " image"]
+    """Indices into `classes`."""
+    images: Pixels
+    contents: tuple[str, ...]
+    """SHA-256 of each file's bytes in hexadecimal, or another name for the content: equal for equal bytes."""
+    groups: Int32[np.ndarray, " image"]
+    """The duplicate group of each image: equal numbers are copies of one picture."""
+    thumbnails: Pixels | None = None
+    """The same images at one fixed size, whatever size is trained at; near-duplicates are searched for in them. None
+    where the source guarantees that different contents are different pictures."""
+    sides: tuple[str, ...] | None = None
+    """`train`, `val` or `test` for each image, where the source comes with its own split."""
+    exclusions: tuple[Exclusion, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+    """Further facts about the source, for the record."""

@@ -1,0 +1,85 @@
+"""The small charts of a run's report: paired differences, curves over epochs, and reliability."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from resjax.records import Comparison, Reliability
+from resjax.report.figures.curves import AXIS_LABELS, draw_mean, draw_seeds, label_epochs
+from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun
+from resjax.report.figures.style import QUIET, describe
+from resjax.report.words import SIDES, points, with_width
+
+WIDTH = 4.6
+"""Inches. All charts are this wide, so that their letters have one size on a page."""
+
+
+def difference_chart(pair: Comparison, candidate: DrawnNetwork) -> Figure:
+    """A mark for the paired difference of each seed, in points, and the mean with its interval below."""
+    values = 100 * np.array(pair.differences)
+    pitch = 0.27 if len(values) <= 12 else 0.17
+    figure = Figure(figsize=(WIDTH, pitch * (len(values) + 1) + 0.7), layout="constrained")
+    panel = figure.subplots()
+    rows = np.arange(len(values))
+    panel.axvline(0, color=QUIET, linewidth=1, linestyle="--", dashes=(4, 3))
+    panel.plot(values, rows, candidate.marker, color=candidate.color, markersize=6)
+    if interval := with_width(pair.ci95):
+        low, high = (100 * end for end in interval)
+        panel.errorbar([(low + high) / 2], [len(rows)], xerr=[(high - low) / 2], fmt="none", color="black", capsize=4)
+    panel.plot([values.mean()], [len(rows)], "|", color="black", markersize=12, markeredgewidth=3)
+    panel.set_yticks(range(len(rows) + 1), [*(f"seed {seed}" for seed in pair.seeds), "mean"])
+    panel.set_ylim(len(rows) + 0.6, -0.6)
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    panel.xaxis.set_major_formatter(lambda value, _: points(value / 100, 0 if value == round(value) else 1))
+    panel.margins(x=0.08)
+    panel.set_xlabel("difference (percentage points)")
+    by_seed = ", ".join(f"seed {seed} {points(value / 100)}" for seed, value in zip(pair.seeds, values, strict=True))
+    describe(figure, f"{pair.candidate} minus {pair.baseline} in points: {by_seed}")
+    return figure
+
+
+def history_charts(run: DrawnRun) -> Iterator[tuple[str, Figure]]:
+    """Accuracy and loss on validation and training after each epoch: each seed, and the mean."""
+    for quantity in AXIS_LABELS:
+        for side in ("val", "train"):
+            curves = [(network, network.curves(side, quantity)) for network in run.networks]
+            curves = [(network, each) for network, each in curves if np.isfinite(each).any()]
+            if curves:
+                title = f"{SIDES[side].capitalize()} {quantity}"
+                yield title, _history_chart(title, quantity, curves)
+
+
+def _history_chart(title: str, quantity: str, curves: list[tuple[DrawnNetwork, np.ndarray]]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    panel = figure.subplots()
+    for network, each in curves:
+        draw_seeds(panel, each, network.color)
+        draw_mean(panel, each, network.color, network.marker, label=network.name)
+    label_epochs(panel, quantity)
+    unit = " %" if quantity == "accuracy" else " nats"
+    last = [(network.name, each.mean(0)) for network, each in curves]
+    ends = ", ".join(f"{name} {mean[-1]:.2f}{unit}" for name, mean in last if np.isfinite(mean[-1]))
+    epochs = max(len(mean) for _, mean in last)
+    describe(figure, f"{title} after each of {epochs} epochs; after the last one: {ends or 'not finite'}")
+    return figure
+
+
+def reliability_chart(found: Reliability, network: DrawnNetwork) -> Figure:
+    """Accuracy against confidence, a mark for each bin, with the diagonal on which a calibrated network lies."""
+    figure = Figure(figsize=(0.75 * WIDTH, 0.75 * WIDTH), layout="constrained")
+    panel = figure.subplots()
+    panel.plot([0, 100], [0, 100], color=QUIET, linewidth=1.2, dashes=(4, 3))
+    confidence, accuracy = ([100 * getattr(each, name) for each in found.bins] for name in ("confidence", "accuracy"))
+    panel.plot(confidence, accuracy, network.marker + "-", color=network.color)
+    panel.set_xlabel("confidence (%)")
+    panel.set_ylabel("accuracy (%)")
+    panel.set_xlim(-2, 102)
+    panel.set_ylim(-2, 102)
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=5))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    pairs = ", ".join(f"{x:.0f} % sure and {y:.0f} % right" for x, y in zip(confidence, accuracy, strict=True))
+    describe(figure, f"{network.name}, accuracy against confidence in {len(found.bins)} bins: {pairs}")
+    return figure

@@ -1,0 +1,225 @@
+"""The workdir of a comparison on one split: the results in it, and the records that are written into it."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Bool
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from resjax.data.dataset import Dataset
+from resjax.data.splits import FAULTS, Split, find_leaks
+from resjax.errors import BadInput
+from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.planning import level_of_looks
+from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
+from resjax.evaluation.run_evaluation import correctness
+from resjax.functional import Functional, require_matched
+from resjax.models.twins import families_of_twins
+from resjax.records import (
+    Done,
+    NetworkCosts,
+    RecipeData,
+    RecipeNetwork,
+    RecipeRecord,
+    Reported,
+    Result,
+    Summary,
+    SummaryDataset,
+    write_record,
+    write_text,
+)
+from resjax.run.costs import ledger
+from resjax.run.dataset import SIDES, data_fingerprint, dataset_record, near_copies_known, split_record
+from resjax.run.device import describe_environment, usable_dtype
+from resjax.run.initial_weights import read_initial_weights
+from resjax.run.recipe_check import changes, data_changes, recipe_before
+from resjax.run.replica_folder import finished_result, set_damaged_aside
+from resjax.run.settings import Settings
+from resjax.run.timing import phase
+from resjax.training.recipe import RECIPE_VERSION
+
+ledger_of = lru_cache(maxsize=512)(ledger)
+"""The ledger of a network at an image size, computed once for all runs."""
+
+
+class ComparisonWorkdir:
+    """A comparison with its data: which replicas are finished, and the files of its workdir.
+
+    Args:
+      settings: all that the comparison is told.
+      dataset: all images.
+      split: of these images.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, split: Split):
+        self.settings, self.dataset, self.split = settings, dataset, split
+        self.workdir = settings.workdir
+        self.looks: tuple[int, ...] = settings.looks or (len(settings.seeds),)
+        """The numbers of seeds at which the comparison is judged and may end; the last one is all seeds."""
+        self.seeds = settings.seeds[: self.looks[0]]
+        """The seeds up to the next look."""
+        self.problems: dict[str, str] = {}
+        """Why the replicas of a network were not all finished; the other networks are."""
+        self.leaks = find_leaks(split, dataset.groups)
+        self.dtype, note = usable_dtype(settings.dtype, jax.devices()[0])
+        if note:
+            print(note, flush=True)
+        self.functionals = {
+            architecture.name: Functional(architecture, len(dataset.classes), self.dtype)
+            for architecture in settings.architectures
+        }
+        require_matched(settings.recipe.freeze, self.functionals.values())
+        self.weights = read_initial_weights(settings.init_from, self.functionals)
+        self.ledgers = {
+            name: ledger_of(functional, settings.image_size) for name, functional in self.functionals.items()
+        }
+        self.costs = {
+            name: NetworkCosts(
+                **each._asdict(), init_from=self.weights[name].record() if name in self.weights else None
+            )
+            for name, each in self.ledgers.items()
+        }
+        self._correct: dict[Path, Bool[np.ndarray, " image"]] = {}
+
+    def folder(self, name: str, seed: int) -> Path:
+        """The folder of one replica."""
+        return self.workdir / "runs" / name / f"seed{seed}"
+
+    def results(self) -> dict[str, dict[int, Result | None]]:
+        """The result of every replica up to the next look, None for a pending replica."""
+        return {
+            name: {seed: finished_result(self.folder(name, seed)) for seed in self.seeds} for name in self.functionals
+        }
+
+    @property
+    def reported_side(self) -> Reported:
+        """The side that accuracies are reported on."""
+        return "test" if len(self.split.sides["test"]) else "val"
+
+    def correctness(self) -> dict[str, dict[int, Bool[np.ndarray, " image"]]]:
+        """Which images of the reported side each finished replica has right, if its predictions were kept."""
+        found: dict[str, dict[int, Bool[np.ndarray, " image"]]] = {}
+        for name, results in self.results().items():
+            found[name] = {}
+            for seed, result in results.items():
+                folder = self.folder(name, seed)
+                if isinstance(result, Done) and folder not in self._correct:
+                    right = correctness(folder, self.reported_side)
+                    if right is not None:
+                        self._correct[folder] = right
+                if folder in self._correct:
+                    found[name][seed] = self._correct[folder]
+        return found
+
+    def require_same_recipe(self) -> None:
+        """Refuses a workdir whose replicas were trained on other data or with another recipe.
+
+        Damaged records of its replicas are quarantined before, so nobody else may be writing them.
+
+        Raises:
+          BadInput: names what differs.
+        """
+        if (self.workdir / "splits.json").exists():
+            raise BadInput(f"--workdir={self.workdir} holds a comparison on several splits: name a new folder")
+        for folder in sorted((self.workdir / "runs").glob("*/seed*")):
+            set_damaged_aside(folder)
+        self.require_recipe_of_summary()
+
+    def require_recipe_of_summary(self) -> None:
+        """As `require_same_recipe`, by the records of the workdir alone: replicas are not looked at."""
+        before = recipe_before(self.workdir)
+        if before is None:
+            return
+        changed = changes(before, self.settings, self.weights)
+        if before.dataset.fingerprint != self.fingerprint():
+            changed.append(data_changes(self.workdir, split_record(self.dataset, self.split)))
+        if changed:
+            raise BadInput(
+                f"--workdir={self.workdir} holds a run of another recipe ({'; '.join(changed)}): name a new folder"
+            )
+
+    def fingerprint(self) -> str:
+        """A hash of all that a replica sees of the data."""
+        return data_fingerprint(self.dataset, self.split)
+
+    @phase("writing")
+    def write_preamble(self) -> None:
+        """Writes what is known before training: data, split, flags, recipe, and the summary of what is finished."""
+        try:
+            self.workdir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"--workdir={self.workdir}: {error.strerror}, expected a folder that can be written"
+            ) from error
+        record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
+        write_record(self.workdir / "dataset.json", record)
+        write_record(self.workdir / "split.json", split_record(self.dataset, self.split))
+        write_flags(self.settings)
+        summary = self.write_summary()
+        # The summary changes with every replica; this part of it is safe from damage while it is written.
+        recipe = RecipeRecord(
+            recipe_version=summary.recipe_version,
+            config=summary.config,
+            dataset=RecipeData(fingerprint=summary.dataset.fingerprint),
+            architectures={name: RecipeNetwork(init_from=each.init_from) for name, each in self.costs.items()},
+        )
+        write_record(self.workdir / "recipe.json", recipe)
+
+    @phase("writing")
+    def write_summary(self) -> Summary:
+        """Writes `summary.json` from the results that are finished, and returns it."""
+        results = self.results()
+        is_pending = any(result is None for by_seed in results.values() for result in by_seed.values())
+        families = families_of_twins(self.settings.architectures)
+        summary = Summary(
+            recipe_version=RECIPE_VERSION,
+            config=self.settings.flags,
+            environment=replace(describe_environment(), dtype=self.dtype),
+            dataset=self._dataset_part(),
+            architectures={
+                name: summarize_arm(
+                    by_seed, self.dataset.classes, self.costs[name], problem=self.problems.get(name, UNSET)
+                )
+                for name, by_seed in results.items()
+            },
+            comparisons=compare_arms(
+                results,
+                self.correctness(),
+                self.dataset.groups[self.split.sides[self.reported_side]],
+                level=level_of_looks(len(self.looks)),
+                next_look=len(self.seeds) if self.settings.looks and is_pending else None,
+            ),
+            depth=[depth for twins in families if (depth := differences_by_depth(twins, results))] or None,
+        )
+        write_record(self.workdir / "summary.json", summary)
+        return summary
+
+    def _dataset_part(self) -> SummaryDataset:
+        dataset, split = self.dataset, self.split
+        contents = len(set(dataset.contents))
+        known = near_copies_known(self.settings.source, dataset)
+        return SummaryDataset(
+            name=dataset.name,
+            fingerprint=self.fingerprint(),
+            classes=list(dataset.classes),
+            images=len(dataset.ids),
+            split=split.method,
+            split_label=split.label,
+            split_is_faulty=split.method in FAULTS,
+            splits={side: len(split.sides[side]) for side in SIDES},
+            exact_copies=len(dataset.ids) - contents,
+            near_copies=contents - len(np.unique(dataset.groups)) if known else None,
+            leaked_images=sum(len(images) for images in self.leaks.values()),
+            leaked={"val": len(self.leaks["val"]), "test": len(self.leaks["test"])},
+            unreadable=[each.id for each in dataset.exclusions if each.reason == "unreadable"],
+            left_out=len(dataset.exclusions),
+        )
+
+
+def write_flags(settings: Settings) -> None:
+    """Writes the flags to `config.flags`, which is a flagfile."""
+    flags = [f"--{name}={value}" for name, value in settings.flags.items() if value is not None]
+    write_text(settings.workdir / "config.flags", "\n".join(flags) + "\n")

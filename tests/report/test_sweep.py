@@ -1,0 +1,100 @@
+"""The text, page and figures of a sweep, from cells made by hand."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+
+from resjax.records import Sweep
+from resjax.report.figures.style import svg_texts
+from resjax.report.figures.sweep_figures import draw_sweep, sweep_figures
+from resjax.report.page.sweep_page import sweep_page
+from resjax.report.sweep_text import sweep_text
+from tests.made_sweep import make_sweep
+
+BEST, WORST = "learning_rate0.001_weight_decay0.0", "learning_rate0.01_weight_decay0.0001"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, Sweep]:
+    """A sweep at two depths in which cells diverged, failed and are pending."""
+    workdir = tmp_path_factory.mktemp("made") / "sweep"
+    record = make_sweep(
+        workdir,
+        diverged=[(WORST, "plain20", 1), (WORST, "plain20", 4)],
+        failed=[(WORST, "resnet8", 2)],
+        pending=[(BEST, "resnet20", 5)],
+    )
+    return workdir, record
+
+
+def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):
+    _, record = made
+    page, text = sweep_page(record), sweep_text(record)
+    for words in (
+        "124 of 128 cells done, 2 diverged, 1 failed, 1 pending",
+        f"plain20 seeds 1, 4 at {WORST}: loss not finite in epoch 1, step 3",
+        f"resnet8 seed 2 at {WORST}: out of memory: too small",
+        "There is no test set",
+        "resnet20 (learning_rate, weight_decay)",
+    ):
+        assert words in page and words in text
+    assert "resnet20 is better than plain20" in page
+    assert page.count('<svg class="figure"') == 2
+    assert not re.search(r"(src|href)=.?(http|//|file)", page) and "<script" not in page
+
+
+def test_figures_that_are_drawn_already_are_those_of_the_page(made):
+    workdir, record = made
+    assert sweep_page(record, svg_texts(draw_sweep(record, workdir))) == sweep_page(record)
+
+
+def test_the_figures_show_the_numbers_on_one_scale_and_mark_the_choice(made):
+    _, record = made
+    figures = dict(sweep_figures(record))
+    assert list(figures) == ["depth", "sensitivity"]
+    train, val = figures["depth"].axes
+    networks = record.conditions[0].networks
+    drawn = {line.get_label(): line.get_ydata() for line in val.lines if not str(line.get_label()).startswith("_")}
+    for family in ("plain", "resnet"):
+        means = [
+            100 * networks[f"{family}{depth}"].settings[networks[f"{family}{depth}"].chosen].best_val_accuracy.mean
+            for depth in (8, 20)
+        ]
+        assert np.asarray(drawn[family]).tolist() == pytest.approx(means)
+    assert train.get_title().startswith("Training") and val.get_title().startswith("Validation")
+    maps = [axes.images[0] for axes in figures["sensitivity"].axes if axes.images]
+    assert len(maps) == 6
+    accuracies, differences = [maps[i] for i in (0, 1, 3, 4)], [maps[2], maps[5]]
+    assert len({each.get_clim() for each in accuracies}) == 1 and len({each.get_clim() for each in differences}) == 1
+    low, high = differences[0].get_clim()
+    assert low == -high
+    mean = 100 * networks["plain8"].settings[BEST].best_val_accuracy.mean
+    assert np.asarray(accuracies[0].get_array())[0, 0] == pytest.approx(mean)
+    patches = [axes.patches[0] for axes in figures["sensitivity"].axes if axes.images and axes.patches]
+    framed = [patch.get_xy() for patch in patches if isinstance(patch, Rectangle)]
+    assert framed == [(-0.5, -0.5), (0.5, -0.5), (-0.5, -0.5), (0.5, 0.5)]
+
+
+def test_other_conditions_are_drawn_along_what_differs(tmp_path):
+    grid = {"train_fraction": (0.25, 1.0)}
+    record = make_sweep(tmp_path / "sweep", depths=(8,), grid=grid, seeds=(0, 1), leaked=3)
+    assert list(dict(sweep_figures(record))) == ["along_train_fraction"]
+    page = sweep_page(record)
+    assert "Nothing was chosen" in page and "WARNING: split random (faulty" in page
+
+
+def test_a_sweep_of_which_nothing_has_ended_has_a_page_without_pictures(tmp_path):
+    cells = [(f"learning_rate{rate}", arm, 0) for rate in (0.1, 0.2) for arm in ("plain8", "resnet8")]
+    record = make_sweep(
+        tmp_path / "sweep",
+        depths=(8,),
+        grid={"learning_rate": (0.1, 0.2)},
+        seeds=(0,),
+        failed=cells[:1],
+        pending=cells[1:],
+    )
+    assert dict(sweep_figures(record)) == {}
+    assert "0 of 4 cells done, 1 failed, 3 pending" in sweep_page(record)

@@ -1,0 +1,253 @@
+"""Full disks, lost folders, data that change, losses that are not finite, too little memory, a reader that dies."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from resjax.cli.disk_faults import disk_fault
+
+from resjax.cli.compare import compare
+from resjax.data.pipeline import StreamedSide
+from resjax.errors import BadInput
+from resjax.report.figures.run import read_run
+from resjax.report.records import read_json, read_lines, validate_result, validate_summary
+from resjax.run import comparison
+from resjax.run.replica import run_replicas
+from resjax.training.checkpoint import CheckpointError, Checkpoints
+from resjax.training.loop import Trainer
+from tests.test_several_splits import settings
+
+ROOT = Path(__file__).parents[2]
+FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 137438953472 bytes.")
+
+
+LIMITED = """
+import resource, runpy, signal, sys
+if (size := int(sys.argv.pop(1))) > 0:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+runpy.run_module("experiments.compare", run_name="__main__", alter_sys=True)
+"""
+"""Limits itself: a fork of a process that runs JAX must do nothing but start another program."""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    monkeypatch.setattr(comparison, "draw_figures", read_run)
+
+
+def test_an_arm_that_does_not_fit_the_device_is_recorded_and_the_others_are_finished(
+    without_pictures, monkeypatch, tmp_path, cache, capsys
+):
+    def run(programs, way, replicas, on_epoch):
+        if replicas[0].name == "plain":
+            raise FULL
+        yield from run_replicas(programs, way, replicas, on_epoch)
+
+    monkeypatch.setattr(comparison, "run_replicas", run)
+    asked = settings(tmp_path / "out", cache)
+    with pytest.raises(BadInput, match=r"^plain: the memory.*--batch_size=8 \(now 16\)"):
+        compare(asked)
+    summary = read_json(tmp_path / "out" / "summary.json")
+    validate_summary(summary)
+    plain, residual = (summary["architectures"][name] for name in ("plain", "residual"))
+    assert plain["status"] == {"0": "pending", "1": "pending"} and residual["status"] == {"0": "done", "1": "done"}
+    assert "--batch_size=8" in plain["problem"] and "problem" not in residual
+    assert "--batch_size=8" in (tmp_path / "out" / "report.html").read_text()
+    assert capsys.readouterr().out.count("the other arms go on") == 1
+    # Where the memory does, the same command finishes the arm, and nothing is left of the problem.
+    monkeypatch.setattr(comparison, "run_replicas", run_replicas)
+    summary = compare(asked)
+    assert summary["architectures"]["plain"]["status"] == {"0": "done", "1": "done"}
+    assert "problem" not in summary["architectures"]["plain"]
+
+
+def test_a_loss_that_is_not_finite_is_recorded_with_its_step_and_the_last_good_state_stays(
+    without_pictures, monkeypatch, tmp_path, cache
+):
+    run_epoch = Trainer.run_epoch
+
+    def spoiled(trainer, state, epoch, **options):
+        state, sums = run_epoch(trainer, state, epoch, **options)
+        if epoch == 2 and trainer.functional.architecture.name == "plain":
+            loss = sums.loss.copy()
+            loss[1] = np.inf
+            sums = sums._replace(loss=loss)
+        return state, sums
+
+    monkeypatch.setattr(Trainer, "run_epoch", spoiled)
+    asked = settings(tmp_path / "out", cache)
+    asked = replace(asked, seeds=(0,), recipe=replace(asked.recipe, epochs=3))
+    summary = compare(asked)
+    assert [arm["status"] for arm in summary["architectures"].values()] == [{"0": "diverged"}, {"0": "done"}]
+    folder = tmp_path / "out" / "runs" / "plain" / "seed0"
+    result = read_json(folder / "result.json")
+    validate_result(result)
+    steps = -(-summary["dataset"]["splits"]["train"] // 16)
+    assert result["diverged_at"] == {"epoch": 2, "step": steps + 2}
+    lines = read_lines(folder / "metrics.jsonl")
+    assert len(lines) == 2 and lines[1]["train_loss"] is None and not lines[1]["is_best"]
+    kept = Checkpoints(folder / "checkpoints")
+    assert kept.last_epoch == 1
+    kept.close()
+
+
+def test_images_that_changed_since_the_first_start_are_refused(without_pictures, tmp_path, cache):
+    asked = replace(settings(tmp_path / "out", cache), seeds=(0,))
+    compare(asked)
+    before = (tmp_path / "out" / "summary.json").read_bytes()
+    with pytest.raises(BadInput, match="images or their split have changed"):
+        compare(replace(asked, source=replace(asked.source, dataset="synthetic:79")))
+    assert (tmp_path / "out" / "summary.json").read_bytes() == before
+
+
+def test_a_reader_thread_that_dies_ends_the_epoch_with_its_error_and_not_with_a_hang():
+    class Vanishing:
+        shape, nbytes = (8, 2, 2, 3), 96
+
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, rows):
+            if 5 in rows:
+                raise BadInput("cache file x was damaged while in use")
+            return np.zeros((len(rows), 2, 2, 3), np.uint8)
+
+    side = StreamedSide(Vanishing(), np.zeros(8, np.int32), np.arange(8))
+    with pytest.raises(BadInput, match="damaged while in use"):
+        list(side.batches(list(np.arange(8).reshape(4, 2))))
+
+
+def program(workdir: Path, *flags: str, cwd: Path, file_bytes: int | None = None) -> subprocess.CompletedProcess:
+    """Compare as a command, in which no file can grow beyond `file_bytes`: what a full disk is to who writes."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    # The programs that tests run share compiled programs, whose writing fails here too.
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    tiny = [
+        *("--dataset=synthetic:60", "--image_size=8", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=1,"),
+        *("--batch_size=16", "--architectures=plain18", "--augment=none", "--nocompile_cache", f"--workdir={workdir}"),
+    ]
+    command = [sys.executable, "-c", LIMITED, str(file_bytes or -1), *tiny, f"--cache_dir={cwd}/cache", *flags]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def sound(workdir: Path) -> None:
+    """Every record that has its name is whole, and nothing temporary is left."""
+    for path in workdir.rglob("*.json"):
+        if "checkpoints" not in path.parts:
+            json.loads(path.read_bytes())
+    for path in workdir.rglob("metrics.jsonl"):
+        read_lines(path)
+    assert not [path for path in workdir.rglob("*.tmp") if "checkpoints" not in path.parts]
+
+
+LIMITS = [int(size) for size in os.environ.get("RESJAX_FULL_DISKS", "40000").split(",")]
+"""Bytes: where there is room for the first records, and none for the weights."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", LIMITS)
+def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on_where_there_is_room(size, tmp_path):
+    full = program(Path("out"), cwd=tmp_path, file_bytes=size)
+    said = [line for line in full.stderr.splitlines() if line.startswith("error: ")]
+    assert full.returncode in (1, 2) and len(said) == 1 and "Traceback" not in full.stderr, full.stderr
+    sound(tmp_path)
+    again = program(Path("out"), cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert read_json(tmp_path / "out/runs/plain18/seed1/result.json")["status"] == "done"
+
+
+SHALLOW = "--architectures=plain8"
+
+
+def mount(*words: str) -> bool:
+    return subprocess.run(["mount", *words], capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """A small drive of its own, where this process may mount one."""
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    if shutil.which("mount") is None or not mount("-t", "tmpfs", "-o", "size=100k", "none", str(folder)):
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_drive_ends_in_one_line_and_the_same_command_goes_on_once_it_is_larger(drive, tmp_path):
+    full = program(drive / "out", SHALLOW, cwd=tmp_path)
+    said = [line for line in full.stderr.splitlines() if line.startswith("error: ")]
+    assert full.returncode in (1, 2) and len(said) == 1 and "Traceback" not in full.stderr, full.stderr
+    sound(drive)
+    assert mount("-o", "remount,size=50m", str(drive))
+    again = program(drive / "out", SHALLOW, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert read_json(drive / "out/runs/plain8/seed1/result.json")["status"] == "done"
+
+
+@pytest.mark.slow
+def test_a_drive_that_becomes_read_only_under_the_run_ends_it_in_one_line_and_loses_nothing(drive, tmp_path):
+    assert mount("-o", "remount,size=50m", str(drive))
+    lines = drive / "out/runs/plain8/seed1/metrics.jsonl"
+
+    def close() -> None:
+        deadline = time.monotonic() + 120
+        # Files that are open for writing keep a drive open, so it may take several tries.
+        while time.monotonic() < deadline and not (lines.exists() and mount("-o", "remount,ro", str(drive))):
+            time.sleep(0.01)
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    closed = program(drive / "out", SHALLOW, "--epochs=30", cwd=tmp_path)
+    closing.join()
+    said = [line for line in closed.stderr.splitlines() if line.startswith("error: ")]
+    assert closed.returncode in (1, 2) and len(said) == 1 and "Traceback" not in closed.stderr, closed.stderr
+    sound(drive)
+    before = read_lines(lines)
+    assert mount("-o", "remount,rw", str(drive))
+    again = program(drive / "out", SHALLOW, "--epochs=30", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert read_lines(lines)[: len(before)] == before and len(read_lines(lines)) == 30
+
+
+@pytest.mark.parametrize("workdir", ["/proc/out", "/dev/null/out", "/sys/out/deeper"])
+def test_a_workdir_that_cannot_be_written_is_refused_in_one_line(workdir, cache):
+    with pytest.raises(BadInput, match=re.escape(f"--workdir={workdir}: ")) as refused:
+        compare(settings(Path(workdir), cache))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/summary.json"), "out/summary.json: No space left"),
+        (OSError(errno.EROFS, "Read-only file system", "out/a"), "out/a: Read-only file system"),
+        (CheckpointError("out: a checkpoint cannot be written\n(full)"), "out: a checkpoint cannot be written (full)"),
+    ],
+)
+def test_what_the_disk_answers_becomes_one_line_with_the_way_out(error, said):
+    line = disk_fault(error)
+    assert line.startswith(said) and line.endswith("the same command goes on once this is repaired")
+    assert "\n" not in line
+
+
+def test_errors_that_are_not_the_disks_keep_their_traceback():
+    assert disk_fault(OSError("no number")) is None and disk_fault(OSError(errno.EINVAL, "Invalid argument")) is None

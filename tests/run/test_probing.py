@@ -1,0 +1,95 @@
+"""`experiments.probe` from the command line: what it writes, what it keeps, and what it refuses in one line."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resjax.cli.probe import with_flags_of_run
+from resjax.cli.probe_flags import PROBES, parse_probes
+from resjax.errors import BadInput
+from resjax.report.data_shapes import validate_data_record
+from resjax.report.records import read_json
+
+ROOT = Path(__file__).parents[2]
+TRAIN = [
+    *("--dataset=synthetic:40", "--image_size=16", "--architectures=plain20,resnet20", "--width=2", "--seeds=2"),
+    *("--epochs=1", "--batch_size=16", "--augment=none", "--near_copies=False"),
+]
+SMALL = [
+    *("--probe_images=8", "--probe_scored=16", "--landscape_side=3", "--curvature_steps=2", "--curvature_samples=2"),
+]
+
+
+def run(module: str, *flags: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", f"experiments.{module}", *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory) -> Path:
+    """A comparison that was probed fast as it ended."""
+    folder = tmp_path_factory.mktemp("probed")
+    flags = [*TRAIN, *SMALL, "--probes=fast", f"--workdir={folder}/run", f"--cache_dir={folder}/cache"]
+    found = run("compare", *flags)
+    assert found.returncode == 0, found.stderr
+    assert "probes of plain20 and resnet20, 2 seeds each" in found.stdout
+    assert "leave it open" in found.stdout
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_a_comparison_with_probes_leaves_their_record_pictures_and_section(workdir):
+    record = read_json(workdir / "probes.json")
+    validate_data_record("probes", record)
+    assert list(record["probes"]) == ["gradients", "signals", "lesions"]
+    states = {(m["arm"], m["seed"], m["at"]) for m in record["probes"]["gradients"]["measurements"]}
+    # After one epoch the last is the best: one state, not two.
+    assert states == {(arm, seed, at) for arm in ("plain20", "resnet20") for seed in (0, 1) for at in ("init", "best")}
+    assert (workdir / "figures" / "probe_lesions.png").exists()
+    assert record["probes"]["lesions"]["sentence"] in (workdir / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_later_probes_join_the_record_and_say_what_they_leave_out(workdir):
+    before = read_json(workdir / "probes.json")["probes"]["gradients"]
+    shutil.rmtree(workdir / "runs" / "resnet20" / "seed1" / "checkpoints")
+    found = run("probe", f"--workdir={workdir}", "--probes=dose,saliency", *SMALL, "--dose_training=0.5")
+    assert found.returncode == 0, found.stderr
+    record = read_json(workdir / "probes.json")
+    assert record["probes"]["gradients"] == before
+    dose = record["probes"]["dose"]
+    assert {"arm": "resnet20", "seed": 1, "reason": "no checkpoint"} in dose["left_out"]
+    assert any(each["arm"] == "plain20" and "no shortcut to scale" in each["reason"] for each in dose["left_out"])
+    (measured,) = dose["measurements"]
+    assert measured["values"]["trained_doses"] == [0.5] and 0 <= measured["values"]["trained_accuracy"][0] <= 1
+
+
+def test_names_of_probes_are_known_or_listed():
+    assert parse_probes("all") == tuple(PROBES) and parse_probes("none") == ()
+    with pytest.raises(BadInput, match="--probes=lesion: fast, all, or of gradients, .* are accepted"):
+        parse_probes("gradients,lesion")
+
+
+@pytest.mark.slow
+def test_what_cannot_be_probed_is_refused_in_one_line(workdir, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(workdir, bare)
+    for checkpoints in bare.glob("runs/*/*/checkpoints"):
+        shutil.rmtree(checkpoints)
+    for refused, words in ((tmp_path / "nothing", "no summary.json there"), (bare, "no checkpoint of a finished")):
+        found = run("probe", f"--workdir={refused}", f"--cache_dir={workdir.parent}/cache")
+        assert found.returncode == 2 and words in found.stderr, found.stderr
+        assert found.stderr.count("\n") == 1
+
+
+def test_the_flags_of_the_run_come_before_those_that_are_given(tmp_path):
+    (tmp_path / "config.flags").write_text("--seeds=2\n")
+    given = ["probe.py", f"--workdir={tmp_path}", "--seeds=1"]
+    assert with_flags_of_run(given) == [given[0], f"--flagfile={tmp_path}/config.flags", *given[1:]]
+    assert with_flags_of_run(["probe.py", "--workdir", str(tmp_path)])[1] == f"--flagfile={tmp_path}/config.flags"
+    assert with_flags_of_run(["probe.py", "--workdir=there/is/none"]) == ["probe.py", "--workdir=there/is/none"]
+    assert np.all([name in PROBES for name in parse_probes("fast")])
