@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from resjax.records import Failure, Sweep, from_plain, plain, write_record
-from resjax.sweep.record import fingerprint, sweep_record
+from resjax.records import Declaration, Failure, Sweep, SweepDataset, write_record
+from resjax.sweep.declaration import with_fingerprint
+from resjax.sweep.record import sweep_record
 from tests.made_run import environment, make_run
 
 
@@ -24,7 +25,7 @@ def make_sweep(
     """Writes the cells of a sweep into `workdir` and returns its record, which is there too.
 
     The plain networks are best at the first point and get worse with depth, the residual ones at the last and do not.
-    What ended otherwise is named by point, architecture and seed.
+    Cells that ended otherwise are named by point, architecture and seed.
     """
     grid = {"learning_rate": (1e-3, 1e-2), "weight_decay": (0.0, 1e-4)} if grid is None else grid
     points = {
@@ -53,28 +54,28 @@ def make_sweep(
         folder.mkdir(parents=True)
         failure = Failure(architecture=network, seed=seed, kind="out of memory", reason="too small")
         write_record(folder / "failure.json", failure)
-    declared = {
-        "recipe_version": 1,
-        "config": {"epochs": 6, "dataset": "made", "seeds": str(len(seeds)), "weight_decay": 5e-4},
-        "grid": {name: list(values) for name, values in grid.items()},
-        "points": points,
-        "architectures": networks,
-        "seeds": list(seeds),
-        "dataset": {
-            "name": "made",
-            "fingerprint": "0123456789abcdef",
-            "classes": ["bakso", "gado_gado", "soto_ayam"],
-            "images": 4 * images,
-            "split": "random" if leaked else "grouped",
-            "split_label": "random (faulty: shown on purpose)" if leaked else "grouped",
-            "split_is_faulty": leaked > 0,
-            "splits": {"train": 3 * images, "val": images, "test": 0},
-            "leaked": {"val": leaked, "test": 0},
-        },
-        "environment": plain(environment()),
-    }
-    declared["config"] = {name: value for name, value in declared["config"].items() if name not in grid}
-    declared["fingerprint"] = fingerprint(declared)
-    record = from_plain(plain(sweep_record(declared, [workdir])), Sweep, "made")
+    config = {"epochs": 6, "dataset": "made", "seeds": str(len(seeds)), "weight_decay": 5e-4}
+    declared = Declaration(
+        recipe_version=1,
+        config={name: value for name, value in config.items() if name not in grid},
+        grid={name: list(values) for name, values in grid.items()},
+        points=points,
+        architectures=networks,
+        seeds=list(seeds),
+        dataset=SweepDataset(
+            name="made",
+            fingerprint="0123456789abcdef",
+            classes=["bakso", "gado_gado", "soto_ayam"],
+            images=4 * images,
+            split="random" if leaked else "grouped",
+            split_label="random (faulty: shown on purpose)" if leaked else "grouped",
+            split_is_faulty=leaked > 0,
+            splits={"train": 3 * images, "val": images, "test": 0},
+            leaked={"val": leaked, "test": 0},
+        ),
+        environment=environment(),
+        fingerprint="",
+    )
+    record = sweep_record(with_fingerprint(declared), [workdir])
     write_record(workdir / "sweep.json", record)
     return record

@@ -1,18 +1,20 @@
 """What is held against a device's ceilings, and the cost of several seeds."""
 
-import json
-
 import jax
 import pytest
+from msgspec import UNSET
 
 from experiments.benchmarks import replicas
-from experiments.benchmarks.cases import Case, Device
+from experiments.benchmarks.cases import Case
 from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe_ceilings, measure_ceilings
 from experiments.benchmarks.contenders import InProcess
+from experiments.benchmarks.machine import Device
 from experiments.benchmarks.replicas import describe_replicas, parse_ways, replicas_row
+from experiments.benchmarks.rows import ReplicasRow, TrainStepRow
 from experiments.benchmarks.train_step import describe_train_step, train_step_row
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture
+from resjax.records import from_plain, plain
 
 TINY = Case(Architecture("tiny", (1,), "none", stem="cifar", width=2), 8, 4, "float32")
 CPU = Device("cpu", "a processor, 2 cores")
@@ -37,22 +39,24 @@ def test_resnet34_has_22_gflop_an_image_and_the_larger_share_is_the_rooflines():
 def test_a_train_step_is_held_against_them():
     row = train_step_row(TINY, CPU, (), 1, 0.0, Ceilings(1e12, 1e11), open_contender=InProcess)
     # XLA counts no bytes for a compiled program on some CPUs.
-    assert 0 < row["roofline_share"] < 1 and "bytes_per_second" in row and json.loads(json.dumps(row)) == row
+    assert 0 < row.roofline_share < 1 and row.bytes_per_second is not UNSET
+    assert from_plain(plain(row), TrainStepRow, "row") == row
     assert "of the roofline; peak memory" in describe_train_step(row)
 
 
 def test_seeds_are_measured_in_each_way_in_epochs_of_one():
     row = replicas_row(TINY, 20, 2, CPU, ("sequential", "map", "vmap"), 1, open_contender=InProcess)
-    assert row["failed"] == {} and set(row["cost"]) == {"sequential", "map", "vmap"} and min(row["cost"].values()) > 0
-    assert set(row["samples"]) == {"one", "sequential", "map", "vmap"} and row["cheapest"] in row["cost"]
-    assert "2 seeds cost sequential " in describe_replicas(row) and json.loads(json.dumps(row)) == row
+    assert row.failed == {} and set(row.cost) == {"sequential", "map", "vmap"} and min(row.cost.values()) > 0
+    assert set(row.samples) == {"one", "sequential", "map", "vmap"} and row.cheapest in row.cost
+    assert "2 seeds cost sequential " in describe_replicas(row)
+    assert from_plain(plain(row), ReplicasRow, "row") == row
 
 
 def test_one_seed_a_device_needs_several(monkeypatch):
     first = jax.devices()[:1]
     monkeypatch.setattr(replicas.jax, "devices", lambda: first)
     row = replicas_row(TINY, 20, 2, CPU, ("devices",), 1, open_contender=InProcess)
-    assert row["failed"] == {"devices": "there is one device"} and row["cost"] == {} and row["cheapest"] is None
+    assert list(row.failed) == ["devices"] and row.cost == {} and row.cheapest is None
 
 
 def test_an_unknown_way_is_named():

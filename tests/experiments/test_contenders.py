@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from experiments.benchmarks import background_load as others
+from experiments.benchmarks import machine
 from experiments.benchmarks.contenders import Failure, InProcess, Program, Worker, contest, in_a_process, take_turns
 from resjax.errors import BadInput
 
@@ -53,7 +53,7 @@ def short_of_memory() -> Program:
 
 
 def not_understood() -> Program:
-    raise BadInput("--width=0: 1 or more is accepted")
+    raise BadInput("--width=0: expected 1 or more")
 
 
 def killed() -> Program:
@@ -81,27 +81,27 @@ def test_a_process_that_the_system_ends_ran_out_of_memory():
 
 
 def test_bad_input_comes_back_from_a_process_as_it_is():
-    with pytest.raises(BadInput, match="^--width=0: 1 or more is accepted$"):
+    with pytest.raises(BadInput, match="^--width=0: expected 1 or more$"):
         in_a_process(not_understood)
     assert in_a_process(sorted, [3, 1]) == [1, 3]
 
 
 def test_what_other_programs_used_is_the_machines_time_less_ones_own(tmp_path, monkeypatch):
-    ticks, clock = others.os.sysconf("SC_CLK_TCK"), [0.0]
+    ticks, clock = os.sysconf("SC_CLK_TCK"), [0.0]
     own = iter([1.0, 4.0])
 
-    def machine(busy_seconds):
+    def counted(busy_seconds):
         # user, nice, system, idle, waiting, interrupts, software interrupts, stolen; then guests, counted in user too.
         counts = [busy_seconds * ticks, 0, ticks, 7 * ticks, 9 * ticks, 0, 0, 0, 50 * ticks, 0]
         (tmp_path / "stat").write_text(f"cpu  {' '.join(map(str, counts))}\ncpu0 0\n")
 
-    monkeypatch.setattr(others, "STAT", tmp_path / "stat")
-    monkeypatch.setattr(others, "_own_seconds", lambda: next(own))
-    monkeypatch.setattr(others.time, "perf_counter", lambda: clock[0])
-    machine(100)
-    since = others.Others()
-    machine(118)
+    monkeypatch.setattr(machine, "STAT", tmp_path / "stat")
+    monkeypatch.setattr(machine, "_own_seconds", lambda: next(own))
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: clock[0])
+    counted(100)
+    since = machine.BackgroundLoad()
+    counted(118)
     clock[0] = 10.0
     assert since.cores() == 1.5
-    monkeypatch.setattr(others, "STAT", tmp_path / "missing")
+    monkeypatch.setattr(machine, "STAT", tmp_path / "missing")
     assert since.cores() is None

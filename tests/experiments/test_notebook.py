@@ -14,9 +14,9 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from experiments import notebook
-from resjax.report.records import read_json, validate_summary
+from resjax.records import Summary, read_record
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATH = ROOT / "experiments" / "colab.ipynb"
 COLAB = """
 def mount(where):
@@ -72,10 +72,9 @@ def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monke
     assert re.search(r"JAX \S+ on \d+ x .+ \(cpu\)", said(cells["install"]))
     for name, folder in {"quickstart": "quickstart", "own": "my_images"}.items():
         assert "plain8 and resnet8, 2 seeds each" in said(cells[name]) and "4 replicas to train" in said(cells[name])
-        summary = read_json(tmp_path / "drive" / "quick" / folder / "summary.json")
-        validate_summary(summary)
+        summary = read_record(tmp_path / "drive" / "quick" / folder / "summary.json", Summary)
         (report,) = (each for each in cells[f"{name}-report"].outputs if each.output_type == "display_data")
-        assert summary["comparisons"][0]["sentence"] in report.data["text/html"]
+        assert summary.comparisons[0].sentence in report.data["text/html"]
 
     # A new runtime, and in Colab this time: the same folder, the same commands.
     for name, text in {"__init__.py": "", "drive.py": COLAB}.items():

@@ -1,0 +1,46 @@
+"""Every committed record of a study or benchmark is read by its type, and written again to the same bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks.rows import EndToEndRow, PipelineRow, TrainStepRow
+from experiments.studies.calibration_tables import read_calibration, write_calibration
+from experiments.studies.near_duplicates import Study
+from experiments.studies.self_comparison import SelfComparison
+from resjax.records import read_lines, read_record, write_lines, write_record
+
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
+
+
+def lines_of(kind: type) -> Callable[[Path, Path], None]:
+    return lambda path, again: write_lines(again, read_lines(path, kind))
+
+
+def record_of(kind: type) -> Callable[[Path, Path], None]:
+    return lambda path, again: write_record(again, read_record(path, kind))
+
+
+COPIES: dict[str, Callable[[Path, Path], None]] = {
+    "benchmark/cpu_train_step.jsonl": lines_of(TrainStepRow),
+    "benchmark/cpu_pipeline.jsonl": lines_of(PipelineRow),
+    "benchmark/cpu_end_to_end.jsonl": lines_of(EndToEndRow),
+    "calibration/cells.jsonl": lambda path, again: write_calibration(again, read_calibration(path)),
+    "calibration/resnet34_itself.json": record_of(SelfComparison),
+    "near_copies/cifar10_jpeg.json": record_of(Study),
+    "near_copies/five_dishes.json": record_of(Study),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_committed_record_is_read_and_written_again_to_the_same_bytes(name, tmp_path):
+    again = tmp_path / "again"
+    COPIES[name](RESULTS / name, again)
+    assert again.read_bytes() == (RESULTS / name).read_bytes()
+
+
+def test_no_committed_record_is_left_out():
+    folders = {name.partition("/")[0] for name in COPIES}
+    found = {path for folder in folders for path in (RESULTS / folder).glob("*.json*")}
+    assert {str(path.relative_to(RESULTS)) for path in found} == set(COPIES)
