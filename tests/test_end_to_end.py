@@ -12,13 +12,23 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from msgspec import UNSET
 from PIL import Image
 
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import save_weights
-from resjax.report.data_shapes import validate_data_record
-from resjax.report.records import read_json, read_lines, validate_metrics_line, validate_result, validate_summary
+from resjax.records import (
+    DatasetRecord,
+    Gallery,
+    MetricsLine,
+    SplitRecord,
+    Summary,
+    read_lines,
+    read_record,
+    read_result,
+    read_values,
+)
 from tests.tfds_sets import prepare
 
 ROOT = Path(__file__).parents[1]
@@ -99,26 +109,22 @@ def test_the_tree_of_files_is_there(finished):
 
 def test_every_record_follows_the_schema(finished):
     workdir, _, _ = finished
-    summary = read_json(workdir / "summary.json")
-    validate_summary(summary)
-    assert {"diagnosis", "class_differences", "calibration"} <= set(summary)
+    summary = read_record(workdir / "summary.json", Summary)
+    assert UNSET not in (summary.diagnosis, summary.class_differences, summary.calibration)
     # The other kinds are written by probes, predictions and reproductions.
-    for kind in ("dataset", "split", "gallery"):
-        validate_data_record(kind, read_json(workdir / f"{kind}.json"))
+    for kind, record in (("dataset", DatasetRecord), ("split", SplitRecord), ("gallery", Gallery)):
+        read_record(workdir / f"{kind}.json", record)
     for path in workdir.glob("runs/*/*/result.json"):
-        validate_result(read_json(path))
+        assert read_result(path).status == "done"
     for path in workdir.glob("runs/*/*/metrics.jsonl"):
-        lines = read_lines(path)
-        assert [line["epoch"] for line in lines] == [1, 2]
-        for line in lines:
-            validate_metrics_line(line)
+        assert [line.epoch for line in read_lines(path, MetricsLine)] == [1, 2]
 
 
 def test_what_was_left_out_is_counted_and_said(finished):
     workdir, done, _ = finished
-    reasons = [entry["reason"] for entry in read_json(workdir / "dataset.json")["excluded"]]
+    reasons = [entry["reason"] for entry in read_values(workdir / "dataset.json")["excluded"]]
     assert len(reasons) == 4 and len(set(reasons)) == 4
-    assert read_json(workdir / "summary.json")["dataset"]["unreadable"] == ["broken.jpg"]
+    assert read_values(workdir / "summary.json")["dataset"]["unreadable"] == ["broken.jpg"]
     for reason in reasons:
         assert f"{reason} 1" in done.stdout
 
@@ -126,9 +132,9 @@ def test_what_was_left_out_is_counted_and_said(finished):
 def test_copies_stay_on_one_side_and_nothing_leaks(finished):
     workdir, _, _ = finished
     side_of_content = {}
-    for image in read_json(workdir / "split.json")["images"]:
+    for image in read_values(workdir / "split.json")["images"]:
         assert side_of_content.setdefault(image["content"], image["side"]) == image["side"]
-    dataset = read_json(workdir / "summary.json")["dataset"]
+    dataset = read_values(workdir / "summary.json")["dataset"]
     assert dataset["exact_copies"] == 6 and dataset["leaked_images"] == 0
     assert sum(dataset["splits"].values()) == dataset["images"] == 54
 
@@ -136,7 +142,7 @@ def test_copies_stay_on_one_side_and_nothing_leaks(finished):
 def test_predictions_agree_with_the_result(finished):
     workdir, _, _ = finished
     folder = workdir / "runs" / "resnet18" / "seed1"
-    result = read_json(folder / "result.json")
+    result = read_values(folder / "result.json")
     with np.load(folder / "predictions.npz", allow_pickle=False) as stored:
         test = stored["side"] == "test"
         hits = stored["logits"].argmax(1) == stored["label"]
@@ -158,17 +164,17 @@ def test_the_table_names_both_arms_and_their_difference(finished):
 def test_the_report_shows_the_verdict_and_pictures_of_the_run(finished):
     workdir, done, _ = finished
     page = (workdir / "report.html").read_text()
-    thumbnails = read_json(workdir / "gallery.json")["thumbnails"]
+    thumbnails = read_values(workdir / "gallery.json")["thumbnails"]
     assert 0 < len(thumbnails) <= 36 and page.count("data:image/jpeg;base64,") == len(thumbnails)
-    (pair,) = read_json(workdir / "summary.json")["comparisons"]
+    (pair,) = read_values(workdir / "summary.json")["comparisons"]
     assert html.escape(pair["sentence"]) in page
-    for finding in read_json(workdir / "summary.json")["diagnosis"]:
+    for finding in read_values(workdir / "summary.json")["diagnosis"]:
         assert f"{finding['kind']}: {finding['sentence']}" in done.stdout
 
 
 def test_it_ends_with_a_verdict_made_from_the_answers_to_single_images(finished):
     workdir, done, _ = finished
-    (pair,) = read_json(workdir / "summary.json")["comparisons"]
+    (pair,) = read_values(workdir / "summary.json")["comparisons"]
     assert pair["verdict"] == "inconclusive" and pair["sentence"] in done.stdout
     assert "no verdict is possible with fewer than 6 seeds" in pair["sentence"]
     right = {}
@@ -192,7 +198,7 @@ def test_the_same_command_skips_what_is_finished_and_decodes_nothing(finished, p
     again = compare(f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, cwd=here)
     assert again.returncode == 0 and "nothing to train, 4 finished before" in again.stdout
     assert snapshot(workdir) == before
-    assert read_json(workdir / "dataset.json")["decoded"] == 0
+    assert read_values(workdir / "dataset.json")["decoded"] == 0
 
 
 def test_another_recipe_in_the_same_workdir_is_refused_with_the_difference(finished, photographs):
@@ -210,13 +216,13 @@ def test_an_interrupted_replica_goes_on_to_the_same_numbers(finished, photograph
     flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, "--seeds=1"]
     shutil.copytree(workdir, tmp_path / "out")
     folder = tmp_path / "out" / "runs" / "plain18" / "seed0"
-    whole = read_json(folder / "result.json")
+    whole = read_values(folder / "result.json")
     (folder / "result.json").unlink()
     # An epoch's line without its checkpoint: what a kill between the two leaves behind.
     with open(folder / "metrics.jsonl", "a") as lines:
         lines.write('{"epoch": 3, "train_l')
     assert compare(*flags, cwd=tmp_path).returncode == 0
-    again = read_json(folder / "result.json")
+    again = read_values(folder / "result.json")
     assert {**again, "timing": 0} == {**whole, "timing": 0}
 
 
@@ -242,8 +248,7 @@ def test_a_pretrained_network_is_fine_tuned_and_another_file_is_refused(photogra
     assert re.search(
         r"^resnet18: [\d,]+ parameters; an image forward .* by XLA's count\), .* of activations$", done.stdout, re.M
     )
-    summary = read_json(tmp_path / "out" / "summary.json")
-    validate_summary(summary)
+    summary = read_values(tmp_path / "out" / "summary.json")
     for arm in summary["architectures"].values():
         assert arm["init_from"]["file"] == "w.safetensors" and len(arm["init_from"]["sha256"]) == 64
         assert arm["forward_flops_xla"] > 0 and arm["activation_bytes"] > 0
@@ -264,11 +269,10 @@ def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    summary = read_json(tmp_path / "out" / "summary.json")
-    validate_summary(summary)
+    summary = read_values(tmp_path / "out" / "summary.json")
     for arm in ("plain18", "resnet18"):
         assert summary["architectures"][arm]["status"] == {"0": "diverged"}
-        assert read_json(tmp_path / "out" / "runs" / arm / "seed0" / "result.json")["diverged_at"]["step"] >= 1
+        assert read_values(tmp_path / "out" / "runs" / arm / "seed0" / "result.json")["diverged_at"]["step"] >= 1
     assert "diverged" in done.stdout and "NaN" not in json.dumps(summary)
 
 
@@ -288,6 +292,5 @@ def test_a_set_of_tfds_trains_where_tensorflow_cannot_be_imported(tmp_path):
         "--dataset=tfds:pets/noise:1.0.0@train+test", "--data_dir=data", "--workdir=out", *flags, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    summary = read_json(tmp_path / "out" / "summary.json")
-    validate_summary(summary)
+    summary = read_values(tmp_path / "out" / "summary.json")
     assert summary["dataset"]["images"] == 40 and summary["dataset"]["classes"] == ["cat", "dog"]

@@ -18,9 +18,9 @@ import resjax
 from resjax import ops
 from resjax.cli.console import COMMANDS
 from resjax.records import Done, ReproductionRecord, Splits, Summary, read_record, read_result
-from resjax.report.page.reproduction_tables import markdown, sentences, tables
-from resjax.report.page.tables import markdown_table, splits_markdown
-from resjax.report.records import read_json
+from resjax.report.comparison_text import comparison_markdown, splits_markdown
+from resjax.report.reproduction_text import sentences, tables
+from resjax.report.tables import markdown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -176,7 +176,7 @@ def test_every_public_name_stands_in_the_guide_of_who_imports_it():
 @pytest.mark.parametrize("name", ["quickstart", "indonesian_food"])
 def test_the_results_are_those_of_the_committed_records(name):
     summary = read_record(RESULTS / name / "summary.json", Summary)
-    table = markdown_table(read_json(RESULTS / name / "summary.json"))
+    table = comparison_markdown(summary)
     assert table in page_of(name) and (name != "quickstart" or table in README)
     for page in ("README.md", "experiments/README.id.md"):
         assert f"> {summary.comparisons[0].sentence}\n" in TEXTS[page]
@@ -188,8 +188,8 @@ def test_the_indonesian_page_has_the_numbers_of_the_committed_records():
     for difference in comparison.differences:
         assert f"{100 * difference:+.1f}".replace(".", ",") in page
     for split in ("overlapping", "random", "grouped"):
-        summary = read_json(RESULTS / "leak_demo_indonesian_food" / split / "summary.json")
-        means = [summary["architectures"][name]["best_val_accuracy"]["mean"] for name in ("plain18", "resnet18")]
+        summary = read_record(RESULTS / "leak_demo_indonesian_food" / split / "summary.json", Summary)
+        means = [summary.architectures[name].best_val_accuracy.mean for name in ("plain18", "resnet18")]
         (row,) = [line for line in page.splitlines() if f"`--split={split}`" in line]
         assert row.endswith("| " + " | ".join(f"{100 * mean:.0f} %" for mean in means) + " |")
 
@@ -199,17 +199,16 @@ def test_the_effect_of_leaks_is_what_the_committed_records_say(name):
     record = read_record(RESULTS / name / "splits.json", Splits)
     for split in record.splits:
         read_record(RESULTS / name / split / "summary.json", Summary)
-    assert splits_markdown(read_json(RESULTS / name / "splits.json")) in page_of(name)
+    assert splits_markdown(record) in page_of(name)
 
 
 @pytest.mark.parametrize("name", ["reproduce_cifar10_quick", "reproduce_first_exercise_quick"])
 def test_the_reproductions_are_what_the_committed_records_say(name):
     folder, page = RESULTS / name, page_of(name)
     record = read_record(folder / "reproduction.json", ReproductionRecord)
-    shown = read_json(folder / "reproduction.json")
-    as_text = [markdown(table) for table in tables(shown)]
+    as_text = [markdown(table) for table in tables(record)]
     assert all(table in page for table in as_text) and any(table in README for table in as_text)
-    assert all(sentence in page for sentence in sentences(shown))
+    assert all(sentence in page for sentence in sentences(record))
     for report in record.reports:
         read_record(folder / report.replace("report.html", "summary.json"), Summary)
     for own in record.own:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from resjax.errors import DamagedRecord
-from resjax.report.storage import read_npz
+from resjax.records import read_npz
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("resjax/**/*.py"), *ROOT.glob("experiments/**/*.py")])

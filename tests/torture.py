@@ -21,10 +21,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
 from resjax.cli.compare import COMMAND
 from resjax.cli.program import run_command
-from resjax.report.records import read_json, read_lines
-from resjax.report.storage import read_npz
+from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record, read_result
 
 FLAGS = (
     *("--dataset=synthetic:60", "--image_size=8", "--width=2", "--stem=cifar", "--architectures=plain8,resnet8"),
@@ -124,8 +125,10 @@ def require_equal(whole: Path, other: Path) -> None:
     for arm in ("plain8", "resnet8"):
         for seed in (0, 1):
             one, two = (workdir / "runs" / arm / f"seed{seed}" for workdir in (whole, other))
-            assert untimed(read_json(one / "result.json")) == untimed(read_json(two / "result.json"))
-            lines = [[untimed(line) for line in read_lines(folder / "metrics.jsonl")] for folder in (one, two)]
+            assert untimed(read_result(one / "result.json")) == untimed(read_result(two / "result.json"))
+            lines = [
+                [untimed(line) for line in read_lines(folder / "metrics.jsonl", MetricsLine)] for folder in (one, two)
+            ]
             assert lines[0] == lines[1]
             for name in ("predictions.npz", "correctness.npz"):
                 # Not the arrays alone: the files.
@@ -134,7 +137,7 @@ def require_equal(whole: Path, other: Path) -> None:
             for kind in ("best", "last"):
                 assert weights(one / "checkpoints" / kind) == weights(two / "checkpoints" / kind)
     assert (whole / "split.json").read_bytes() == (other / "split.json").read_bytes()
-    summaries = [untimed(read_json(workdir / "summary.json")) for workdir in (whole, other)]
+    summaries = [untimed(read_record(workdir / "summary.json", Summary)) for workdir in (whole, other)]
     for summary in summaries:
         summary["config"].pop("workdir")
         # A long run outlives a commit to the checkout that it runs from.
@@ -145,7 +148,8 @@ def require_equal(whole: Path, other: Path) -> None:
 
 
 def untimed(value):
-    """A record without its timings, which have keys of their own."""
+    """A record as plain values, without its timings, which have keys of their own."""
+    value = msgspec.to_builtins(value)
     if isinstance(value, dict):
         timed = ("timing", "seconds", "images_per_second")
         return {key: untimed(item) for key, item in value.items() if key not in timed}

@@ -203,7 +203,7 @@ def kernel_gradient_of_few_channels(
 ) -> Kernel:
     """The same for a stem, whose patches are too narrow: `places` neighbours in a row are joined.
 
-    ReplicaTrainer they cover kernel columns + stride * (places - 1) pixels, in whole groups of stride * places pixels. The
+    Together they cover kernel columns + stride * (places - 1) pixels, in whole groups of stride * places pixels. The
     sums for the taps of a place lie `stride` columns further right than those of the place before; they are added up at
     the end.
     """

@@ -24,7 +24,7 @@ from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode
 from resjax.data.sources.opening import open_catalogue
 from resjax.errors import BadInput
-from resjax.run.load_data import load_splits
+from resjax.run.dataset import load_splits
 from resjax.run.workdir_lock import require_writable
 from tests.image_files import write_images
 from tests.made_files import SIZE, catalogue_of, photograph, saved

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resjax.report.records import read_json, read_lines, validate_result, validate_summary
+from resjax.records import MetricsLine, Summary, read_lines, read_record, read_result
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -66,18 +66,17 @@ def runs(tmp_path_factory) -> Path:
     ("workdir", "way"), [("batches", "sequential, each batch over 2 devices"), ("replicas", "devices of 2")]
 )
 def test_two_processes_come_to_what_one_comes_to(runs, workdir, way):
-    summary = read_json(runs / workdir / "summary.json")
-    validate_summary(summary)
-    assert summary["environment"]["process_count"] == 2
-    assert all(said.startswith(way) for said in summary["architectures"]["resnet20"]["trained_as"])
+    summary = read_record(runs / workdir / "summary.json", Summary)
+    assert summary.environment.process_count == 2
+    assert all(said.startswith(way) for said in summary.architectures["resnet20"].trained_as)
     for seed in (0, 1):
         here, alone = (runs / name / "runs" / "resnet20" / f"seed{seed}" for name in (workdir, "alone"))
-        validate_result(read_json(here / "result.json"))
-        lines = read_lines(here / "metrics.jsonl")
-        assert [line["epoch"] for line in lines] == [1, 2]
-        for line, other in zip(lines, read_lines(alone / "metrics.jsonl"), strict=True):
+        assert read_result(here / "result.json").status == "done"
+        lines = read_lines(here / "metrics.jsonl", MetricsLine)
+        assert [line.epoch for line in lines] == [1, 2]
+        for line, other in zip(lines, read_lines(alone / "metrics.jsonl", MetricsLine), strict=True):
             for key in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
-                np.testing.assert_allclose(line[key], other[key], rtol=1e-5, atol=1e-5)
+                np.testing.assert_allclose(getattr(line, key), getattr(other, key), rtol=1e-5, atol=1e-5)
         with np.load(here / "predictions.npz") as mine, np.load(alone / "predictions.npz") as theirs:
             np.testing.assert_allclose(mine["logits"], theirs["logits"], atol=1e-4)
 
@@ -86,7 +85,7 @@ def test_two_processes_come_to_what_one_comes_to(runs, workdir, way):
 @pytest.mark.parametrize(
     ("number", "sent", "statuses", "said"),
     [
-        (1, signal.SIGTERM, [143, 0], "stopped, as another process was asked to; the same command goes on"),
+        (1, signal.SIGTERM, [143, 0], "stopped, as another process was asked to"),
         (1, signal.SIGKILL, [1, -9], "error: another process has ended or cannot be reached"),
     ],
 )
@@ -95,7 +94,7 @@ def test_a_process_that_is_stopped_or_killed_ends_both_with_a_line_and_whole_epo
 ):
     both = start_pair("--workdir=out", "--epochs=500", "--architectures=resnet8", cwd=tmp_path)
     lines = [tmp_path / "out" / "runs" / "resnet8" / f"seed{seed}" / "metrics.jsonl" for seed in (0, 1)]
-    while not lines[0].exists() or len(read_lines(lines[0])) < 2:
+    while not lines[0].exists() or len(read_lines(lines[0], MetricsLine)) < 2:
         assert [process.poll() for process in both] == [None, None]
         time.sleep(0.05)
     both[number].send_signal(sent)
@@ -103,7 +102,7 @@ def test_a_process_that_is_stopped_or_killed_ends_both_with_a_line_and_whole_epo
     assert [process.returncode for process in both] == statuses, errors
     last = errors[0].strip().splitlines()[-1]
     assert last.startswith(said) and "Traceback" not in errors[0]
-    epochs = [[line["epoch"] for line in read_lines(path)] for path in lines]
+    epochs = [[line.epoch for line in read_lines(path, MetricsLine)] for path in lines]
     assert all(each == [*range(1, len(each) + 1)] and len(each) >= 2 for each in epochs)
     assert not (tmp_path / "out" / ".lock").exists()
     if sent == signal.SIGTERM:
@@ -132,9 +131,9 @@ def test_processes_that_do_not_come_end_it_with_a_line(tmp_path, process):
 def test_flags_that_do_not_fit_are_refused(flags, said):
     code = """
 import sys
-from resjax.cli.settings import main_program
-from resjax.cli.process_flags import define_process_flags, start_asked_processes
-main_program(start_asked_processes, define_process_flags)
+from resjax.cli.machine import define_process_flags, start_asked_processes
+from resjax.cli.program import Command, run_command
+run_command(Command("start", "", start_asked_processes, (define_process_flags,)))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", code, *flags], env=environment, capture_output=True, text=True)

@@ -6,21 +6,20 @@ import jax
 import numpy as np
 import pytest
 
-from resjax.cli.compare import compare
 from resjax.data.augmentation import ColorJitter, Flip
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.errors import BadInput
-from resjax.report.records import read_json, read_lines, validate_result, validate_summary
-from resjax.report.storage import read_npz
-from resjax.run import comparison
+from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record
+from resjax.run import compare as compare_module
+from resjax.run.compare import compare
 from resjax.run.replica import ArmPrograms, run_replicas, schedule
 from resjax.run.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe
 from resjax.training.replicas import ReplicaTrainer, Way, choose_way
-from tests.test_several_splits import settings
+from tests.run.test_several_splits import settings
 
 SEEDS = (3, 0, 8)
 
@@ -106,15 +105,14 @@ def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
         run_replicas(programs, Way("vmap"), folders(trainer, tmp_path), lambda *each: said.append(each[:2]))
     )
     assert said == [("tiny", SEEDS[2]), ("tiny", SEEDS[2]), ("tiny", SEEDS[1])]
-    by_seed = {result["seed"]: result for result in together}
-    assert by_seed[SEEDS[0]]["trained_as"] == ["sequential"]
-    assert by_seed[SEEDS[1]]["trained_as"] == ["sequential", "vmap of 1"]
+    by_seed = {result.seed: result for result in together}
+    assert by_seed[SEEDS[0]].trained_as == ["sequential"]
+    assert by_seed[SEEDS[1]].trained_as == ["sequential", "vmap of 1"]
     for seed, (epochs, _) in zip(SEEDS, alone, strict=True):
-        validate_result(by_seed[seed] | {"status": "done"})
-        lines = read_lines(tmp_path / f"seed{seed}" / "metrics.jsonl")
-        assert [line["epoch"] for line in lines] == [1, 2]
+        lines = read_lines(tmp_path / f"seed{seed}" / "metrics.jsonl", MetricsLine)
+        assert by_seed[seed].status == "done" and [line.epoch for line in lines] == [1, 2]
         for line, epoch in zip(lines, epochs, strict=True):
-            np.testing.assert_allclose(line["val_loss"], epoch.metrics["val_loss"], rtol=1e-5)
+            np.testing.assert_allclose(line.val_loss, epoch.metrics["val_loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("first", "then"), [("sequential", "sequential"), ("vmap", "vmap"), ("vmap", "sequential")])
@@ -131,7 +129,7 @@ def test_replicas_that_are_stopped_inside_an_epoch_are_saved_there_and_go_on(
         answers = iter([False] * steps)
         monkeypatch.setattr(trainer, "asked_to_stop", lambda answers=answers: next(answers, True))
         assert list(run_replicas(programs, Way(first), folders(trainer, tmp_path), on_epoch)) == []
-    told = [(seed, line["epoch"]) for _, seed, line in lines]
+    told = [(seed, line.epoch) for _, seed, line in lines]
     assert told == [(SEEDS[0], 1)] if first == "sequential" else [(seed, 1) for seed in SEEDS]
     monkeypatch.setattr(trainer, "asked_to_stop", lambda: False)
     assert len(list(run_replicas(programs, Way(then), folders(trainer, tmp_path), on_epoch))) == len(SEEDS)
@@ -139,11 +137,11 @@ def test_replicas_that_are_stopped_inside_an_epoch_are_saved_there_and_go_on(
     for seed, (epochs, _) in zip(SEEDS, alone, strict=True):
         folder = tmp_path / f"seed{seed}"
         assert not (folder / "checkpoints" / "unfinished").exists()
-        found = read_lines(folder / "metrics.jsonl")
-        assert [line["epoch"] for line in found] == [1, 2]
+        found = read_lines(folder / "metrics.jsonl", MetricsLine)
+        assert [line.epoch for line in found] == [1, 2]
         for line, epoch in zip(found, epochs, strict=True):
             for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
-                np.testing.assert_allclose(line[key], epoch.metrics[key], rtol=0 if exact else 1e-5)
+                np.testing.assert_allclose(getattr(line, key), epoch.metrics[key], rtol=0 if exact else 1e-5)
         correct = read_npz(folder / "correctness.npz")["correct"]
         assert np.array_equal(correct, np.stack([epoch.val_correct for epoch in epochs]))
 
@@ -187,7 +185,7 @@ def cache(tmp_path_factory):
 
 
 def test_too_little_memory_is_noted_and_the_next_slower_way_taken(tmp_path, cache, monkeypatch, capsys):
-    monkeypatch.setattr(comparison, "draw_figures", lambda workdir: None)
+    monkeypatch.setattr(compare_module, "draw_figures", lambda workdir: [])
     fit = ReplicaTrainer.fit
 
     def lacking(self, states, **more):
@@ -198,8 +196,8 @@ def test_too_little_memory_is_noted_and_the_next_slower_way_taken(tmp_path, cach
     monkeypatch.setattr(ReplicaTrainer, "fit", lacking)
     asked = replace(settings(tmp_path / "out", cache), replicas_as="vmap", seeds=(0, 1))
     summary = compare(asked)
-    validate_summary(read_json(tmp_path / "out" / "summary.json"))
-    for arm in ("plain", "residual"):
-        assert summary["architectures"][arm]["status"] == {"0": "done", "1": "done"}
-        assert summary["architectures"][arm]["trained_as"] == ["sequential (map needs more memory than the device has)"]
+    assert read_record(tmp_path / "out" / "summary.json", Summary) == summary
+    for name in ("plain", "residual"):
+        assert summary.architectures[name].status == {0: "done", 1: "done"}
+        assert summary.architectures[name].trained_as == ["sequential (map needs more memory than the device has)"]
     assert "plain: map of 2 (vmap needs more memory than the device has)" in capsys.readouterr().out
