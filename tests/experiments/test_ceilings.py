@@ -10,7 +10,7 @@ from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe
 from experiments.benchmarks.contenders import InProcess
 from experiments.benchmarks.machine import Device
 from experiments.benchmarks.replicas import describe_replicas, parse_ways, replicas_row
-from experiments.benchmarks.rows import ReplicasRow, TrainStepRow
+from experiments.benchmarks.rows import ReplicasRow, TrainStepRow, case_fields, medians_of
 from experiments.benchmarks.train_step import describe_train_step, train_step_row
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture
@@ -28,10 +28,20 @@ def test_ceilings_are_measured_on_any_device(dtype):
 
 def test_resnet34_has_22_gflop_an_image_and_the_larger_share_is_the_rooflines():
     case = Case(architecture("resnet34"), 224, 10, "bfloat16")
-    row = against_ceilings(case, 100.0, 2e10, Ceilings(4.4e12, 4e11))
-    assert row["model_flops_per_second"] == pytest.approx(2.2e12, rel=0.02)
-    assert row["flops_share"] == pytest.approx(0.5, rel=0.02) and row["bytes_per_second"] == 2e11
-    assert row["bytes_share"] == 0.5 and row["roofline_share"] == max(row["flops_share"], 0.5)
+    row = TrainStepRow(
+        **case_fields(case, "train_step"),
+        device=CPU.name,
+        **medians_of({"ours": [100.0]})._asdict(),
+        **against_ceilings(case, 100.0, 2e10, Ceilings(4.4e12, 4e11)),
+        versions={},
+        samples={"ours": [100.0]},
+        launch="loop",
+        peak_bytes={},
+        failed={},
+    )
+    assert row.model_flops_per_second == pytest.approx(2.2e12, rel=0.02)
+    assert row.flops_share == pytest.approx(0.5, rel=0.02) and row.bytes_per_second == 2e11
+    assert row.bytes_share == 0.5 and row.roofline_share == max(row.flops_share, 0.5)
     assert "50% of a copy's 400" in describe_ceilings(row)
     assert "roofline_share" not in against_ceilings(case, None, None, Ceilings(1.0, 1.0))
 
