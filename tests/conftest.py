@@ -7,8 +7,7 @@ import tempfile
 
 # Tests hold numbers to the last bits, on the same platform everywhere; a child process inherits it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# The commands that tests run, and pytest-xdist's workers, are children: they share what they compile. This process
-# itself compiles anew, so that what a test sees does not hang on a test before it.
+# Every process of a run of the tests shares what it compiles: pytest's workers, and the commands that tests start.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     folder = tempfile.mkdtemp(prefix="resjax-tests-compiled-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -24,7 +23,6 @@ from resjax.functional import Functional
 from resjax.models.architecture import Architecture
 from resjax.types import Images, Variables
 
-jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Strict dtype promotion would be next, but optax's Adam and flax's batch norm in bfloat16 rely on the standard one.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
+from resjax.evaluation.comparison.summary import compare_networks, summarize_network
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.records import (
     Comparison,
@@ -206,10 +206,10 @@ def _summary(
             left_out=0,
         ),
         architectures={
-            name: from_plain(plain(costs | plain(summarize_arm(of, classes))), NetworkSummary, "made")
+            name: from_plain(plain(costs | plain(summarize_network(of, classes))), NetworkSummary, "made")
             for name, of in values.items()
         },
-        comparisons=from_plain(plain(compare_arms(values)), list[Comparison], "made"),
+        comparisons=from_plain(plain(compare_networks(values)), list[Comparison], "made"),
         depth=None,
     )
 

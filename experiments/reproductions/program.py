@@ -179,13 +179,15 @@ def asked_settings(words: list[str]) -> tuple[str, Settings, bool]:
 
 def main() -> None:
     # It imports jax, which --help does without.
-    from resjax.run.compare import help_compare
+    from resjax.run.compare import follow_compare
 
     target, asked, quick = asked_settings(sys.argv[1:])
     parts = settings_of_parts(REPRODUCTIONS[target], asked)
     # `all` stops after the first comparison that ends early.
     take_part(
-        asked.stopping, lambda: reproduce(target, asked, quick=quick), lambda: all(help_compare(part) for part in parts)
+        asked.stopping,
+        lambda: reproduce(target, asked, quick=quick),
+        lambda: all(follow_compare(part) for part in parts),
     )
 
 

@@ -24,10 +24,10 @@ from resjax.cli.settings import define_training_flags, settings
 
 
 def main() -> None:
-    from resjax.run.compare import compare, help_compare
+    from resjax.run.compare import compare, follow_compare
 
     asked, probes = settings("compare"), probe_settings()
-    take_part(asked.stopping, lambda: compare(asked, probes), lambda: help_compare(asked))
+    take_part(asked.stopping, lambda: compare(asked, probes), lambda: follow_compare(asked))
 
 
 COMMAND = Command(

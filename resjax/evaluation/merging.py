@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from resjax.errors import RecordError
-from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
+from resjax.evaluation.comparison.summary import compare_networks, summarize_network
 from resjax.records import Done, NetworkCosts, Origin, Result, Summary
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
@@ -42,10 +42,10 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecord
     summary = msgspec.structs.replace(
         first.summary,
         architectures={
-            name: summarize_arm({seed: by_seed[seed] for seed in sorted(by_seed)}, classes, costs[name])
+            name: summarize_network({seed: by_seed[seed] for seed in sorted(by_seed)}, classes, costs[name])
             for name, by_seed in results.items()
         },
-        comparisons=compare_arms(results, *_correctness(results, folders, first)),
+        comparisons=compare_networks(results, *_correctness(results, folders, first)),
         merged=[Origin(config=each.summary.config, environment=each.summary.environment) for each in records],
     )
     thumbnails = {name: uri for each in records for name, uri in each.thumbnails.items()}

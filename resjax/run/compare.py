@@ -21,7 +21,7 @@ from resjax.run.comparison import ComparisonRun
 from resjax.run.dataset import fold_record, load_dataset, load_splits
 from resjax.run.progress import duration
 from resjax.run.replica import follow
-from resjax.run.replica_folder import read_or_set_aside
+from resjax.run.replica_folder import read_or_quarantine
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
 from resjax.run.stopping import Stopped
@@ -100,7 +100,7 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
     return summary
 
 
-def help_compare(settings: Settings) -> bool:
+def follow_compare(settings: Settings) -> bool:
     """What every process but the first does of a comparison: it computes its part, and writes nothing.
 
     If it is asked to stop, it asks the first process to stop after the epoch. False if the comparison ended early.
@@ -163,7 +163,7 @@ def _require_same_splits(settings: Settings, splits: Mapping[str, Split]) -> Non
     workdir = settings.workdir
     if (workdir / "summary.json").exists():
         raise BadInput(f"--workdir={workdir} holds a comparison on one split: name a new folder")
-    if (record := read_or_set_aside(workdir / "splits.json", Splits)) is not None:
+    if (record := read_or_quarantine(workdir / "splits.json", Splits)) is not None:
         folds_before = [name for name, part in record.splits.items() if part.fold]
         folds = [name for name, split in splits.items() if split.fold]
         if folds_before != folds:

@@ -14,8 +14,8 @@ from resjax.errors import BadInput
 from resjax.records import MetricsLine, Result, Summary
 from resjax.report.comparison_text import costs_line, plan
 from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
-from resjax.run.progress import Progress, duration
-from resjax.run.replica import ArmPrograms, OnEpoch, run_replicas, schedule
+from resjax.run.progress import ProgressBar, duration
+from resjax.run.replica import NetworkPrograms, OnEpoch, run_replicas, schedule
 from resjax.run.replica_folder import ReplicaFolder, finished_result
 from resjax.run.settings import Settings
 from resjax.run.stopping import Stopped
@@ -117,7 +117,7 @@ class ComparisonRun(ComparisonWorkdir):
         }
         if not any(pending.values()):
             return
-        progress = Progress(sum(map(len, pending.values())), self.settings.recipe.epochs)
+        progress = ProgressBar(sum(map(len, pending.values())), self.settings.recipe.epochs)
 
         def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
             progress.epoch(name, seed, line)
@@ -165,10 +165,10 @@ class ComparisonRun(ComparisonWorkdir):
         return make_sides(self.dataset, dict(self.split.sides), pipeline)
 
     @cached_property
-    def programs(self) -> dict[str, ArmPrograms]:
+    def programs(self) -> dict[str, NetworkPrograms]:
         """The compiled programs of each network, kept from one look to the next."""
         return {
-            name: ArmPrograms(
+            name: NetworkPrograms(
                 Trainer(
                     functional,
                     self.settings.recipe,
@@ -196,7 +196,7 @@ class ComparisonRun(ComparisonWorkdir):
                     executor, (self.settings.image_size, self.settings.image_size)
                 )
 
-    def _trained(self, name: str, seeds: Sequence[int], progress: Progress, on_epoch: OnEpoch) -> Iterator[Result]:
+    def _trained(self, name: str, seeds: Sequence[int], progress: ProgressBar, on_epoch: OnEpoch) -> Iterator[Result]:
         """Trains replicas of a network in its way, or in the next slower way if memory is too small."""
         left = list(seeds)
         while left:

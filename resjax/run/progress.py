@@ -17,7 +17,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class Progress:
+class ProgressBar:
     """A progress bar over the epochs of all pending replicas."""
 
     def __init__(self, replicas: int, epochs: int):

@@ -9,7 +9,7 @@ from resjax.models.architecture import architecture
 from resjax.records import RecipeRecord, SplitRecord, Summary
 from resjax.records.recipe_flags import OUTSIDE_RECIPE
 from resjax.run.initial_weights import InitialWeights
-from resjax.run.replica_folder import read_or_set_aside
+from resjax.run.replica_folder import read_or_quarantine
 from resjax.run.settings import SIZES, Settings
 from resjax.training.recipe import RECIPE_VERSION
 
@@ -45,8 +45,8 @@ def recipe_before(workdir: Path) -> Summary | RecipeRecord | None:
       BadInput: if there are replicas, but no record of their recipe.
     """
     # Both are read, so that both are quarantined if they are damaged.
-    summary = read_or_set_aside(workdir / "summary.json", Summary)
-    recipe = read_or_set_aside(workdir / "recipe.json", RecipeRecord)
+    summary = read_or_quarantine(workdir / "summary.json", Summary)
+    recipe = read_or_quarantine(workdir / "recipe.json", RecipeRecord)
     if summary is None and recipe is None and (workdir / "runs").exists():
         raise BadInput(f"--workdir={workdir} holds replicas, but no record of their recipe: name a new folder")
     return recipe if summary is None else summary
@@ -54,7 +54,7 @@ def recipe_before(workdir: Path) -> Summary | RecipeRecord | None:
 
 def data_changes(workdir: Path, now: SplitRecord) -> str:
     """What differs between the images and sides of the workdir's `split.json` and those of now."""
-    before = read_or_set_aside(workdir / "split.json", SplitRecord)
+    before = read_or_quarantine(workdir / "split.json", SplitRecord)
     if before is None:
         return "the images or their split have changed"
     old, new = _images(before), _images(now)

@@ -47,7 +47,7 @@ def schedule(pending: Mapping[K, Sequence[S]], ways: Mapping[K, Way]) -> list[tu
     return [(name, seeds) for _, name, seeds in groups]
 
 
-class ArmPrograms:
+class NetworkPrograms:
     """The compiled programs of one network, by how many replicas they train and in which way.
 
     `label` names the network to other processes.
@@ -57,7 +57,7 @@ class ArmPrograms:
         self.trainer, self.label = trainer, label
         self._together: dict[tuple, ReplicaTrainer] = {}
 
-    def together(self, way: Way, replicas: int) -> ReplicaTrainer:
+    def trainer_for(self, way: Way, replicas: int) -> ReplicaTrainer:
         """The program for a group of this many replicas; if each has a row of devices, on a mesh with as many rows."""
         name = "devices" if way.name == "sequential" else way.name
         # With several processes all devices have to take part.
@@ -86,7 +86,7 @@ def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: On
 
 
 def run_replicas(
-    programs: ArmPrograms, way: Way, replicas: Sequence[ReplicaFolder], on_epoch: OnEpoch
+    programs: NetworkPrograms, way: Way, replicas: Sequence[ReplicaFolder], on_epoch: OnEpoch
 ) -> Iterator[Result]:
     """Trains replicas of a network to their end and yields their results.
 
@@ -103,11 +103,11 @@ def run_replicas(
         return
     with ExitStack() as stack:
         states = {replica: stack.enter_context(replica).begin() for replica in replicas}
-        by_stand = {replica.stands_at: [] for replica in replicas}
+        by_stand = {replica.position: [] for replica in replicas}
         for replica in replicas:
-            by_stand[replica.stands_at].append(replica)
+            by_stand[replica.position].append(replica)
         for (done, _), group in sorted(by_stand.items()):
-            together = programs.together(way, len(group))
+            together = programs.trainer_for(way, len(group))
             best = [replica.best for replica in group]
             send_message(
                 {
@@ -139,7 +139,7 @@ def run_replicas(
                 yield replica.finish()
 
 
-def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
+def follow(programs: Mapping[str, NetworkPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
     """What every process but the first does: its part of what the first trains, until the first ends.
 
     False if the first ended early.
@@ -149,7 +149,7 @@ def follow(programs: Mapping[str, ArmPrograms], asked_to_stop: Callable[[], bool
             return False
         own, way = programs[told["programs"]], Way(**told["way"])
         states = broadcast_states([own.trainer.initial_state(seed) for seed in told["seeds"]])
-        together = own.together(way, len(states))
+        together = own.trainer_for(way, len(states))
         for _ in together.fit(states, first_epoch=told["done"] + 1, best=told["best"]):
             if asked_to_stop():
                 request_stop()

@@ -56,7 +56,7 @@ def finished_result(folder: Path) -> Result | None:
     return read_result(path) if path.exists() else None
 
 
-def set_damaged_aside(folder: Path) -> None:
+def quarantine_damaged(folder: Path) -> None:
     """Quarantines the damaged records of a finished replica.
 
     A replica without its result is pending: it is finished again from its last checkpoint, with the same result.
@@ -72,7 +72,7 @@ def set_damaged_aside(folder: Path) -> None:
         result.unlink(missing_ok=True)
 
 
-def read_or_set_aside(path: Path, kind: type[T]) -> T | None:
+def read_or_quarantine(path: Path, kind: type[T]) -> T | None:
     """Reads a record of one kind; None if there is no file, or if it was damaged and is now quarantined."""
 
     def read(path: Path) -> Any:
@@ -155,7 +155,7 @@ class ReplicaFolder:
         self._checkpoints.close()
 
     @property
-    def stands_at(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """The number of finished epochs, and of finished steps of the next epoch."""
         return len(self.lines), 0 if self.begun is None else len(self.begun.sums.loss)
 

@@ -14,7 +14,7 @@ from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.planning import level_of_looks
-from resjax.evaluation.comparison.summary import compare_arms, summarize_arm
+from resjax.evaluation.comparison.summary import compare_networks, summarize_network
 from resjax.evaluation.run_evaluation import correctness
 from resjax.functional import Functional, require_matched
 from resjax.models.twins import families_of_twins
@@ -36,7 +36,7 @@ from resjax.run.dataset import SIDES, data_fingerprint, dataset_record, near_cop
 from resjax.run.device import describe_environment, usable_dtype
 from resjax.run.initial_weights import read_initial_weights
 from resjax.run.recipe_check import changes, data_changes, recipe_before
-from resjax.run.replica_folder import finished_result, set_damaged_aside
+from resjax.run.replica_folder import finished_result, quarantine_damaged
 from resjax.run.settings import Settings
 from resjax.run.timing import phase
 from resjax.training.recipe import RECIPE_VERSION
@@ -125,7 +125,7 @@ class ComparisonWorkdir:
         if (self.workdir / "splits.json").exists():
             raise BadInput(f"--workdir={self.workdir} holds a comparison on several splits: name a new folder")
         for folder in sorted((self.workdir / "runs").glob("*/seed*")):
-            set_damaged_aside(folder)
+            quarantine_damaged(folder)
         self.require_recipe_of_summary()
 
     def require_recipe_of_summary(self) -> None:
@@ -180,12 +180,12 @@ class ComparisonWorkdir:
             environment=replace(describe_environment(), dtype=self.dtype),
             dataset=self._dataset_part(),
             architectures={
-                name: summarize_arm(
+                name: summarize_network(
                     by_seed, self.dataset.classes, self.costs[name], problem=self.problems.get(name, UNSET)
                 )
                 for name, by_seed in results.items()
             },
-            comparisons=compare_arms(
+            comparisons=compare_networks(
                 results,
                 self.correctness(),
                 self.dataset.groups[self.split.sides[self.reported_side]],

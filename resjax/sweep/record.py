@@ -12,7 +12,7 @@ from resjax.errors import DamagedRecord, RecordError
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
-from resjax.evaluation.comparison.summary import differences_of_arms
+from resjax.evaluation.comparison.summary import differences_of_networks
 from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.run_evaluation import correctness
 from resjax.models.architecture import Architecture, architecture
@@ -198,7 +198,9 @@ class _ConditionResults:
             for name, choice in choices.items()
         }
         groups = self._groups(side)
-        comparisons = differences_of_arms(chosen, pairs, answers, groups, comparisons_in_all=len(pairs) * conditions)
+        comparisons = differences_of_networks(
+            chosen, pairs, answers, groups, comparisons_in_all=len(pairs) * conditions
+        )
         networks = {name: self._network(name, choice, side, groups) for name, choice in choices.items()}
         families = sorted(families_of_twins(_known(names)), key=min)
         depth = [differences_by_depth(family, chosen) for family in families]

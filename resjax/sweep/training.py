@@ -16,9 +16,9 @@ from resjax.functional import Functional
 from resjax.records import Failure, MetricsLine, write_record
 from resjax.run.comparison import ComparisonRun
 from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
-from resjax.run.progress import Progress
-from resjax.run.replica import ArmPrograms, run_replicas, schedule
-from resjax.run.replica_folder import finished_result, read_or_set_aside, set_damaged_aside
+from resjax.run.progress import ProgressBar
+from resjax.run.replica import NetworkPrograms, run_replicas, schedule
+from resjax.run.replica_folder import finished_result, quarantine_damaged, read_or_quarantine
 from resjax.run.workdir import ledger_of
 from resjax.run.workdir_lock import one_at_a_time, only_writer
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
@@ -43,7 +43,7 @@ class Share:
         self._runs: dict[int, ComparisonRun] = {}
         self._sides: dict[float, Mapping[str, Side]] = {}
         self._splits: dict[float, Split] = {}
-        self._programs: dict[Hashable, ArmPrograms] = {}
+        self._programs: dict[Hashable, NetworkPrograms] = {}
 
     def folder(self, cell: Cell) -> Path:
         """The folder of a cell's replica."""
@@ -75,7 +75,7 @@ class Share:
         ways = {key: self._way(cells[0]) for key, cells in by_program.items()}
         if not ready:
             return
-        progress = Progress(len(ready), max(self.points[cell.point].settings.recipe.epochs for cell in ready))
+        progress = ProgressBar(len(ready), max(self.points[cell.point].settings.recipe.epochs for cell in ready))
         try:
             for key, cells in schedule(by_program, ways):
                 for first in range(0, len(cells), MOST_TOGETHER):
@@ -90,7 +90,7 @@ class Share:
             with one_at_a_time(run.workdir):
                 run.write_summary()
 
-    def _trained(self, key: Hashable, cells: list[Cell], way: Way, progress: Progress) -> Iterator[None]:
+    def _trained(self, key: Hashable, cells: list[Cell], way: Way, progress: ProgressBar) -> Iterator[None]:
         """Trains cells of one program together; yields after each that is done, has diverged or has failed."""
         with ExitStack() as locks:
             held = [cell for cell in cells if self._taken(cell, locks)]
@@ -159,7 +159,7 @@ class Share:
                 raise
             self.busy[cell] = str(error)
             return False
-        set_damaged_aside(folder)
+        quarantine_damaged(folder)
         return finished_result(folder) is None
 
     def _opened(self, cell: Cell) -> bool:
@@ -179,7 +179,7 @@ class Share:
                 run.require_recipe_of_summary()
                 # Results are written atomically, so a damaged one is not just being written by another process.
                 for result in settings.workdir.glob("runs/*/seed*/result.json"):
-                    read_or_set_aside(result, dict)
+                    read_or_quarantine(result, dict)
                 run.write_preamble()
         except BadInput as error:
             self._write_failure(cell, "bad input", " ".join(str(error).split()))

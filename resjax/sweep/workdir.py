@@ -9,7 +9,7 @@ from resjax.records import Declaration, Sweep, read_record, write_record, write_
 from resjax.report.figures.style import svg_texts
 from resjax.report.figures.sweep_figures import draw_sweep
 from resjax.report.page.sweep_page import sweep_page
-from resjax.run.replica_folder import read_or_set_aside
+from resjax.run.replica_folder import read_or_quarantine
 from resjax.run.workdir_lock import one_at_a_time
 from resjax.sweep.declaration import differences
 from resjax.sweep.record import sweep_record
@@ -27,7 +27,7 @@ def require_same_sweep(workdir: Path, declared: Declaration) -> None:
     for name in ("summary.json", "splits.json"):
         if (workdir / name).exists():
             raise BadInput(f"--workdir={workdir} holds a comparison ({name}); expected a new folder")
-    before = read_or_set_aside(workdir / RECORD, Sweep)
+    before = read_or_quarantine(workdir / RECORD, Sweep)
     if before is None:
         return
     if before.merged is not UNSET:

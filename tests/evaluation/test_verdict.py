@@ -7,7 +7,7 @@ import pytest
 
 from resjax.evaluation.comparison.intervals import Components, components_of_seeds
 from resjax.evaluation.comparison.planning import level_of_looks, looks_until, seeds_to_settle, smallest_detectable
-from resjax.evaluation.comparison.summary import compare_arms
+from resjax.evaluation.comparison.summary import compare_networks
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 from resjax.records import plain
 from tests.made_results import made_diverged, made_done
@@ -97,11 +97,11 @@ def test_degenerate_differences_give_nulls_and_a_sentence(differences, known):
 def test_networks_without_a_shared_seed_and_diverged_ones_are_compared_as_far_as_they_go():
     done = made_done(0.5)
     networks = {"a": {0: done, 1: None}, "b": {0: made_diverged(), 1: done}, "c": {0: done, 1: done}}
-    records = compare_arms(networks)
+    records = compare_networks(networks)
     assert [record.verdict for record in records] == [None, "inconclusive", "inconclusive"]
     assert records[0].sentence == "No verdict on b against a: no seed is finished in both."
     answers = {name: {0: np.ones(4, bool)} for name in networks}
-    assert compare_arms(networks, answers, np.arange(4))[1].over_images[0].p_value is None
+    assert compare_networks(networks, answers, np.arange(4))[1].over_images[0].p_value is None
 
 
 def test_more_seeds_detect_less_and_images_set_a_limit():

@@ -13,7 +13,7 @@ from resjax.errors import BadInput
 from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record
 from resjax.run import compare as compare_module
 from resjax.run.compare import compare
-from resjax.run.replica import ArmPrograms, run_replicas, schedule
+from resjax.run.replica import NetworkPrograms, run_replicas, schedule
 from resjax.run.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
@@ -91,7 +91,7 @@ def folders(trainer, root):
 
 
 def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
-    programs = ArmPrograms(trainer)
+    programs = NetworkPrograms(trainer)
 
     def stop(arm, seed, line):
         if (seed, line["epoch"]) == (SEEDS[1], 1):
@@ -119,7 +119,7 @@ def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
 def test_replicas_that_are_stopped_inside_an_epoch_are_saved_there_and_go_on(
     trainer, alone, tmp_path, monkeypatch, first, then
 ):
-    programs, lines = ArmPrograms(trainer), []
+    programs, lines = NetworkPrograms(trainer), []
 
     def on_epoch(*each):
         lines.append(each)

@@ -46,7 +46,7 @@ OPTIONAL = (
 """Metrics that a summary lacks if no replica has them."""
 
 
-def summarize_arm(
+def summarize_network(
     results: Results, classes: Sequence[str], costs: NetworkCosts, *, problem: str | UnsetType = UNSET
 ) -> NetworkSummary:
     """One network's part of `summary.json` from the results of its replicas.
@@ -82,7 +82,7 @@ def summarize_arm(
     )
 
 
-def compare_arms(
+def compare_networks(
     networks: Mapping[str, Results],
     correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
     groups: Int[np.ndarray, " image"] | None = None,
@@ -102,10 +102,10 @@ def compare_arms(
       next_look: while seeds are still being added, the number of seeds at which the comparison is judged.
     """
     pairs = [*combinations(networks, 2)]
-    return judged(differences_of_arms(networks, pairs, correct, groups, level=level), next_look)
+    return judged(differences_of_networks(networks, pairs, correct, groups, level=level), next_look)
 
 
-def differences_of_arms(
+def differences_of_networks(
     networks: Mapping[str, Results],
     pairs: Sequence[tuple[str, str]],
     correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
@@ -114,7 +114,7 @@ def differences_of_arms(
     level: float = LEVEL,
     comparisons_in_all: int | None = None,
 ) -> list[Comparison]:
-    """As `compare_arms`, for some pairs (baseline, candidate) and without verdicts.
+    """As `compare_networks`, for some pairs (baseline, candidate) and without verdicts.
 
     `judged` adds the verdicts to the comparisons of several calls together. There are `comparisons_in_all` of these, by
     default as many as `pairs`.
