@@ -112,10 +112,11 @@ def define_training_flags() -> None:
 
 def define_recipe_flags() -> None:
     """A flag for each field of `Recipe`: its type, default, help text and unit stand at the field."""
-    kinds = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    parsers = {int: flags.IntegerParser(), float: flags.FloatParser(), str: flags.ArgumentParser()}
     for field, option in fields_with_options(Recipe):
-        define = flags.DEFINE_string if option.parse else kinds[field.type]
-        define(option.flag, option.default_text if option.parse else field.default, option.describe())
+        parser = parsers[str if option.parse else field.type]
+        default = option.default_text if option.parse else field.default
+        flags.DEFINE(parser, option.flag, default, option.describe(), serializer=flags.ArgumentSerializer())
 
 
 def define_compile_cache_flag() -> None:

@@ -1,1 +1,5 @@
 """Measured reasons why networks differ: gradients, activations, ablations, saliency, and the shape of the loss."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """The statistics of a comparison: intervals, tests, planning, and the verdict on two networks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """What learning curves, confusion matrices, confidences and probes show, in sentences with stated thresholds."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,4 @@
+from .groups import copy_groups as copy_groups
+from .groups import expected_leak as expected_leak
+from .near_duplicates import cached_near_duplicate_groups as cached_near_duplicate_groups
+from .near_duplicates import near_duplicate_groups as near_duplicate_groups

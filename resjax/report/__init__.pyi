@@ -1,0 +1,9 @@
+from .cautions import data_note as data_note
+from .cautions import leak_warning as leak_warning
+from .cautions import limits as limits
+from .comparison_text import comparison_markdown as comparison_markdown
+from .comparison_text import splits_markdown as splits_markdown
+from .comparison_text import splits_text as splits_text
+from .tables import Table as Table
+from .tables import in_columns as in_columns
+from .tables import markdown as markdown
