@@ -67,6 +67,7 @@ class TorchBlock(nn.Module):
                     entering = out
                 out = conv(out)
             else:
+                assert bn is not None  # Only the first preactivated block lacks one.
                 out = bn(conv(out))
                 if number < self.depth:
                     out = F.relu(out, inplace=True)
