@@ -4,7 +4,7 @@ import difflib
 import sys
 from importlib import import_module
 
-from resjax.cli.program import run_command
+from resjax.cli.program import Command, run_command
 
 COMMANDS = {
     "compare": ("resjax.cli.compare", "train networks over seeds and compare them: does the shortcut help?"),
@@ -35,7 +35,22 @@ def main() -> None:
         hint = f"did you mean {near[0]}? " if near else ""
         print(f"error: {name!r}: {hint}expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
-    run_command(import_module(COMMANDS[name][0]).COMMAND, rest, program=("resjax", name))
+    run_command(find_command(name), rest, program=("resjax", name))
+
+
+def find_command(name: str) -> Command:
+    """The command of a name in `COMMANDS`.
+
+    Those of `resjax.experiments` need an installed package: a checkout has `python -m experiments.NAME` instead.
+    """
+    module = COMMANDS[name][0]
+    try:
+        return import_module(module).COMMAND
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        print(f"error: resjax is not installed; in a checkout: python -m experiments.{name}", file=sys.stderr)
+        sys.exit(2)
 
 
 def overview() -> str:

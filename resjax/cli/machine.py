@@ -92,7 +92,7 @@ def keep_compiled_programs(cache_dir: Path) -> None:
     """
     import jax
 
-    if jax.config.read("jax_compilation_cache_dir") is not None:
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
         return
     folder = cache_dir / COMPILED / processor()
     try:

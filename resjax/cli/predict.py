@@ -77,8 +77,8 @@ def predict_settings(words: list[str]) -> PredictSettings:
         flag = "--output" if FLAGS.output else "--grad_cam"
         raise BadInput(f"{flag} without images: expected files or folders after the flags")
     for flag in ("grad_cam", "export"):
-        if FLAGS[flag].value:
-            require_writable(_path(FLAGS[flag].value), f"--{flag}")
+        if folder := getattr(FLAGS, flag):
+            require_writable(_path(folder), f"--{flag}")
     output = _path(FLAGS.output) if FLAGS.output else None
     if output is not None:
         if output.is_dir():

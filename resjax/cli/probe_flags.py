@@ -43,7 +43,7 @@ def probe_settings(default: str | None = None) -> ProbeSettings | None:
     asked = FLAGS.probes if FLAGS.probes is not None else default
     names = parse_probes(asked or "none")
     for flag, least in (("probe_seeds", 1), ("probe_images", 2), ("probe_scored", 2), ("landscape_side", 3)):
-        require_range(f"--{flag}", FLAGS[flag].value, least, 100_000)
+        require_range(f"--{flag}", getattr(FLAGS, flag), least, 100_000)
     require_range("--landscape_chunk", FLAGS.landscape_chunk, 0, 100_000)
     require_range("--curvature_steps", FLAGS.curvature_steps, 1, 1000)
     require_range("--curvature_samples", FLAGS.curvature_samples, 2, 1000)

@@ -59,10 +59,10 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     program = list(program or ("python", "-m", f"experiments.{command.name}"))
     defined = _defined_flags(command.definitions)
-    if HELP & set(arguments):
-        print(help_text(command.introduction, defined))
-        return
     try:
+        if HELP & set(arguments):
+            print(help_text(command.introduction, defined), flush=True)
+            return
         prepared = command.prepare(shipped_flagfiles(arguments))
         # Who asks for the flagfile's name, which is the default name of the workdir, finds it in sys.argv.
         sys.argv = [sys.argv[0], *prepared]

@@ -50,7 +50,7 @@ def copy_groups(
 
     def urgency(group: CopyGroup) -> tuple:
         link = 1.0 if group.weakest_link is None else group.weakest_link
-        return not group.in_conflict, link, min(contents[image] for image in group.images)
+        return not group.in_conflict, link, min(str(contents[image]) for image in group.images)
 
     return sorted(found, key=urgency)
 
