@@ -74,7 +74,7 @@ def splits_record(
 
 def described(mean: float, seeds: int) -> Described:
     values = [mean + 0.02 * (seed - (seeds - 1) / 2) for seed in range(seeds)]
-    return from_plain(plain(describe(values)), Described, "made")
+    return describe(values)
 
 
 def _on_split(index: int, place: int, leaked: int, tested: bool, seeds: int) -> NetworkOnSplit:
@@ -98,7 +98,7 @@ def _comparison(networks: tuple[str, ...], seeds: int, metric: str) -> Compariso
 
 def comparison(baseline: str, candidate: str, differences: list[float], **known: Any) -> Comparison:
     """A comparison of which nothing is known but the differences, and what else is given."""
-    found = from_plain(plain(describe(differences)), Described, "made")
+    found = describe(differences)
     values: dict[str, Any] = {
         "baseline": baseline,
         "candidate": candidate,
@@ -159,9 +159,7 @@ def probes_record(seeds: int = 3, plain_decades: float = 2.0, residual_decades: 
             for name, each in measurements.items()
         },
     }
-    record = plain(record)
-    explain(record)
-    return from_plain(record, Probes, "made")
+    return explain(from_plain(plain(record | {"explanations": [], "paragraph": ""}), Probes, "made"))
 
 
 def prediction_record() -> Prediction:

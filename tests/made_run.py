@@ -8,7 +8,6 @@ import numpy as np
 from resjax.evaluation.comparison.summary import compare_networks, summarize_network
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.records import (
-    Comparison,
     DatasetRecord,
     Diverged,
     Done,
@@ -16,7 +15,7 @@ from resjax.records import (
     ExpectedLeak,
     Gallery,
     MetricsLine,
-    NetworkSummary,
+    NetworkCosts,
     SplitImage,
     SplitRecord,
     Summary,
@@ -179,12 +178,10 @@ def _summary(
     seeds: Sequence[int],
     config: Mapping[str, object],
 ) -> Summary:
-    costs = {"parameters": 1000, "forward_flops": 36e6, "forward_flops_xla": None, "activation_bytes": 483_000}
-    costs |= {"init_from": None, "trained_as": ["alone"]}
+    costs = NetworkCosts(
+        parameters=1000, forward_flops=36e6, forward_flops_xla=None, activation_bytes=483_000, init_from=None
+    )
     flags = {"architectures": ",".join(results), "seeds": ",".join(map(str, seeds)), "workdir": "runs/made"}
-    values = {
-        name: {seed: None if each is None else plain(each) for seed, each in of.items()} for name, of in results.items()
-    }
     return Summary(
         recipe_version=1,
         config={"dataset": "made", "epochs": 6, "learning_rate": 5e-4, "optimizer": "adam"} | flags | dict(config),
@@ -205,11 +202,8 @@ def _summary(
             unreadable=[],
             left_out=0,
         ),
-        architectures={
-            name: from_plain(plain(costs | plain(summarize_network(of, classes))), NetworkSummary, "made")
-            for name, of in values.items()
-        },
-        comparisons=from_plain(plain(compare_networks(values)), list[Comparison], "made"),
+        architectures={name: summarize_network(of, classes, costs) for name, of in results.items()},
+        comparisons=compare_networks(results),
         depth=None,
     )
 

@@ -71,7 +71,7 @@ def test_workdirs_of_other_recipes_or_data_are_not_mixed(tmp_path):
     summary = read_record(three / "summary.json", Summary)
     other = replace(summary, dataset=replace(summary.dataset, fingerprint="other"))
     write_record(three / "summary.json", other)
-    with pytest.raises(RecordError, match="other images, labels or sides"):
+    with pytest.raises(RecordError, match="images, labels or sides"):
         write_report([one, three])
 
 
