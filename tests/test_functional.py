@@ -15,6 +15,8 @@ from resjax.models.network import build
 from resjax.run.costs import parameter_count
 from resjax.types import Variables
 
+pytestmark = pytest.mark.smoke
+
 
 def assert_close(one: object, other: object) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one, other)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).parents[1]
 TINY = (
     *("--dataset=synthetic:60", "--image_size=16", "--stem=cifar", "--width=2", "--epochs=1", "--seeds=2"),

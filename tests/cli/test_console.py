@@ -8,6 +8,8 @@ from resjax.cli import console, program
 from resjax.cli.program import flagfile_names, shipped_flagfiles
 from resjax.errors import BadInput
 
+pytestmark = pytest.mark.smoke
+
 
 def run_console(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["resjax", *words])

@@ -11,6 +11,8 @@ from resjax.cli.settings import parse_looks, parse_seeds
 from resjax.errors import BadInput
 from resjax.run.progress import duration
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -17,6 +17,8 @@ from resjax.data.pipeline import (
     padded_batches,
 )
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.mark.parametrize("images", [1, 7, 24, 25, 48])
 def test_an_epoch_covers_every_image_once(images):

@@ -13,6 +13,8 @@ from resjax.models.normalization import BatchNorm
 from resjax.models.residual import Block, BlockVariant, drop_branches
 from resjax.models.shortcut import PadShortcut, make_shortcut
 
+pytestmark = pytest.mark.smoke
+
 KEY = jax.random.key(0)
 
 

@@ -7,6 +7,8 @@ import pytest
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture
 from resjax.models.twins import Twins, families_of_twins, pairs_of_one_depth, plain_twin, twins_among
 
+pytestmark = pytest.mark.smoke
+
 
 def named(*names: str) -> list[Architecture]:
     return [architecture(name) for name in names]

@@ -8,6 +8,8 @@ from flax import nnx
 
 from resjax.ops import batch_norm, max_pool
 
+pytestmark = pytest.mark.smoke
+
 
 def flax_max_pool(features):
     return nnx.max_pool(features, (3, 3), (2, 2), ((1, 1), (1, 1)))

@@ -23,6 +23,8 @@ from resjax.probes.saliency import grad_cam
 from resjax.probes.shattering import autocorrelation, shattering, whiteness
 from resjax.types import Batch, Variables
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:

@@ -26,6 +26,8 @@ from resjax.records import (
 )
 from tests.records.made import diverged, done, metrics_line, summary
 
+pytestmark = pytest.mark.smoke
+
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
     for record in (done(), summary(), Gallery(thumbnails={"é.png": "data:"})):

@@ -30,6 +30,8 @@ from tests.made_records import comparison, described, probes_record
 from tests.made_run import PIXEL, make_run
 from tests.report.made import change, explain
 
+pytestmark = pytest.mark.smoke
+
 NETWORKS = {"plain18": 0.5, "resnet18": 0.8}
 
 

@@ -17,6 +17,8 @@ from resjax.run.settings import Settings, SourceSettings, SplitSettings
 from resjax.training.recipe import Recipe
 from tests.made_dataset import dataset_of
 
+pytestmark = pytest.mark.smoke
+
 PLAIN = Architecture("plain", (1,), "none", stem="cifar", width=4)
 RESIDUAL = Architecture("residual", (1,), "project", stem="cifar", width=4)
 

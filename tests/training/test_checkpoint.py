@@ -14,6 +14,8 @@ from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
+pytestmark = pytest.mark.smoke
+
 
 def state(value: float) -> TrainState:
     parameters = {f"layer{i}": jnp.full((64, 64), value + i) for i in range(20)}

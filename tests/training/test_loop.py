@@ -16,6 +16,8 @@ from resjax.training.recipe import Recipe
 from resjax.training.state import purpose_key
 from resjax.training.step import predict_logits
 
+pytestmark = pytest.mark.smoke
+
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=1e-2, weight_decay=0.0)
 
 
