@@ -6,24 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resjax.errors import BadInput
-from resjax.run.settings import Settings
+from resjax.run.settings import SIZES, Settings
+from resjax.training.recipe import Recipe, fields_with_options
 
-SWEPT = {
+_SHORT = {
     "learning_rate": "lr",
     "weight_decay": "wd",
     "batch_size": "batch",
-    "width": "width",
-    "augment": "augment",
     "train_fraction": "fraction",
-    "epochs": "epochs",
-    "optimizer": "optimizer",
-    "schedule": "schedule",
     "warmup_epochs": "warmup",
-    "momentum": "momentum",
-    "decayed": "decayed",
-    "stem": "stem",
 }
-"""Flags that may have several values, with their short names in the names of folders."""
+_OPTIONS = {option.flag: option for _, option in fields_with_options(Recipe)}
+SWEPT = {flag: _SHORT.get(flag, flag) for flag in (*_OPTIONS, "train_fraction", *SIZES)}
+"""Flags that may have several values, with their short names in the names of folders: the recipe's and some more."""
 DEPTH = "depth"
 """Not a flag of its own: it completes architectures that are named without their number of layers."""
 TUNED = ("learning_rate", "weight_decay")
@@ -83,7 +78,8 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
             near = difflib.get_close_matches(name, [*SWEPT, DEPTH], n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise BadInput(f"--grid={text!r}: {hint}expected one of {', '.join((*SWEPT, DEPTH))}, as in {_EXAMPLE}")
-        separator = "|" if name == "augment" or "|" in rest else ","
+        own_commas = name in _OPTIONS and _OPTIONS[name].parse is not None
+        separator = "|" if own_commas or "|" in rest else ","
         values = tuple(value.strip() for value in rest.split(separator))
         if not equals or not all(values) or len(set(values)) < len(values):
             raise BadInput(f"--grid={text!r}: expected one or more different values, as in {_EXAMPLE}")
