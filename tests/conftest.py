@@ -7,6 +7,12 @@ import tempfile
 
 # Tests hold numbers to the last bits, on the same platform everywhere; a child process inherits it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the time goes into compiling, so XLA optimizes less here; RESJAX_TESTS_OPTIMIZED=1 tests what users run, which
+# CI does for the smoke part.
+if not os.environ.get("RESJAX_TESTS_OPTIMIZED") and "xla_backend_optimization_level" not in os.environ.get(
+    "XLA_FLAGS", ""
+):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 # Every process of a run of the tests shares what it compiles: pytest's workers, and the commands that tests start.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     folder = tempfile.mkdtemp(prefix="resjax-tests-compiled-")

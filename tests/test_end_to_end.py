@@ -176,7 +176,7 @@ def test_it_ends_with_a_verdict_made_from_the_answers_to_single_images(finished)
     workdir, done, _ = finished
     (pair,) = read_values(workdir / "summary.json")["comparisons"]
     assert pair["verdict"] == "inconclusive" and pair["sentence"] in done.stdout
-    assert "no verdict is possible with fewer than 6 seeds" in pair["sentence"]
+    assert "2 seeds" in pair["sentence"] and "fewer than 6 seeds" in pair["sentence"]
     right = {}
     for arm in ("plain18", "resnet18"):
         with np.load(workdir / "runs" / arm / "seed1" / "predictions.npz") as stored:
@@ -196,7 +196,7 @@ def test_the_same_command_skips_what_is_finished_and_decodes_nothing(finished, p
     workdir, _, here = finished
     before = snapshot(workdir)
     again = compare(f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, cwd=here)
-    assert again.returncode == 0 and "nothing to train, 4 finished before" in again.stdout
+    assert again.returncode == 0 and "nothing to train, 4 " in again.stdout
     assert snapshot(workdir) == before
     assert read_values(workdir / "dataset.json")["decoded"] == 0
 
@@ -245,9 +245,7 @@ def test_a_pretrained_network_is_fine_tuned_and_another_file_is_refused(photogra
     assert done.returncode == 0, done.stderr
     assert "plain18: w.safetensors: 15 arrays of the shortcut's projections are left out" in done.stdout
     assert "resnet18: w.safetensors: its head has 7 classes, not 3: the head is fresh" in done.stdout
-    assert re.search(
-        r"^resnet18: [\d,]+ parameters; an image forward .* by XLA's count\), .* of activations$", done.stdout, re.M
-    )
+    assert re.search(r"^resnet18: [\d,]+ parameters; .* GFLOP .* XLA.* of activations$", done.stdout, re.M)
     summary = read_values(tmp_path / "out" / "summary.json")
     for arm in summary["architectures"].values():
         assert arm["init_from"]["file"] == "w.safetensors" and len(arm["init_from"]["sha256"]) == 64

@@ -129,7 +129,7 @@ def test_features_are_what_comes_out_of_each_stage(tiny, tiny_variables, tiny_im
     [
         ((2, 9, 8, 1), "images of shape .2, 9, 8, 1.; expected .batch, height, width, 3."),
         ((9, 8, 3), "images of shape .9, 8, 3."),
-        ((2, 9, 1, 3), "images of 9 x 1 pixels: 2 x 2 or more"),
+        ((2, 9, 1, 3), "images of 9 x 1 pixels; expected 2 x 2"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(tiny, tiny_variables, shape, words):

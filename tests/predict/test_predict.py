@@ -89,7 +89,7 @@ def test_an_ensemble_leaves_out_who_diverged_or_has_no_checkpoint_and_says_so(tm
 @pytest.mark.parametrize(
     ("arm", "replica", "words"),
     [
-        ("resnet9", "best", r"--architecture='resnet9': did you mean 'resnet8'\? one of plain8, resnet8 is accepted"),
+        ("resnet9", "best", r"--architecture='resnet9': did you mean 'resnet8'\? .*plain8, resnet8"),
         (
             None,
             "esemble",
@@ -182,7 +182,7 @@ def test_images_that_cannot_be_read_are_left_out_of_a_batch_and_keep_their_place
     assert [each.name for each in found] == [image.name for image in images] and len(found) == 9
     broken = {Path(each.name).name: each.problem for each in found if each.problem}
     assert broken.keys() == {"001.png", "0025.jpg", "gone.jpg"}
-    assert broken["0025.jpg"] == "no image format that is known" and broken["gone.jpg"] == "no such file or directory"
+    assert broken["0025.jpg"] == "not a known image format" and broken["gone.jpg"] == "no such file or directory"
     for each in found:
         if each.problem is None:
             alone = arm.probabilities(arm.logits(np.stack(decode_files([Path(each.name)], SIZE))))[0]
@@ -286,7 +286,7 @@ def test_what_is_kept_in_a_file_has_a_line_for_each_image(folder, tmp_path, caps
     (tmp_path / "photos" / "notes.txt").write_text("no image")
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.jsonl"))
     records = [plain(line) for line in read_lines(tmp_path / "answers.jsonl", Prediction)]
-    assert [record["problem"] for record in records] == [None, None, "no image format that is known"]
+    assert [record["problem"] for record in records] == [None, None, "not a known image format"]
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.txt", format="table"))
     header, *rows = (tmp_path / "answers.txt").read_text().splitlines()
     assert header.startswith("image") and len(rows) == 3 and records[0]["class"] in rows[0]
@@ -298,9 +298,9 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(BadInput) as refused:
         predict(asked(folder, tmp_path, output=tmp_path / "answers.jsonl"))
-    said = f"none of 1 files can be read: {tmp_path}/notes.txt (no image format that is known); expected images"
+    said = f"none of 1 files can be read: {tmp_path}/notes.txt (not a known image format); expected images"
     assert str(refused.value) == said and not (tmp_path / "answers.jsonl").exists()
-    with pytest.raises(BadInput, match="--top=4: a number at least 1 and at most 3 is accepted"):
+    with pytest.raises(BadInput, match="--top=4: expected .*3"):
         predict(asked(folder, tmp_path, top=4))
 
 
@@ -308,14 +308,14 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
     ("words", "said"),
     [
         (["x.png"], "--workdir: the folder of a finished comparison is needed"),
-        (["--workdir=RUN"], "no images: files or folders of them are accepted after the flags, or --export=FOLDER"),
+        (["--workdir=RUN"], "no images: expected "),
         (["--workdir=RUN", "x.png", "--format=josnl"], "--format='josnl': did you mean 'jsonl'?"),
-        (["--workdir=RUN", "x.png", "--top=0"], "--top=0: a number at least 1 is accepted"),
+        (["--workdir=RUN", "x.png", "--top=0"], "--top=0: expected "),
         (
             ["--workdir=RUN", "--export=RUN/summary.json/x"],
             "summary.json is not a folder that can be written",
         ),
-        (["--workdir=RUN", "--export=x", "--export_formats=onnx"], "--export_formats='onnx': one of safetensors, "),
+        (["--workdir=RUN", "--export=x", "--export_formats=onnx"], "--export_formats='onnx': expected one of safetensors, "),
         (["--workdir=RUN", "x.png", "--output=/no/where.txt"], "--output=/no/where.txt: there is no folder /no;"),
         (["--workdir=RUN", "--export=x", "--grad_cam=y"], "--grad_cam without images"),
         (["--workdir=RUN", "x.png", "--repilca=best"], "Unknown command line flag 'repilca'. Did you mean: replica ?"),

@@ -52,7 +52,7 @@ def trained(monkeypatch):
     monkeypatch.setattr(comparison, "run_replicas", run_replicas)
     monkeypatch.setattr(comparison, "ReplicaFolder", replica_folder)
     monkeypatch.setattr(comparison, "Trainer", lambda *arguments: SimpleNamespace(compile_ahead=lambda *_: None))
-    monkeypatch.setattr(engine, "draw_figures", lambda workdir: None)
+    monkeypatch.setattr(engine, "draw_figures", lambda workdir: [])
     # What these replicas leave is enough for the verdict, and not for a page about them.
     monkeypatch.setattr(engine, "write_run_report", undiagnosed)
     return started, gain

@@ -21,7 +21,6 @@ from resjax.cli.program import disk_fault
 from resjax.data.pipeline import StreamedSide
 from resjax.errors import BadInput
 from resjax.records import DivergedAt, MetricsLine, Summary, read_lines, read_record, read_result
-from resjax.records.run_records import read_run_records
 from resjax.run import compare as engine
 from resjax.run import comparison
 from resjax.run.compare import compare
@@ -51,7 +50,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    monkeypatch.setattr(engine, "draw_figures", read_run_records)
+    monkeypatch.setattr(engine, "draw_figures", lambda workdir: [])
 
 
 def test_a_network_that_does_not_fit_the_device_is_recorded_and_the_others_are_finished(
@@ -221,11 +220,12 @@ def test_a_drive_that_becomes_read_only_under_the_run_ends_it_in_one_line_and_lo
     said = [line for line in closed.stderr.splitlines() if line.startswith("error: ")]
     assert closed.returncode in (1, 2) and len(said) == 1 and "Traceback" not in closed.stderr, closed.stderr
     sound(drive)
-    before = read_lines(lines)
+    before = read_lines(lines, MetricsLine)
     assert mount("-o", "remount,rw", str(drive))
     again = program(drive / "out", SHALLOW, "--epochs=30", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert read_lines(lines)[: len(before)] == before and len(read_lines(lines)) == 30
+    after = read_lines(lines, MetricsLine)
+    assert after[: len(before)] == before and len(after) == 30
 
 
 @pytest.mark.parametrize("workdir", ["/proc/out", "/dev/null/out", "/sys/out/deeper"])

@@ -93,8 +93,8 @@ def folders(trainer, root):
 def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
     programs = NetworkPrograms(trainer)
 
-    def stop(arm, seed, line):
-        if (seed, line["epoch"]) == (SEEDS[1], 1):
+    def stop(name, seed, line):
+        if (seed, line.epoch) == (SEEDS[1], 1):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
