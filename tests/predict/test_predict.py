@@ -315,7 +315,10 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
             ["--workdir=RUN", "--export=RUN/summary.json/x"],
             "summary.json is not a folder that can be written",
         ),
-        (["--workdir=RUN", "--export=x", "--export_formats=onnx"], "--export_formats='onnx': expected one of safetensors, "),
+        (
+            ["--workdir=RUN", "--export=x", "--export_formats=onnx"],
+            "--export_formats='onnx': expected one of safetensors, ",
+        ),
         (["--workdir=RUN", "x.png", "--output=/no/where.txt"], "--output=/no/where.txt: there is no folder /no;"),
         (["--workdir=RUN", "--export=x", "--grad_cam=y"], "--grad_cam without images"),
         (["--workdir=RUN", "x.png", "--repilca=best"], "Unknown command line flag 'repilca'. Did you mean: replica ?"),
