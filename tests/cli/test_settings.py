@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from resjax.cli.data_flags import define_source_flags
+from resjax.cli.program import Command
 from resjax.cli.settings import parse_looks, parse_seeds
 from resjax.errors import BadInput
 from resjax.run.progress import duration
+from resjax.run.stopping import Stopped
 
 pytestmark = pytest.mark.smoke
+from tests.commands import run_in_process
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,3 +56,12 @@ run_command(Command("print", "", lambda: [print(1000 * "x", flush=True) for _ in
     said = command.stderr.read()
     command.stderr.close()
     assert command.wait() == 128 + signal.SIGPIPE and said == b""
+
+
+def test_a_run_that_is_stopped_says_which_command_resumes_it():
+    def stop() -> None:
+        raise Stopped("stopped by SIGTERM", 143)
+
+    command = Command("compare", "", stop, (define_source_flags,))
+    status, _, said = run_in_process(command, "--dataset=csv:my photos/train.csv")
+    assert status == 143 and said.rstrip().endswith("python -m experiments.compare '--dataset=csv:my photos/train.csv'")
