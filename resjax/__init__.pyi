@@ -18,10 +18,10 @@ from .models.residual import BlockVariant as BlockVariant
 from .models.torch_weights import Loaded as Loaded
 from .models.torch_weights import load_weights as load_weights
 from .models.torch_weights import save_weights as save_weights
-from .run.costs import Ledger as Ledger
-from .run.costs import forward_flops as forward_flops
-from .run.costs import ledger as ledger
-from .run.costs import parameter_count as parameter_count
+from .run.setup.costs import Ledger as Ledger
+from .run.setup.costs import forward_flops as forward_flops
+from .run.setup.costs import ledger as ledger
+from .run.setup.costs import parameter_count as parameter_count
 from .types import Batch as Batch
 from .types import Variables as Variables
 

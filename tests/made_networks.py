@@ -12,7 +12,7 @@ from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.records import Summary, read_record, write_npz, write_record
-from resjax.run.costs import parameter_count
+from resjax.run.setup.costs import parameter_count
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.step import predict_logits
 from tests.made_run import make_run

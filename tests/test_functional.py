@@ -12,7 +12,7 @@ from flax import nnx
 from resjax.errors import BadInput
 from resjax.functional import Functional, frozen_mask, path_name, require_matched
 from resjax.models.network import build
-from resjax.run.costs import parameter_count
+from resjax.run.setup.costs import parameter_count
 from resjax.types import Variables
 
 pytestmark = pytest.mark.smoke

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from resjax.functional import Functional
-from resjax.run.costs import forward_flops
+from resjax.run.setup.costs import forward_flops
 
 from .cases import CLASSES, Case
 from .rows import TrainStepRow
@@ -59,7 +59,7 @@ def against_ceilings(
 ) -> dict[str, Any]:
     """Our operations and bytes per second, and their fractions of the ceilings; keywords of `TrainStepRow`.
 
-    `model_flops_per_second` counts kernels alone, the forward pass three times (`resjax.run.costs.forward_flops`). The
+    `model_flops_per_second` counts kernels alone, the forward pass three times (`resjax.forward_flops`). The
     bytes are those of XLA's cost analysis of the compiled step. `roofline_share` is the shortest possible time of the
     step (the larger of operations and bytes, each over its ceiling) divided by its real time.
     """

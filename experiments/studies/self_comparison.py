@@ -53,7 +53,7 @@ def compare_with_itself(workdir: Path, name: str, pairings: int) -> SelfComparis
       BadInput: if fewer than four seeds are finished, or their predictions were not kept.
     """
     # It imports jax, which --help does without.
-    from resjax.run.replica_folder import finished_result
+    from resjax.run.workdir.replica_folder import finished_result
 
     folders = sorted((workdir / "runs" / name).glob("seed*"), key=lambda folder: int(folder.name.removeprefix("seed")))
     results = {folder: finished_result(folder) for folder in folders}

@@ -22,7 +22,7 @@ from resjax.cli.program import Command
 from resjax.cli.settings import define_compile_cache_flag
 from resjax.errors import BadInput
 from resjax.predict.answering import TOP, PredictSettings
-from resjax.run.workdir_lock import require_writable
+from resjax.run.workdir.lock import require_writable
 from resjax.training.recipe import require_choice, require_range
 
 FLAGS = flags.FLAGS

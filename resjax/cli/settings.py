@@ -156,7 +156,7 @@ def settings(experiment: str) -> Settings:
     """
     # They import jax, which --help does without.
     from resjax.data.augmentation import Crop, Scale
-    from resjax.run.initial_weights import parse_init_from
+    from resjax.run.setup.initial_weights import parse_init_from
     from resjax.training.mesh import parse_mesh
 
     require_range("--image_size", FLAGS.image_size, 8, 4096)

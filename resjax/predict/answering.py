@@ -68,7 +68,7 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
 
     from resjax.predict.predicting import Lines, classify, printable
     from resjax.predict.saliency_pictures import SaliencyPictures
-    from resjax.run.device import estimate_seconds
+    from resjax.run.setup.device import estimate_seconds
 
     if settings.top is not None:
         require_range("--top", settings.top, 1, len(network.classes))

@@ -15,8 +15,8 @@ from resjax.models.torch_weights import save_weights
 from resjax.predict.model_card import model_card
 from resjax.predict.trained_network import TrainedNetwork
 from resjax.records import ExportConfig, ExportDataset, ExportedFile, atomic, read_record, write_record, write_text
-from resjax.run.costs import parameter_count
-from resjax.run.device import describe_environment
+from resjax.run.setup.costs import parameter_count
+from resjax.run.setup.device import describe_environment
 from resjax.types import Logits, PixelImages, Variables
 
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -22,9 +22,9 @@ from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.records import ClassifierScores, Done, Reported, Splits, TemperatureScaling, read_record
 from resjax.records.run_records import Predictions, RunRecords, read_run_records
-from resjax.run.costs import parameter_count
-from resjax.run.device import usable_dtype
 from resjax.run.settings import SIZES
+from resjax.run.setup.costs import parameter_count
+from resjax.run.setup.device import usable_dtype
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.recipe import require_choice
 from resjax.training.step import predict_logits

@@ -1,12 +1,12 @@
 from .compare import follow_compare as follow_compare
 from .comparison import ComparisonRun as ComparisonRun
-from .costs import Ledger as Ledger
-from .costs import forward_flops as forward_flops
-from .costs import ledger as ledger
-from .costs import parameter_count as parameter_count
 from .probing import probe_workdir as probe_workdir
 from .reporting import write_report as write_report
 from .settings import ProbeSettings as ProbeSettings
 from .settings import Settings as Settings
 from .settings import SourceSettings as SourceSettings
 from .settings import SplitSettings as SplitSettings
+from .setup.costs import Ledger as Ledger
+from .setup.costs import forward_flops as forward_flops
+from .setup.costs import ledger as ledger
+from .setup.costs import parameter_count as parameter_count

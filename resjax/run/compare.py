@@ -18,16 +18,16 @@ from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
 from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
-from resjax.run.dataset import fold_record, load_dataset, load_splits
 from resjax.run.progress import duration
 from resjax.run.replica import follow
-from resjax.run.replica_folder import read_or_quarantine
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
+from resjax.run.setup.dataset import fold_record, load_dataset, load_splits
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
-from resjax.run.workdir import write_flags
-from resjax.run.workdir_lock import only_writer, require_writable
+from resjax.run.workdir.contents import write_flags
+from resjax.run.workdir.lock import only_writer, require_writable
+from resjax.run.workdir.replica_folder import read_or_quarantine
 from resjax.training.processes import announcing_end
 
 

@@ -13,14 +13,14 @@ from resjax.data.splits import Split, listed
 from resjax.errors import BadInput
 from resjax.records import MetricsLine, Result, Summary
 from resjax.report.comparison_text import costs_line, plan
-from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.progress import ProgressBar, duration
 from resjax.run.replica import NetworkPrograms, OnEpoch, run_replicas, schedule
-from resjax.run.replica_folder import ReplicaFolder, finished_result
 from resjax.run.settings import Settings
+from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase
-from resjax.run.workdir import ComparisonWorkdir
+from resjax.run.workdir.contents import ComparisonWorkdir
+from resjax.run.workdir.replica_folder import ReplicaFolder, finished_result
 from resjax.training.ahead_of_time import compiling
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divisible

@@ -32,12 +32,12 @@ from resjax.records import (
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
-from resjax.run.dataset import load_dataset, load_splits
-from resjax.run.device import describe_environment, estimate_seconds
 from resjax.run.progress import duration
-from resjax.run.replica_folder import finished_result
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
+from resjax.run.setup.dataset import load_dataset, load_splits
+from resjax.run.setup.device import describe_environment, estimate_seconds
+from resjax.run.workdir.replica_folder import finished_result
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import EpochResult, Trainer
 from resjax.types import Batch, Variables

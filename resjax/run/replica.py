@@ -8,7 +8,7 @@ from typing import TypeVar
 import jax
 
 from resjax.records import MetricsLine, Result
-from resjax.run.replica_folder import ReplicaFolder
+from resjax.run.workdir.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer, UnfinishedEpoch
 from resjax.training.mesh import make_mesh
 from resjax.training.processes import (

@@ -6,10 +6,10 @@ import jax
 
 from resjax.records import Sweep
 from resjax.report.sweep_text import sweep_text
-from resjax.run.dataset import load_dataset, whole_splits
-from resjax.run.device import describe_environment
 from resjax.run.progress import duration
-from resjax.run.workdir_lock import require_writable
+from resjax.run.setup.dataset import load_dataset, whole_splits
+from resjax.run.setup.device import describe_environment
+from resjax.run.workdir.lock import require_writable
 from resjax.sweep.cells import program_key
 from resjax.sweep.declaration import declare
 from resjax.sweep.grid import SweepSettings

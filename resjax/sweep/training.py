@@ -15,12 +15,12 @@ from resjax.errors import BadInput, DamagedRecord
 from resjax.functional import Functional
 from resjax.records import Failure, MetricsLine, write_record
 from resjax.run.comparison import ComparisonRun
-from resjax.run.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.progress import ProgressBar
 from resjax.run.replica import NetworkPrograms, run_replicas, schedule
-from resjax.run.replica_folder import finished_result, quarantine_damaged, read_or_quarantine
-from resjax.run.workdir import ledger_of
-from resjax.run.workdir_lock import one_at_a_time, only_writer
+from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
+from resjax.run.workdir.contents import ledger_of
+from resjax.run.workdir.lock import one_at_a_time, only_writer
+from resjax.run.workdir.replica_folder import finished_result, quarantine_damaged, read_or_quarantine
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way

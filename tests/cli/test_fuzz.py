@@ -23,8 +23,8 @@ from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode
 from resjax.data.sources.opening import open_catalogue
 from resjax.errors import BadInput
-from resjax.run.dataset import load_splits
-from resjax.run.workdir_lock import require_writable
+from resjax.run.setup.dataset import load_splits
+from resjax.run.workdir.lock import require_writable
 from resjax.training.recipe import Recipe, fields_with_options
 from tests.image_files import write_images
 from tests.made_files import SIZE, catalogue_of, photograph, saved

@@ -13,9 +13,9 @@ from resjax.cli.settings import parse_looks, parse_seeds
 from resjax.errors import BadInput
 from resjax.run.progress import duration
 from resjax.run.stopping import Stopped
+from tests.commands import run_in_process
 
 pytestmark = pytest.mark.smoke
-from tests.commands import run_in_process
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,7 @@ from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.records import from_plain, plain, read_lines
-from resjax.run.costs import parameter_count
+from resjax.run.setup.costs import parameter_count
 from tests.commands import require_bad_input, run_in_process
 
 TINY = Case(replace(architecture("resnet18", width=4, stem="cifar"), blocks=(1,)), 8, 2, "float32")

@@ -14,7 +14,7 @@ from resjax.functional import Functional
 from resjax.models import residual
 from resjax.models.architecture import ARCHITECTURES, Architecture, architecture
 from resjax.models.network import Stem, build
-from resjax.run.costs import parameter_count
+from resjax.run.setup.costs import parameter_count
 from resjax.types import Variables
 
 KEY = jax.random.key(0)

@@ -23,7 +23,7 @@ from resjax.data.synthetic import source as synthetic
 from resjax.errors import BadInput
 from resjax.records import DatasetRecord, GivenSplit, read_record
 from resjax.report.page.audit_page import audit_page
-from resjax.run.dataset import dataset_record
+from resjax.run.setup.dataset import dataset_record
 
 ROOT = Path(__file__).parents[2]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"

@@ -9,7 +9,7 @@ import pytest
 
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture, architecture
-from resjax.run.costs import activation_bytes, forward_flops, forward_flops_xla, ledger, parameter_count
+from resjax.run.setup.costs import activation_bytes, forward_flops, forward_flops_xla, ledger, parameter_count
 
 # torchvision's and timm's tables: parameters, 1e9 multiplications and 1e6 activations at 224 pixels, 1,000 classes.
 PUBLISHED = {

@@ -9,8 +9,8 @@ from PIL import Image
 
 from resjax.data.splits import leaked_images, make_split
 from resjax.data.synthetic import source as synthetic
-from resjax.run.dataset import load_dataset
 from resjax.run.settings import SourceSettings
+from resjax.run.setup.dataset import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,8 @@ def test_a_picture_with_two_labels_is_told(source, tmp_path, capsys):
 
 
 def test_drawn_dishes_need_no_search(source, capsys, monkeypatch):
-    monkeypatch.setattr("resjax.run.dataset.cached_near_duplicate_groups", lambda *_, **__: pytest.fail("searched"))
+    monkeypatch.setattr(
+        "resjax.run.setup.dataset.cached_near_duplicate_groups", lambda *_, **__: pytest.fail("searched")
+    )
     _, dataset = load_dataset(replace(source, dataset="synthetic:20"), 16)
     assert f"{len(np.unique(dataset.groups))} distinct pictures" in capsys.readouterr().out

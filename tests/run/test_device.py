@@ -7,8 +7,8 @@ import pytest
 
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.run.costs import ledger
-from resjax.run.device import is_out_of_memory, out_of_memory_message
+from resjax.run.setup.costs import ledger
+from resjax.run.setup.device import is_out_of_memory, out_of_memory_message
 
 
 def test_xlas_error_for_too_little_memory_is_told_from_its_others():

@@ -13,8 +13,8 @@ from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import save_weights
 from resjax.records import InitFrom, RecipeData, RecipeNetwork, RecipeRecord
-from resjax.run.initial_weights import parse_init_from, read_initial_weights
-from resjax.run.recipe_check import changes
+from resjax.run.setup.initial_weights import parse_init_from, read_initial_weights
+from resjax.run.workdir.recipe_check import changes
 from resjax.training.recipe import RECIPE_VERSION
 
 NETWORKS = ("plain18", "resnet18")

@@ -4,7 +4,7 @@ import pytest
 
 from resjax.errors import BadInput
 from resjax.records import RecipeData, RecipeRecord, SplitImage, SplitRecord, write_record
-from resjax.run.recipe_check import data_changes, recipe_before
+from resjax.run.workdir.recipe_check import data_changes, recipe_before
 
 
 def split(**images: tuple[str, str, str]) -> SplitRecord:

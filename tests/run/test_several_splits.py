@@ -11,8 +11,8 @@ from resjax.models.architecture import Architecture
 from resjax.records import SplitRecord, Splits, Summary, read_record, read_result
 from resjax.run import compare as engine
 from resjax.run.compare import compare
-from resjax.run.dataset import load_splits
 from resjax.run.settings import Settings, SourceSettings, SplitSettings
+from resjax.run.setup.dataset import load_splits
 from resjax.training.recipe import Recipe
 from tests.made_dataset import dataset_of
 

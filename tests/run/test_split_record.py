@@ -11,7 +11,7 @@ from resjax.data.dataset import Dataset
 from resjax.data.splits import METHODS, Split, leaked_images, make_folds, make_split
 from resjax.errors import BadInput
 from resjax.records import SplitRecord, plain, write_record
-from resjax.run.dataset import read_split, split_of_record, split_record
+from resjax.run.setup.dataset import read_split, split_of_record, split_record
 from tests.made_dataset import dataset_of, random_sizes, take
 
 

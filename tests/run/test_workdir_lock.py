@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from resjax.errors import BadInput
-from resjax.run.workdir_lock import NAME, STALE_SECONDS, only_writer
+from resjax.run.workdir.lock import NAME, STALE_SECONDS, only_writer
 
 
 def write_lock(workdir, seconds_ago: float = 0.0, **owner) -> None:

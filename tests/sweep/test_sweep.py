@@ -11,7 +11,7 @@ from msgspec import UNSET
 from resjax.errors import BadInput, RecordError
 from resjax.records import Declaration, Failure, MetricsLine, Sweep, read_lines, read_record, read_result, write_record
 from resjax.run.compare import compare
-from resjax.run.workdir_lock import only_writer
+from resjax.run.workdir.lock import only_writer
 from resjax.sweep.cells import FAILURE
 from resjax.sweep.declaration import differences, with_fingerprint
 from resjax.sweep.grid import SweepSettings
@@ -207,7 +207,7 @@ def test_cells_of_other_rates_trained_at_once_come_to_what_each_comes_to_alone(w
 
 
 def test_an_error_in_a_cell_is_written_down_with_its_reason_and_the_others_go_on(cache, tmp_path, monkeypatch):
-    from resjax.run.replica_folder import ReplicaFolder
+    from resjax.run.workdir.replica_folder import ReplicaFolder
 
     begin = ReplicaFolder.begin
 

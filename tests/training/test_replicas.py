@@ -14,7 +14,7 @@ from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_reco
 from resjax.run import compare as compare_module
 from resjax.run.compare import compare
 from resjax.run.replica import NetworkPrograms, run_replicas, schedule
-from resjax.run.replica_folder import ReplicaFolder
+from resjax.run.workdir.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer
 from resjax.training.mesh import make_mesh
 from resjax.training.recipe import Recipe

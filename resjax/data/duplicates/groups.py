@@ -77,7 +77,7 @@ def expected_leak(groups: Int[np.ndarray, " image"], labels: Int[np.ndarray, " i
       BadInput: unless 0 < val_fraction < 1.
     """
     if not 0 < val_fraction < 1:
-        raise BadInput(f"val_fraction {val_fraction:g}: a number above 0 and below 1 is accepted")
+        raise BadInput(f"val_fraction {val_fraction:g}: expected a number above 0 and below 1")
     images = np.bincount(labels)
     in_val = np.ceil(val_fraction * images - 0.5).clip(min=np.minimum(1, images))
     order = np.lexsort((labels, groups))

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 from resjax.records import Environment
-from resjax.run.costs import Ledger
+from resjax.run.setup.costs import Ledger
 
 FLOPS_PER_SECOND = {"cpu": 16e9 * (os.cpu_count() or 1), "gpu": 2e13, "tpu": 3e13}
 """What the train step sustains at small batches, for an estimate before anything has run; the CPU's is per core."""

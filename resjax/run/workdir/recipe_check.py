@@ -7,10 +7,10 @@ from resjax.data.splits import listed
 from resjax.errors import BadInput
 from resjax.models.architecture import architecture
 from resjax.records import RecipeRecord, SplitRecord, Summary
-from resjax.records.recipe_flags import OUTSIDE_RECIPE
-from resjax.run.initial_weights import InitialWeights
-from resjax.run.replica_folder import read_or_quarantine
+from resjax.records.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
+from resjax.run.setup.initial_weights import InitialWeights
+from resjax.run.workdir.replica_folder import read_or_quarantine
 from resjax.training.recipe import RECIPE_VERSION
 
 

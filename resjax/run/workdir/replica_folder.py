@@ -40,7 +40,7 @@ from resjax.records import (
     write_npz,
     write_record,
 )
-from resjax.run.costs import parameter_count
+from resjax.run.setup.costs import parameter_count
 from resjax.run.timing import phase
 from resjax.training.checkpoint import Checkpoints, ResumePoint
 from resjax.training.loop import EpochResult, PartialEpoch, Trainer, UnfinishedEpoch

@@ -31,14 +31,14 @@ from resjax.records import (
     write_record,
     write_text,
 )
-from resjax.run.costs import ledger
-from resjax.run.dataset import SIDES, data_fingerprint, dataset_record, near_copies_known, split_record
-from resjax.run.device import describe_environment, usable_dtype
-from resjax.run.initial_weights import read_initial_weights
-from resjax.run.recipe_check import changes, data_changes, recipe_before
-from resjax.run.replica_folder import finished_result, quarantine_damaged
 from resjax.run.settings import Settings
+from resjax.run.setup.costs import ledger
+from resjax.run.setup.dataset import SIDES, data_fingerprint, dataset_record, near_copies_known, split_record
+from resjax.run.setup.device import describe_environment, usable_dtype
+from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
+from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
+from resjax.run.workdir.replica_folder import finished_result, quarantine_damaged
 from resjax.training.recipe import RECIPE_VERSION
 
 ledger_of = lru_cache(maxsize=512)(ledger)

@@ -1,0 +1,1 @@
+"""What a comparison needs before it trains: images and splits, the device, costs of the networks, initial weights."""
