@@ -18,7 +18,7 @@ from tests.made_results import made_done
 from tests.run.test_several_splits import settings
 
 
-def undiagnosed(workdir, dataset):
+def undiagnosed(workdir, dataset, drawn):
     return msgspec.structs.replace(read_record(workdir / "summary.json", Summary), diagnosis=[])
 
 
