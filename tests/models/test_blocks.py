@@ -40,7 +40,8 @@ def test_a_strided_convolution_looks_where_the_1x1_beside_it_looks(kernel, size)
 
 def test_convolutions_start_he_normal_by_fan_out_not_truncated():
     expected = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")(KEY, (3, 3, 16, 64), jnp.float32)
-    np.testing.assert_array_equal(he_normal(KEY, (3, 3, 16, 64), jnp.float32), expected)
+    # jax 0.12 multiplies the two factors of Flax's number in another order, which changes its last bit.
+    np.testing.assert_allclose(he_normal(KEY, (3, 3, 16, 64), jnp.float32), expected, rtol=2e-7)
     weights = np.asarray(convolution(16, 64, 3, key=KEY).kernel[...])
     deviation = np.sqrt(2 / (9 * 64))
     assert abs(weights.mean()) < 0.03 * deviation and weights.std() == pytest.approx(deviation, rel=0.03)

@@ -68,7 +68,7 @@ def test_the_expected_leak_is_what_random_splits_leak_on_average():
 
 def test_without_copies_nothing_is_expected_to_leak():
     assert expected_leak(np.arange(20), np.arange(20) % 2, 0.2) == 0.0
-    with pytest.raises(BadInput, match="val_fraction 1: a number above 0 and below 1"):
+    with pytest.raises(BadInput, match="val_fraction 1: expected a number above 0"):
         expected_leak(np.arange(20), np.arange(20) % 2, 1.0)
 
 

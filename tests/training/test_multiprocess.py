@@ -15,7 +15,7 @@ from resjax.records import MetricsLine, Summary, read_lines, read_record, read_r
 
 ROOT = Path(__file__).parents[2]
 TINY = [
-    *("--dataset=synthetic:80", "--image_size=16", "--stem=cifar", "--width=2", "--architectures=resnet20"),
+    *("--dataset=synthetic:80", "--image_size=16", "--stem=cifar", "--width=2", "--architectures=resnet8"),
     *("--epochs=2", "--seeds=2", "--batch_size=16", "--augment=flip"),
 ]
 
@@ -56,7 +56,7 @@ def runs(tmp_path_factory) -> Path:
     out, errors = alone.communicate(timeout=300)
     assert alone.returncode == 0, errors
     leader, follower = pair("--workdir=batches", "--mesh=batch:2", cwd=here)
-    assert "[2/2] resnet20 seed 1" in leader[0] and "resnet20" not in follower[0]
+    assert "[2/2] resnet8 seed 1" in leader[0] and "resnet8" not in follower[0]
     pair("--workdir=replicas", cwd=here)
     return here
 
@@ -68,9 +68,9 @@ def runs(tmp_path_factory) -> Path:
 def test_two_processes_come_to_what_one_comes_to(runs, workdir, way):
     summary = read_record(runs / workdir / "summary.json", Summary)
     assert summary.environment.process_count == 2
-    assert all(said.startswith(way) for said in summary.architectures["resnet20"].trained_as)
+    assert all(said.startswith(way) for said in summary.architectures["resnet8"].trained_as)
     for seed in (0, 1):
-        here, alone = (runs / name / "runs" / "resnet20" / f"seed{seed}" for name in (workdir, "alone"))
+        here, alone = (runs / name / "runs" / "resnet8" / f"seed{seed}" for name in (workdir, "alone"))
         assert read_result(here / "result.json").status == "done"
         lines = read_lines(here / "metrics.jsonl", MetricsLine)
         assert [line.epoch for line in lines] == [1, 2]
