@@ -4,7 +4,7 @@ import difflib
 import sys
 from importlib import import_module
 
-from resjax.cli.program import Command, run_command
+from resjax.cli.program import Command, end_without_reader, run_command
 
 COMMANDS = {
     "compare": ("resjax.cli.compare", "train networks over seeds and compare them: does the shortcut help?"),
@@ -27,7 +27,10 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(overview())
+        try:
+            print(overview(), flush=True)
+        except BrokenPipeError:
+            end_without_reader()
         return
     name, *rest = arguments
     if name not in COMMANDS:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from absl import flags, logging
 
@@ -78,9 +79,7 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
-        # The reader of the output has closed it (`| head`). What is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        end_without_reader()
     except OSError as error:
         line = disk_fault(error)
         if line is None:
@@ -94,6 +93,13 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)
+
+
+def end_without_reader() -> NoReturn:
+    """Ends the program after the reader of its output has closed it (`| head`)."""
+    # What is left in the buffer has nowhere to go.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def shipped_flagfiles(arguments: Sequence[str]) -> list[str]:
