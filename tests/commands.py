@@ -1,10 +1,15 @@
 """Runs a command inside the test's own process, which takes a moment where a program of its own takes seconds."""
 
+import importlib
 import io
 import logging as standard_logging
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from subprocess import CompletedProcess
+from unittest.mock import patch
 
 from absl import flags, logging
 
@@ -40,6 +45,17 @@ def run_in_process(command: Command, *arguments: object) -> tuple[int, str, str]
         for logger, filters in filtered.items():
             logger.filters[:] = filters
     return status, out.getvalue(), err.getvalue()
+
+
+def run_program(name: str, *arguments: object, cwd: Path) -> CompletedProcess[str]:
+    """Runs `python -m experiments.NAME` in a folder, inside the test's own process.
+
+    Its cache lies in the folder, unless the arguments say where.
+    """
+    command = importlib.import_module(f"experiments.{name}").COMMAND
+    with chdir(cwd), patch.dict(os.environ, {"XDG_CACHE_HOME": str(Path(cwd) / "cache")}):
+        status, out, err = run_in_process(command, *arguments)
+    return CompletedProcess([name, *map(str, arguments)], status, out, err)
 
 
 def require_bad_input(command: Command, *arguments: object, says: tuple[str, ...]) -> str:

@@ -2,12 +2,10 @@
 
 import html
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import jax
 import numpy as np
@@ -29,19 +27,17 @@ from resjax.records import (
     read_result,
     read_values,
 )
+from tests.commands import run_program
 from tests.tfds_sets import prepare
 
-ROOT = Path(__file__).parents[1]
 TINY = [
     *("--image_size=16", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=2", "--batch_size=16"),
-    *("--architectures=plain18,resnet18", "--augment=flip"),
+    *("--architectures=plain8,resnet8", "--augment=flip"),
 ]
 
 
-def compare(*flags: str, cwd: Path) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cwd / "cache")}
-    command = [sys.executable, "-m", "experiments.compare", *flags]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+def compare(*flags: str, cwd: Path) -> CompletedProcess[str]:
+    return run_program("compare", *flags, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +66,7 @@ def photographs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(photographs, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, Path]:
+def finished(photographs, tmp_path_factory) -> tuple[Path, CompletedProcess, Path]:
     """A finished run on the photographs: its workdir, what it printed, where it ran."""
     here = tmp_path_factory.mktemp("run")
     done = compare(f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, cwd=here)
@@ -90,7 +86,7 @@ def test_the_tree_of_files_is_there(finished):
         "figures",
     ):
         assert (workdir / name).exists()
-    for arm in ("plain18", "resnet18"):
+    for arm in ("plain8", "resnet8"):
         for seed in (0, 1):
             folder = workdir / "runs" / arm / f"seed{seed}"
             for name in (
@@ -103,7 +99,7 @@ def test_the_tree_of_files_is_there(finished):
             ):
                 assert (folder / name).exists()
     pictures = {path.name for path in (workdir / "figures").iterdir()}
-    for stem in ("answer", "history", "confusion", "recall", "history_plain18", "confusion_resnet18"):
+    for stem in ("answer", "history", "confusion", "recall", "history_plain8", "confusion_resnet8"):
         assert {f"{stem}.png", f"{stem}.svg"} <= pictures
 
 
@@ -141,7 +137,7 @@ def test_copies_stay_on_one_side_and_nothing_leaks(finished):
 
 def test_predictions_agree_with_the_result(finished):
     workdir, _, _ = finished
-    folder = workdir / "runs" / "resnet18" / "seed1"
+    folder = workdir / "runs" / "resnet8" / "seed1"
     result = read_values(folder / "result.json")
     with np.load(folder / "predictions.npz", allow_pickle=False) as stored:
         test = stored["side"] == "test"
@@ -157,8 +153,8 @@ def test_predictions_agree_with_the_result(finished):
 
 def test_the_table_names_both_arms_and_their_difference(finished):
     _, done, _ = finished
-    assert re.search(r"^plain18 .*±", done.stdout, re.M) and "resnet18 minus plain18, test, best epoch:" in done.stdout
-    assert done.stdout.splitlines()[1].startswith("plain18 and resnet18, 2 seeds each, 2 epochs of")
+    assert re.search(r"^plain8 .*±", done.stdout, re.M) and "resnet8 minus plain8, test, best epoch:" in done.stdout
+    assert done.stdout.splitlines()[1].startswith("plain8 and resnet8, 2 seeds each, 2 epochs of")
 
 
 def test_the_report_shows_the_verdict_and_pictures_of_the_run(finished):
@@ -178,13 +174,13 @@ def test_it_ends_with_a_verdict_made_from_the_answers_to_single_images(finished)
     assert pair["verdict"] == "inconclusive" and pair["sentence"] in done.stdout
     assert "2 seeds" in pair["sentence"] and "fewer than 6 seeds" in pair["sentence"]
     right = {}
-    for arm in ("plain18", "resnet18"):
+    for arm in ("plain8", "resnet8"):
         with np.load(workdir / "runs" / arm / "seed1" / "predictions.npz") as stored:
             right[arm] = (stored["logits"].argmax(1) == stored["label"])[stored["side"] == "test"]
     second = pair["over_images"][1]
     assert second["seed"] == 1
-    assert second["only_candidate_right"] == np.sum(right["resnet18"] & ~right["plain18"])
-    assert second["only_baseline_right"] == np.sum(right["plain18"] & ~right["resnet18"])
+    assert second["only_candidate_right"] == np.sum(right["resnet8"] & ~right["plain8"])
+    assert second["only_baseline_right"] == np.sum(right["plain8"] & ~right["resnet8"])
 
 
 def snapshot(workdir: Path) -> dict[str, bytes]:
@@ -215,7 +211,7 @@ def test_an_interrupted_replica_goes_on_to_the_same_numbers(finished, photograph
     workdir, _, _ = finished
     flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, "--seeds=1"]
     shutil.copytree(workdir, tmp_path / "out")
-    folder = tmp_path / "out" / "runs" / "plain18" / "seed0"
+    folder = tmp_path / "out" / "runs" / "plain8" / "seed0"
     whole = read_values(folder / "result.json")
     (folder / "result.json").unlink()
     # An epoch's line without its checkpoint: what a kill between the two leaves behind.
@@ -230,29 +226,29 @@ def test_the_same_command_elsewhere_gives_the_same_numbers_bit_for_bit(finished,
     workdir, _, _ = finished
     flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", "--test_fraction=0.2", *TINY, "--seeds=1"]
     assert compare(*flags, cwd=tmp_path).returncode == 0
-    for arm in ("plain18", "resnet18"):
+    for arm in ("plain8", "resnet8"):
         first, second = (w / "runs" / arm / "seed0" / "predictions.npz" for w in (workdir, tmp_path / "out"))
         with np.load(first) as one, np.load(second) as other:
             assert all(np.array_equal(one[name], other[name]) for name in one.files)
 
 
 def test_a_pretrained_network_is_fine_tuned_and_another_file_is_refused(photographs, tmp_path):
-    described = architecture("resnet18", width=2, stem="cifar")
+    described = architecture("resnet8", width=2, stem="cifar")
     save_weights(tmp_path / "w.safetensors", Functional(described, 7).init(jax.random.key(3)))
     flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", *TINY, "--seeds=1", "--epochs=1"]
     flags += ["--init_from=w.safetensors", "--freeze=stem.*,stages.[012].*"]
     done = compare(*flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "plain18: w.safetensors: 15 arrays of the shortcut's projections are left out" in done.stdout
-    assert "resnet18: w.safetensors: its head has 7 classes, not 3: the head is fresh" in done.stdout
-    assert re.search(r"^resnet18: [\d,]+ parameters; .* GFLOP .* XLA.* of activations$", done.stdout, re.M)
+    assert "plain8: w.safetensors: 10 arrays of the shortcut's projections are left out" in done.stdout
+    assert "resnet8: w.safetensors: its head has 7 classes, not 3: the head is fresh" in done.stdout
+    assert re.search(r"^resnet8: [\d,]+ parameters; .* GFLOP .* XLA.* of activations$", done.stdout, re.M)
     summary = read_values(tmp_path / "out" / "summary.json")
     for arm in summary["architectures"].values():
         assert arm["init_from"]["file"] == "w.safetensors" and len(arm["init_from"]["sha256"]) == 64
         assert arm["forward_flops_xla"] > 0 and arm["activation_bytes"] > 0
     save_weights(tmp_path / "w.safetensors", Functional(described, 7).init(jax.random.key(4)))
     refused = compare(*flags, cwd=tmp_path)
-    assert refused.returncode == 2 and "--init_from: resnet18 started from another file" in refused.stderr
+    assert refused.returncode == 2 and "--init_from: resnet8 started from another file" in refused.stderr
 
 
 def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
@@ -268,7 +264,7 @@ def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     summary = read_values(tmp_path / "out" / "summary.json")
-    for arm in ("plain18", "resnet18"):
+    for arm in ("plain8", "resnet8"):
         assert summary["architectures"][arm]["status"] == {"0": "diverged"}
         assert read_values(tmp_path / "out" / "runs" / arm / "seed0" / "result.json")["diverged_at"]["step"] >= 1
     assert "diverged" in done.stdout and "NaN" not in json.dumps(summary)
@@ -285,7 +281,7 @@ def test_a_set_of_tfds_trains_where_tensorflow_cannot_be_imported(tmp_path):
         examples.append({"image": (tmp_path / "image.png").read_bytes(), "label": index % 2})
     features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=["cat", "dog"])}
     prepare(tmp_path / "data", "pets", {"train": examples[:30], "test": examples[30:]}, features, config="noise")
-    flags = [*TINY, "--epochs=1", "--seeds=1", "--architectures=plain18"]
+    flags = [*TINY, "--epochs=1", "--seeds=1", "--architectures=plain8"]
     done = compare(
         "--dataset=tfds:pets/noise:1.0.0@train+test", "--data_dir=data", "--workdir=out", *flags, cwd=tmp_path
     )

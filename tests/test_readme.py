@@ -21,6 +21,7 @@ from resjax.records import Done, ReproductionRecord, Splits, Summary, read_recor
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import markdown
+from tests.commands import run_program
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -70,17 +71,16 @@ def headings(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
-def small(command: str) -> list[str]:
-    """The words of an experiment's command with flags that shrink it; the rest stays as the page has it."""
+def small(command: str) -> tuple[str, list[str]]:
+    """The name and the arguments of an experiment's command, with flags that shrink it; the rest stays as it is."""
     words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in shlex.split(command)]
-    if words[0] == "resjax":
-        words[:1] = ["python", "-m", "resjax"]
-    experiment = words[3] if words[2] == "resjax" else words[2].removeprefix("experiments.")
+    given = words[2:] if words[0] == "resjax" else words[3:]
+    experiment = words[1] if words[0] == "resjax" else words[2].removeprefix("experiments.")
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
     if experiment == "compare":
         flags = flags + ([] if "folder:" in command else ["--dataset=synthetic:60"])
         flags = flags + ([] if "--seeds=" in command else ["--seeds=2"])
-    return [sys.executable, *words[1:], *flags]
+    return experiment, [*given, *flags]
 
 
 def page_of(record: str) -> str:
@@ -124,9 +124,10 @@ def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(pag
         for index in range(12):
             pixels = np.random.default_rng([index, *label.encode()]).integers(0, 255, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "my_images" / label / f"{index}.png")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     for command in experiments_of(page):
-        subprocess.run(small(command), cwd=tmp_path, env=environment, check=True)
+        name, arguments = small(command)
+        done = run_program(name, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 @pytest.mark.parametrize("page", GUIDES)

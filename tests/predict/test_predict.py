@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,15 +19,9 @@ from resjax.predict.saliency_pictures import SaliencyPictures, beside
 from resjax.predict.trained_network import trained_network
 from resjax.records import Prediction, from_plain, plain, read_lines, read_npz, read_values, write_npz, write_record
 from resjax.records.run_records import read_run_records
+from tests.commands import run_program
 from tests.made_networks import CLASSES, IMAGES, SIZE, make_images, make_networks
 from tests.made_records import splits_record
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(module: str, *words: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"experiments.{module}", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -268,13 +260,14 @@ def test_the_command_classifies_what_it_can_and_lists_the_rest(folder, tmp_path)
     make_images(photos, 3)
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff" + bytes(40))
     of_run = [f"--workdir={folder}/run", "--nocompile_cache"]
-    found = run("predict", photos, *of_run, "--grad_cam", tmp_path / "cam")
+    found = run_program("predict", photos, *of_run, "--grad_cam", tmp_path / "cam", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "resnet8 (the best of plain8, resnet8 on validation), the ensemble of seeds 0, 1" in found.stdout
     assert "expected calibration error" in found.stdout and f"{photos}/000.png" in found.stdout
     assert "3 images classified, 1 could not be read" in found.stdout and f"{photos}/broken.jpg (" in found.stdout
     assert len(list((tmp_path / "cam").iterdir())) == 3
-    lines = run("predict", *of_run, "--format=jsonl", "--replica=best", photos, tmp_path / "gone.png")
+    asked = [*of_run, "--format=jsonl", "--replica=best", photos, tmp_path / "gone.png"]
+    lines = run_program("predict", *asked, cwd=tmp_path)
     assert lines.returncode == 0, lines.stderr
     records = [json.loads(line) for line in lines.stdout.splitlines()]
     assert [record["class"] is None for record in records] == [False, False, False, True, True]
@@ -325,7 +318,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_read(words, said, folder):
-    found = run("predict", *(word.replace("RUN", str(folder / "run")) for word in words))
+    found = run_program("predict", *(word.replace("RUN", str(folder / "run")) for word in words), cwd=folder)
     assert found.returncode == 2 and found.stderr.startswith("error: ") and said in found.stderr, found.stderr
     assert found.stderr.count("\n") == 1
 
@@ -338,7 +331,9 @@ def test_a_real_run_predicts_its_own_validation_images(tmp_path):
         path.rename(label / path.name)
     small = [f"--image_size={SIZE}", "--architectures=resnet8", "--width=2", "--seeds=1", "--epochs=1"]
     where = [f"--dataset=folder:{tmp_path}/photos", f"--workdir={tmp_path}/run", f"--cache_dir={tmp_path}/cache"]
-    trained = run("compare", *small, *where, "--batch_size=8", "--val_fraction=0.5", "--augment=none")
+    trained = run_program(
+        "compare", *small, *where, "--batch_size=8", "--val_fraction=0.5", "--augment=none", cwd=tmp_path
+    )
     assert trained.returncode == 0, trained.stderr
     arm = trained_network(tmp_path / "run", None, "ensemble")
     expected = read_run_records(tmp_path / "run").predictions("resnet8", 0, "val")

@@ -1,13 +1,12 @@
 """Groups, conflicts and expected leaks against simulation and enumeration; the page; the audit from end to end."""
 
 import itertools
-import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import msgspec
 import numpy as np
@@ -24,6 +23,7 @@ from resjax.errors import BadInput
 from resjax.records import DatasetRecord, GivenSplit, read_record
 from resjax.report.page.audit_page import audit_page
 from resjax.run.setup.dataset import dataset_record
+from tests.commands import run_program
 
 ROOT = Path(__file__).parents[2]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"
@@ -160,15 +160,12 @@ def test_the_page_loads_nothing_and_counts_the_groups_that_it_does_not_show():
     assert "1 groups are not shown here" in page and len(re.findall("<figure>", page)) == 1
 
 
-def audit(*flags: str, cwd: Path) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cwd / "cache")}
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.audit", *flags], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+def audit(*flags: str, cwd: Path) -> CompletedProcess[str]:
+    return run_program("audit", *flags, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+def audited(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     """A folder of two classes: exact copies, near-copies, one of these with the other label, and odd files."""
     here = tmp_path_factory.mktemp("audit")
     rng = np.random.default_rng(0)
@@ -223,8 +220,8 @@ def test_the_five_dishes_hold_about_six_hundred_pictures_and_no_conflict(tmp_pat
     assert record.expected_leak.exact == pytest.approx(0.57, abs=0.01)
 
 
-def test_drawn_dishes_are_known_to_be_different_and_need_no_hashing(tmp_path):
-    (tmp_path / "imagehash.py").write_text("raise ImportError('not here')\n")
+def test_drawn_dishes_are_known_to_be_different_and_need_no_hashing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagehash", None)
     done = audit("--dataset=synthetic:60", "--workdir=out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = read_record(tmp_path / "out" / "dataset.json", DatasetRecord)

@@ -1,9 +1,8 @@
 """`experiments.probe` from the command line: what it writes, what it keeps, and what it refuses in one line."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from resjax.cli.probe import with_flags_of_run
 from resjax.cli.probe_flags import PROBES, parse_probes
 from resjax.errors import BadInput
 from resjax.records import LeftOut, Probes, read_record
+from tests.commands import run_program
 
-ROOT = Path(__file__).parents[2]
 TRAIN = [
     *("--dataset=synthetic:40", "--image_size=16", "--architectures=plain20,resnet20", "--width=2", "--seeds=2"),
     *("--epochs=1", "--batch_size=16", "--augment=none", "--near_copies=False"),
@@ -23,9 +22,8 @@ SMALL = [
 ]
 
 
-def run(module: str, *flags: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"experiments.{module}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+def run(name: str, *flags: str, cwd: Path) -> CompletedProcess[str]:
+    return run_program(name, *flags, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def workdir(tmp_path_factory) -> Path:
     """A comparison that was probed fast as it ended."""
     folder = tmp_path_factory.mktemp("probed")
     flags = [*TRAIN, *SMALL, "--probes=fast", f"--workdir={folder}/run", f"--cache_dir={folder}/cache"]
-    found = run("compare", *flags)
+    found = run("compare", *flags, cwd=folder)
     assert found.returncode == 0, found.stderr
     assert "probes of plain20 and resnet20, 2 seeds each" in found.stdout
     assert "leave it open" in found.stdout
@@ -55,7 +53,9 @@ def test_a_comparison_with_probes_leaves_their_record_pictures_and_section(workd
 def test_later_probes_join_the_record_and_say_what_they_leave_out(workdir):
     before = read_record(workdir / "probes.json", Probes).probes["gradients"]
     shutil.rmtree(workdir / "runs" / "resnet20" / "seed1" / "checkpoints")
-    found = run("probe", f"--workdir={workdir}", "--probes=dose,saliency", *SMALL, "--dose_training=0.5")
+    found = run(
+        "probe", f"--workdir={workdir}", "--probes=dose,saliency", *SMALL, "--dose_training=0.5", cwd=workdir.parent
+    )
     assert found.returncode == 0, found.stderr
     record = read_record(workdir / "probes.json", Probes)
     assert record.probes["gradients"] == before
@@ -79,7 +79,7 @@ def test_what_cannot_be_probed_is_refused_in_one_line(workdir, tmp_path):
     for checkpoints in bare.glob("runs/*/*/checkpoints"):
         shutil.rmtree(checkpoints)
     for refused, words in ((tmp_path / "nothing", "no summary.json there"), (bare, "no checkpoint of a finished")):
-        found = run("probe", f"--workdir={refused}", f"--cache_dir={workdir.parent}/cache")
+        found = run("probe", f"--workdir={refused}", f"--cache_dir={workdir.parent}/cache", cwd=tmp_path)
         assert found.returncode == 2 and words in found.stderr, found.stderr
         assert found.stderr.count("\n") == 1
 
