@@ -102,9 +102,7 @@ def test_a_loss_that_is_not_finite_is_recorded_with_its_step_and_the_last_good_s
     assert result.diverged_at == DivergedAt(epoch=2, step=steps + 2)
     lines = read_lines(folder / "metrics.jsonl", MetricsLine)
     assert len(lines) == 2 and lines[1].train_loss is None and not lines[1].is_best
-    kept = Checkpoints(folder / "checkpoints")
-    assert kept.last_epoch == 1
-    kept.close()
+    assert Checkpoints(folder / "checkpoints").last_epoch == 1
 
 
 def test_images_that_changed_since_the_first_start_are_refused(without_pictures, tmp_path, cache):
