@@ -50,8 +50,8 @@ class Held(NamedTuple):
 class BackgroundSaver:
     """Holds the newest and the best state of a replica, and writes them in a thread.
 
-    A best state is written before a newer one of its epoch or a later epoch: a `last` checkpoint never lies on the disk
-    without the `best` that belongs to it. Nothing but this object may write the checkpoints until it is closed.
+    The best state is written first, so that no `last` checkpoint lies on the disk without the `best` that belongs to
+    it. Between `start` and `wait` nothing else may use the checkpoints.
     """
 
     def __init__(self, checkpoints: Checkpoints):
