@@ -295,7 +295,10 @@ def on_host(leaf: jax.Array | np.ndarray) -> np.ndarray:
 def _typed_key(array: jax.Array, like: Any) -> jax.Array:
     if not jnp.issubdtype(like.dtype, jax.dtypes.prng_key) or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         return array
-    return jax.random.wrap_key_data(array, impl=jax.random.key_impl(like))
+    # Also of a shape, which has no public way to its implementation.
+    found = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), like)
+    return jax.random.wrap_key_data(array, impl=found[0])
 
 
 def _layout(tree: PyTree) -> dict[str, str]:
