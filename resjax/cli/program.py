@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -189,13 +190,20 @@ def _parse(arguments: list[str], takes_words: bool) -> list[str]:
     return rest[1:]
 
 
+@cache
 def _silence_repeated_errors() -> None:
-    """Keeps orbax's threads from logging a traceback of an error that reaches the program and is printed there."""
-    from resjax.training.orbax_errors import is_late_orbax_error, silence_late_orbax_errors
+    """Keeps orbax's threads from printing tracebacks of an error that reaches the program and is printed there.
 
+    Once is enough for a process.
+    """
     asyncio = standard_logging.getLogger("asyncio")
     asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
-    silence_late_orbax_errors()
-    excepthook = sys.excepthook
-    sys.excepthook = lambda kind, error, trace: None if is_late_orbax_error(error) else excepthook(kind, error, trace)
+    # Its writers report to an event loop that is already closed, at any later time, and say nothing new.
+    unraisablehook, excepthook = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook = lambda raised: None if _is_late_orbax_error(raised.exc_value) else unraisablehook(raised)
+    sys.excepthook = lambda kind, error, trace: None if _is_late_orbax_error(error) else excepthook(kind, error, trace)
     logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
+
+
+def _is_late_orbax_error(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from msgspec.structs import replace
 
 from resjax.data.pipeline import ResidentSide
-from resjax.errors import BadInput
+from resjax.errors import BadInput, DamagedRecord
 from resjax.evaluation.comparison.statistics import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
@@ -25,7 +25,7 @@ from resjax.records.run_records import Predictions, RunRecords, read_run_records
 from resjax.run.settings import SIZES
 from resjax.run.setup.costs import parameter_count
 from resjax.run.setup.device import usable_dtype
-from resjax.training.checkpoint import CheckpointError, Checkpoints
+from resjax.training.checkpoint import Checkpoints
 from resjax.training.recipe import require_choice
 from resjax.training.step import predict_logits
 from resjax.types import Variables
@@ -249,12 +249,9 @@ def _restored(folder: Path, functional: Functional) -> Variables:
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), functional.shapes())
     try:
-        checkpoints = Checkpoints(folder / "checkpoints")
-        try:
-            return checkpoints.restore_best(shapes)
-        finally:
-            checkpoints.close()
-    except (CheckpointError, OSError) as error:
+        return Checkpoints(folder / "checkpoints").restore_best(shapes)
+    except DamagedRecord as error:
         raise BadInput(
-            f"{error}: run the comparison's command again to make it, or choose another --replica"
+            f"{error}; choose another --replica, or delete {folder / 'result.json'} and run the comparison's command "
+            "again to train this one anew"
         ) from error

@@ -1,6 +1,7 @@
 """Files that are whole or absent, and that say when they were damaged: what every record is written with."""
 
 import difflib
+import errno
 import json
 import math
 import os
@@ -54,13 +55,20 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def set_aside(path: Path) -> Path:
-    """Gives a damaged file or folder a name that says so, and returns that."""
-    aside = path.with_name(path.name + DAMAGED)
+def set_aside(path: Path, name: Path | None = None, mark: str = DAMAGED) -> Path:
+    """Gives a file or folder that is not used any more a name that says so, and returns that.
+
+    Args:
+      path: of the file or folder.
+      name: the new name without the mark; by default the old name.
+      mark: the end of the new name, before a number if there is one already.
+    """
+    name = name or path
+    aside = name.with_name(name.name + mark)
     number = 1
     while aside.exists():
         number += 1
-        aside = path.with_name(f"{path.name}{DAMAGED}{number}")
+        aside = name.with_name(f"{name.name}{mark}{number}")
     os.replace(path, aside)
     return aside
 
@@ -110,7 +118,12 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if CHECKSUM in arrays and arrays.pop(CHECKSUM) != checksum_of(arrays):
             raise ValueError("not what its checksum says")
         return arrays
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except OSError as error:
+        # numpy and zipfile seek to impossible places in a damaged file. All other errors are the drive's.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise DamagedRecord(f"{path}: not readable arrays ({error}); delete it to leave them out") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DamagedRecord(f"{path}: not readable arrays ({error}); delete it to leave them out") from None
 
 

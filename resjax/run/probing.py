@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, RecordError
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
 from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
@@ -138,16 +138,13 @@ class Prober:
         assert isinstance(result, Done)
         initial = self.run.programs[name].trainer.initial_state(seed)
         checkpoints = Checkpoints(self.run.folder(name, seed) / "checkpoints")
-        try:
-            states: dict[Time, State] = {
-                "init": State("init", 0, initial.variables),
-                "best": State("best", result.best.epoch, checkpoints.restore_best(initial.variables)),
-            }
-            last = next(checkpoints.resume_points(initial), None)
-            if last:
-                states["last"] = State("last", last.epoch, last.state.variables)
-        finally:
-            checkpoints.close()
+        states: dict[Time, State] = {
+            "init": State("init", 0, initial.variables),
+            "best": State("best", result.best.epoch, checkpoints.restore_best(initial.variables)),
+        }
+        if checkpoints.last_epoch:
+            last = checkpoints.restore_last(initial)
+            states["last"] = State("last", checkpoints.last_epoch, last.variables)
         return states
 
     def announce(self) -> None:
@@ -205,7 +202,7 @@ class Prober:
                 for network, seed in jobs:
                     try:
                         measurements += list(self._measured(name, network, seed))
-                    except (BadInput, CheckpointError) as error:
+                    except (BadInput, RecordError, CheckpointError) as error:
                         left_out.append(LeftOut(network=network, seed=seed, reason=str(error)))
                     bar.update()
             found = Probe(
