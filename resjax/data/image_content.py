@@ -109,7 +109,11 @@ def name_content(data: bytes) -> str:
         text = data[:TEXT_BYTES].decode("utf-8", "strict" if len(data) <= TEXT_BYTES else "ignore")
     except UnicodeDecodeError:
         text = "\0"
-    return "text" if all(letter.isprintable() or letter.isspace() for letter in text) else "not a known image format"
+    return (
+        "a text file"
+        if all(letter.isprintable() or letter.isspace() for letter in text)
+        else "not a known image format"
+    )
 
 
 def _brands(data: bytes) -> set[bytes]:

@@ -62,11 +62,11 @@ def test_what_is_no_image_is_named_in_the_same_words_by_audit_comparison_and_pre
 def test_a_damaged_image_is_not_called_text(kind):
     file = io.BytesIO()
     Image.new("RGB", (9, 9)).save(file, kind)
-    assert name_content(file.getvalue()[:12]) != "text"
+    assert name_content(file.getvalue()[:12]) != "a text file"
 
 
 def test_a_text_that_is_cut_within_a_letter_is_a_text():
-    assert name_content(("a" * 1023 + "é" * 10).encode()) == "text"
+    assert name_content(("a" * 1023 + "é" * 10).encode()) == "a text file"
 
 
 def test_heic_is_read_through_pillow_heif(monkeypatch):
