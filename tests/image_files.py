@@ -14,7 +14,10 @@ def write_images(folder: Path, *names: str) -> None:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4), (len(name), 0, 0)).save(path, "PNG")
+        image = Image.new("RGB", (4, 4), (len(name), 0, 0))
+        # A set of images of one colour is refused.
+        image.putpixel((1, 1), (255, 255, 255))
+        image.save(path, "PNG")
 
 
 def write_csv(folder: Path, *rows: str, header: str = "filename,label") -> str:

@@ -3,6 +3,7 @@ from .augmentation import parse_augmentation as parse_augmentation
 from .dataset import Dataset as Dataset
 from .dataset import Exclusion as Exclusion
 from .dataset import Pixels as Pixels
+from .dataset import ValueRanges as ValueRanges
 from .decoding import decode as decode
 from .decoding import decode_files as decode_files
 from .decoding import decode_image as decode_image

@@ -19,6 +19,24 @@ class Exclusion:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class ValueRanges:
+    """The values that become black and white in images with more than 8 bits a channel, by the kind of number.
+
+    None where a set has no such images.
+    """
+
+    integers: tuple[float, float] | None = None
+    floats: tuple[float, float] | None = None
+
+    def __bool__(self) -> bool:
+        return self.integers is not None or self.floats is not None
+
+
+OWN_RANGE = ValueRanges()
+"""No range is given: each image is scaled by the range that it uses itself."""
+
+
 class Pixels(Protocol):
     """Images on the host, (image, height, width, 3) in uint8: a numpy array, or rows of the cache on disk."""
 
@@ -60,5 +78,9 @@ class Dataset:
     sides: tuple[str, ...] | None = None
     """`train`, `val` or `test` for each image, where the source comes with its own split."""
     exclusions: tuple[Exclusion, ...] = ()
+    ranges: ValueRanges = ValueRanges()
+    """By which images with more than 8 bits a channel were scaled to 8 bits."""
+    one_colour: tuple[str, ...] = ()
+    """Ids of images that show one colour or nearly so."""
     details: Mapping[str, object] = field(default_factory=dict)
     """Further facts about the source, for the record."""

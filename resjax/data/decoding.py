@@ -2,24 +2,34 @@
 
 import contextlib
 import hashlib
-import io
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir, trim
-from resjax.data.dataset import Dataset, Exclusion
+from resjax.data.dataset import OWN_RANGE, Dataset, Exclusion, ValueRanges
+from resjax.data.deep_images import (
+    UsedRange,
+    cache_key,
+    common_ranges,
+    deep_values,
+    described_ranges,
+    to_eight_bits,
+    used_range,
+)
+from resjax.data.image_content import open_image
 from resjax.data.sources.opening import Catalogue
 from resjax.errors import BadInput
 
+T = TypeVar("T")
 THUMBNAIL_SIZE = 64
 """Height and width in pixels of `Dataset.thumbnails`."""
 MAX_PIXELS = 178_000_000
@@ -28,9 +38,13 @@ DRAFT_PIXELS = 24_000_000
 """A larger JPEG is decoded at a half, a quarter or an eighth of its size, as far as that loses no detail."""
 DRAFT_SIDE = 1536
 """The least height and width of such a reduced JPEG, or 4 x the image size if that is larger."""
-FORMAT = "v2"
+FORMAT = "v3"
 """Part of the cache's key; change it with anything that changes the pixels."""
 CACHE_BYTES = 20 * 10**9
+ONE_COLOUR = 16
+"""An image whose values differ by less than this in every channel, of 255, shows one colour or nearly so."""
+MOST_OF_ONE_COLOUR = 0.5
+"""The largest share of such images in a set that is used."""
 WINDOW = 1024
 """Files handed to the workers at a time, which bounds the queue for sets of millions of files."""
 UPRIGHT = {
@@ -49,6 +63,11 @@ class _Outcome(NamedTuple):
     content: str
     problem: str | None = None
     decoded: bool = False
+    used: UsedRange | None = None
+    """Of an image with more than 8 bits a channel."""
+    is_one_colour: bool = False
+    is_copy: bool = False
+    """Another file with the same content was looked at."""
 
 
 def decode(
@@ -63,7 +82,8 @@ def decode(
     """The images of a catalogue as RGB pixels of `image_size` x `image_size`; only images not in the cache are decoded.
 
     The pixels stay in the cache on disk and are read from there. Images that cannot be read become exclusions with the
-    reason `unreadable`. Files with the same bytes are one duplicate group.
+    reason `unreadable`. Files with the same bytes are one duplicate group. Images with more than 8 bits a channel are
+    all scaled by the same range of values (`resjax.data.deep_images`).
 
     Args:
       image_size: height and width in pixels.
@@ -74,30 +94,37 @@ def decode(
       progress: show a progress bar, if stderr is a terminal.
 
     Raises:
-      BadInput: if the cache cannot be written, or a class has no readable image.
+      BadInput: if the cache cannot be written, a class has no readable image, or most images show one colour or nearly
+        so.
     """
     folder = cache_dir or default_cache_dir()
     sizes = {image_size, THUMBNAIL_SIZE} if catalogue.has_near_duplicates else {image_size}
     caches = {size: ArrayCache(folder, f"{FORMAT}-{size}-bilinear", (size, size, 3)) for size in sizes}
-    outcomes = _fill(caches, catalogue, workers or os.cpu_count() or 1, progress)
+    used_ranges = ArrayCache(folder, f"{FORMAT}-ranges", (UsedRange(False, 0, 0).to_bytes().size,))
+    outcomes, ranges = _fill(caches, used_ranges, catalogue, workers or os.cpu_count() or 1, progress)
 
-    problem_of = {outcome.content: outcome.problem for outcome in outcomes if outcome.problem}
+    known = {outcome.content: outcome for outcome in outcomes if not outcome.is_copy}
     exclusions, kept = [], []
     for row, (name, outcome) in enumerate(zip(catalogue.ids, outcomes, strict=True)):
-        if problem := outcome.problem or problem_of.get(outcome.content):
+        if problem := outcome.problem or known[outcome.content].problem:
             exclusions.append(Exclusion(name, "unreadable", problem))
         else:
             kept.append(row)
     _require_every_class(catalogue, kept, exclusions)
+    ids, contents = tuple(catalogue.ids[row] for row in kept), tuple(outcomes[row].content for row in kept)
+    one_colour = tuple(name for name, content in zip(ids, contents, strict=True) if known[content].is_one_colour)
+    # Drawn images are known to show something.
+    if catalogue.has_near_duplicates:
+        _require_pictures(catalogue.name, ids, one_colour, ranges)
 
-    contents = tuple(outcomes[row].content for row in kept)
-    stored = {size: cache.stored(contents) for size, cache in caches.items()}
-    trim(folder, cache_bytes, set().union(*(cache.open_packs() for cache in caches.values())))
+    keys = [cache_key(content, used, ranges) if (used := known[content].used) else content for content in contents]
+    stored = {size: cache.stored(keys) for size, cache in caches.items()}
+    trim(folder, cache_bytes, set().union(*(cache.open_packs() for cache in (*caches.values(), used_ranges))))
     decoded = sum(outcome.decoded for outcome in outcomes)
     return Dataset(
         name=catalogue.name,
         classes=catalogue.classes,
-        ids=tuple(catalogue.ids[row] for row in kept),
+        ids=ids,
         labels=catalogue.labels[kept],
         images=stored[image_size],
         contents=contents,
@@ -105,13 +132,22 @@ def decode(
         thumbnails=stored.get(THUMBNAIL_SIZE) if catalogue.has_near_duplicates else None,
         sides=None if catalogue.sides is None else tuple(catalogue.sides[row] for row in kept),
         exclusions=(*catalogue.exclusions, *exclusions),
+        ranges=ranges,
+        one_colour=one_colour,
         details={"decoded": decoded, "cached": len(set(contents)) - decoded},
     )
 
 
-def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, progress: bool) -> list[_Outcome]:
-    """Puts every distinct image into the cache of each size; returns the outcome of each image."""
+def _fill(
+    caches: Mapping[int, ArrayCache], used_ranges: ArrayCache, catalogue: Catalogue, workers: int, progress: bool
+) -> tuple[list[_Outcome], ValueRanges]:
+    """Puts every distinct image into the cache of each size; returns the outcome of each image, and the ranges.
+
+    Images with more than 8 bits a channel come last, because all of them together decide how they are scaled.
+    """
     originals: dict[str, int] = {}
+    # Of one size, so that whether an image shows one colour does not depend on the size that is trained at.
+    seen_size = THUMBNAIL_SIZE if THUMBNAIL_SIZE in caches else next(iter(caches))
 
     def fill(row: int) -> _Outcome:
         try:
@@ -124,44 +160,97 @@ def _fill(caches: Mapping[int, ArrayCache], catalogue: Catalogue, workers: int, 
             return _Outcome("", error.strerror or str(error))
         # If several threads hold the same content, only the first decodes it.
         if originals.setdefault(content, row) != row:
-            return _Outcome(content)
-        lacking = [size for size, cache in caches.items() if cache.load(content) is None]
-        if not lacking:
-            return _Outcome(content)
-        pixels = _pixels_or_problem(lambda: catalogue.read(row) if data is None else data, lacking)
-        if isinstance(pixels, str):
-            return _Outcome(content, pixels)
-        for size, array in zip(lacking, pixels, strict=True):
-            caches[size].add(content, array)
-        return _Outcome(content, decoded=True)
+            return _Outcome(content, is_copy=True)
+        if (used := used_ranges.load(content)) is not None:
+            return _Outcome(content, used=UsedRange.of_bytes(used))
+        outcome = store(
+            content,
+            content,
+            lambda lacking: decode_or_measure(catalogue.read(row) if data is None else data, lacking),
+        )
+        if outcome.used is not None:
+            used_ranges.add(content, outcome.used.to_bytes())
+        return outcome
 
-    outcomes: list[_Outcome] = []
-    images = len(catalogue.ids)
+    def store(
+        content: str, key: str, decoded: Callable[[list[int]], "list[UInt8[np.ndarray, '...']] | UsedRange"]
+    ) -> _Outcome:
+        """Takes the pixels of one image from the caches, or decodes and adds them."""
+        pixels = {size: array for size, cache in caches.items() if (array := cache.load(key)) is not None}
+        lacking = [size for size in caches if size not in pixels]
+        if lacking:
+            found = _or_problem(lambda: decoded(lacking))
+            if isinstance(found, str):
+                return _Outcome(content, found)
+            if isinstance(found, UsedRange):
+                return _Outcome(content, used=found)
+            for size, array in zip(lacking, found, strict=True):
+                caches[size].add(key, array)
+                pixels[size] = array
+        return _Outcome(content, decoded=bool(lacking), is_one_colour=_is_one_colour(pixels[seen_size]))
+
+    every_cache = (*caches.values(), used_ranges)
+    outcomes = list(_in_threads(fill, range(len(catalogue.ids)), every_cache, workers, progress))
+    deep = [row for row, outcome in enumerate(outcomes) if outcome.used is not None]
+    ranges = common_ranges(outcome.used for outcome in outcomes if outcome.used is not None)
+
+    def fill_deep(row: int) -> _Outcome:
+        content, used = outcomes[row].content, outcomes[row].used
+        assert used is not None
+        outcome = store(
+            content,
+            cache_key(content, used, ranges),
+            lambda lacking: decode_sizes(catalogue.read(row), lacking, ranges),
+        )
+        return outcome._replace(used=used)
+
+    for row, outcome in zip(deep, _in_threads(fill_deep, deep, every_cache, workers, progress), strict=True):
+        outcomes[row] = outcome
+    return outcomes, ranges
+
+
+def _in_threads(
+    fill: Callable[[int], _Outcome], rows: Sequence[int], caches: Sequence[ArrayCache], workers: int, progress: bool
+) -> Iterator[_Outcome]:
+    """The outcome of each row, in order; the caches are written when all are there."""
     with _without_warnings(), ThreadPoolExecutor(workers) as pool:
-        bar = tqdm(total=images, desc="reading images", unit="image", disable=None if progress else True)
+        bar = tqdm(total=len(rows), desc="reading images", unit="image", disable=None if progress and rows else True)
         try:
-            for start in range(0, images, WINDOW):
-                for outcome in pool.map(fill, range(start, min(start + WINDOW, images))):
-                    outcomes.append(outcome)
+            for start in range(0, len(rows), WINDOW):
+                for outcome in pool.map(fill, rows[start : start + WINDOW]):
+                    yield outcome
                     bar.update()
         except BadInput:
             # The cache cannot be written (disk full, for example): give up what is not written yet.
             pool.shutdown(cancel_futures=True)
-            for cache in caches.values():
+            for cache in caches:
                 cache.discard()
             raise
         except BaseException:
             # Interrupted: keep what is decoded for the next run, if possible.
             pool.shutdown(cancel_futures=True)
-            for cache in caches.values():
+            for cache in caches:
                 with contextlib.suppress(BadInput):
                     cache.flush()
             raise
         finally:
             bar.close()
-    for cache in caches.values():
+    for cache in caches:
         cache.flush()
-    return outcomes
+
+
+def _is_one_colour(pixels: UInt8[np.ndarray, "height width 3"]) -> bool:
+    return int(np.ptp(pixels, axis=(0, 1)).max()) < ONE_COLOUR
+
+
+def _require_pictures(name: str, ids: Sequence[str], one_colour: Sequence[str], ranges: ValueRanges) -> None:
+    if len(one_colour) <= MOST_OF_ONE_COLOUR * len(ids):
+        return
+    scaled = f"; those with more than 8 bits were scaled to {described_ranges(ranges)}" if ranges else ""
+    raise BadInput(
+        f"dataset {name!r}: {len(one_colour):,} of {len(ids):,} images show one colour or nearly so, such as "
+        f"{one_colour[0]}{scaled}; expected pictures"
+    )
 
 
 def _require_every_class(catalogue: Catalogue, kept: list[int], unreadable: list[Exclusion]) -> None:
@@ -178,30 +267,39 @@ def _require_every_class(catalogue: Catalogue, kept: list[int], unreadable: list
 
 
 def decode_files(
-    paths: Sequence[Path], image_size: int, *, workers: int | None = None
+    paths: Sequence[Path],
+    image_size: int,
+    ranges: ValueRanges = OWN_RANGE,
+    *,
+    workers: int | None = None,
+    on_own_range: Callable[[Path], None] | None = None,
 ) -> list[UInt8[np.ndarray, "height width 3"] | str]:
     """For each file the pixels that `decode_image` gives, or a text that says what is wrong; nothing is cached.
 
     Args:
       image_size: height and width in pixels.
+      ranges: of the values of images with more than 8 bits a channel.
       workers: number of threads, each with one whole image in memory; by default one per processor.
+      on_own_range: called, from any thread, for each such image that is scaled by its own range, for want of one.
     """
 
-    def decoded(path: Path) -> UInt8[np.ndarray, "height width 3"] | str:
-        pixels = _pixels_or_problem(path.read_bytes, [image_size])
-        return pixels if isinstance(pixels, str) else pixels[0]
+    def decoded(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+        data = path.read_bytes()
+        found = decode_or_measure(data, [image_size])
+        if not isinstance(found, UsedRange):
+            return found[0]
+        if on_own_range is not None and (ranges.floats if found.is_float else ranges.integers) is None:
+            on_own_range(path)
+        return decode_image(data, image_size, ranges)
 
     with _without_warnings(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return list(pool.map(decoded, paths))
+        return list(pool.map(lambda path: _or_problem(lambda: decoded(path)), paths))
 
 
-def _pixels_or_problem(
-    read: Callable[[], bytes], sizes: Sequence[int]
-) -> list[UInt8[np.ndarray, "height width 3"]] | str:
+def _or_problem(decoded: Callable[[], T]) -> T | str:
+    """What `decoded` returns, or a line that says why it cannot."""
     try:
-        return decode_sizes(read(), sizes)
-    except UnidentifiedImageError:
-        return "not a known image format"
+        return decoded()
     except Exception as error:  # Pillow's decoders raise errors of any type on damaged files.
         reason = error.strerror if isinstance(error, OSError) else None
         return reason or " ".join(str(error).split()) or type(error).__name__
@@ -215,46 +313,63 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
-def decode_image(data: bytes, image_size: int) -> UInt8[np.ndarray, "height width 3"]:
+def decode_image(data: bytes, image_size: int, ranges: ValueRanges = OWN_RANGE) -> UInt8[np.ndarray, "height width 3"]:
     """An image file as upright RGB pixels, resized to `image_size` x `image_size` whatever its aspect.
 
     The format is read from the bytes. Transparent parts become white; only the first image of an animation is used. The
-    resize is Pillow's bilinear one with antialiasing, as in torchvision's `Resize` of Pillow images.
+    resize is Pillow's bilinear one with antialiasing, as in torchvision's `Resize` of Pillow images. More than 8 bits a
+    channel are scaled to 8 by `ranges`, or by the image's own range if that has none.
 
     Raises:
       Exception: any type that Pillow raises, if the bytes are no image or a damaged one; ValueError for an image of
         more than `MAX_PIXELS`.
     """
-    return decode_sizes(data, [image_size])[0]
+    return decode_sizes(data, [image_size], ranges)[0]
 
 
-def decode_sizes(data: bytes, sizes: Sequence[int]) -> list[UInt8[np.ndarray, "height width 3"]]:
+def decode_sizes(
+    data: bytes, sizes: Sequence[int], ranges: ValueRanges = OWN_RANGE
+) -> list[UInt8[np.ndarray, "height width 3"]]:
     """The pixels that `decode_image` gives, for each of the sizes, with the file decoded once."""
-    with Image.open(io.BytesIO(data)) as image:
+    with _opened(data, sizes) as image:
+        values = deep_values(image, data)
+        eight = image if values is None else to_eight_bits(values, ranges)
+        return _resized(eight, _orientation(image), sizes)
+
+
+def decode_or_measure(data: bytes, sizes: Sequence[int]) -> list[UInt8[np.ndarray, "height width 3"]] | UsedRange:
+    """The pixels as `decode_sizes`, or the used range of an image with more than 8 bits a channel."""
+    with _opened(data, sizes) as image:
+        values = deep_values(image, data)
+        return _resized(image, _orientation(image), sizes) if values is None else used_range(values)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, sizes: Sequence[int]) -> Iterator[Image.Image]:
+    with open_image(data) as image:
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels, expected at most {MAX_PIXELS:,}")
-        if image.format == "EPS":
-            raise ValueError("an EPS file is a program and is not run")
         if pixels > DRAFT_PIXELS:
             side = max(DRAFT_SIDE, 4 * max(sizes))
             image.draft(None, (side, side))
-        rgb = _to_rgb(_upright(image))
-        return [np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR)) for size in sizes]
+        yield image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _resized(image: Image.Image, orientation: int, sizes: Sequence[int]) -> list[UInt8[np.ndarray, "height width 3"]]:
+    rgb = _to_rgb(image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image)
+    return [np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR)) for size in sizes]
+
+
+def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Damaged metadata do not matter for the pixels.
         orientation = None
-    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # 16-bit grey: Pillow would clip it to 255. It keeps the high byte of 16-bit colours, so do the same here.
-        image = Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))

@@ -1,6 +1,5 @@
 """Lists oddities of image files, from their bytes. Nothing here excludes a file; only the decoder does."""
 
-import io
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,8 @@ from pathlib import PurePosixPath
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from resjax.data.dataset import Exclusion
+from resjax.data.deep_images import has_full_values
+from resjax.data.image_content import bits_per_channel, open_image
 from resjax.data.sources.opening import Catalogue
 
 TINY = 32
@@ -20,7 +21,7 @@ KINDS = {
     "wrongly named": "read by its bytes: the suffix names another format",
     "animated": "only the first image is used",
     "CMYK": "converted to RGB without a colour profile",
-    "16-bit": "only the high byte of each value is used",
+    "more than 8 bits": "scaled to 8 bits, all by one range of values",
     "transparent": "drawn on white",
     "turned by EXIF": "turned upright",
     "tiny": f"one side has fewer than {TINY} pixels",
@@ -28,8 +29,6 @@ KINDS = {
 """Every kind of finding, and what is done with such a file."""
 MULTI_PICTURE = {"MPO": "JPEG"}
 """Formats that count as another one: a camera's JPEG with a preview behind it is a JPEG and not an animation."""
-BITS_PER_SAMPLE = 258
-"""Tag number (TIFF 6.0, page 29)."""
 
 
 def find(catalogue: Catalogue, unreadable: set[str], workers: int | None = None) -> list[Exclusion]:
@@ -61,16 +60,14 @@ def examine(data: bytes, name: str, *, whole: bool) -> list[tuple[str, str]]:
       name: the file name; its suffix is compared with the format of the bytes.
       whole: whether to decode the pixels, too: only that reveals a damaged or truncated file.
     """
-    if not data:
-        return [("unreadable", "an empty file")]
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             found = _of_header(image, data, name)
             if whole and not any(kind in ("unreadable", "enormous") for kind, _ in found):
                 found += _of_pixels(image)
             return found
-    except UnidentifiedImageError:
-        return [("unreadable", "not a known image format")]
+    except UnidentifiedImageError as error:
+        return [("unreadable", _line(error))]
     except Image.DecompressionBombError as error:
         return [("enormous", _line(error))]
     except Exception as error:  # Pillow's decoders raise anything on damaged files.
@@ -84,15 +81,14 @@ def _of_header(image: Image.Image, data: bytes, name: str) -> list[tuple[str, st
     named = Image.registered_extensions().get(suffix)
     if named and MULTI_PICTURE.get(named, named) != kind:
         found.append(("wrongly named", f"{kind}, named {suffix}"))
-    if kind == "EPS":
-        found.append(("unreadable", "an EPS file is a program and is not run"))
     frames = 1 if image.format in MULTI_PICTURE else getattr(image, "n_frames", 1)
     if frames > 1:
         found.append(("animated", f"{frames} images"))
     if image.mode == "CMYK":
         found.append(("CMYK", kind or ""))
-    if _bits(image, data) > 8:
-        found.append(("16-bit", f"{kind}, mode {image.mode}"))
+    if bits_per_channel(image, data) > 8:
+        lost = "" if has_full_values(image, data) else ", of which Pillow reads the high byte alone"
+        found.append(("more than 8 bits", f"{kind}, mode {image.mode}{lost}"))
     if image.has_transparency_data:
         found.append(("transparent", f"{kind}, mode {image.mode}"))
     if (turn := _orientation(image)) > 1:
@@ -108,15 +104,6 @@ def _of_pixels(image: Image.Image) -> list[tuple[str, str]]:
     except Exception as error:
         return [("truncated" if "truncated" in str(error) else "unreadable", _line(error))]
     return []
-
-
-def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits per channel. Pillow's mode gives them for grey images only; for colours the header does."""
-    if image.format == "PNG":
-        return data[24]
-    if image.format == "TIFF":
-        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))  # pyright: ignore[reportAttributeAccessIssue]
-    return 16 if image.mode[0] in "IF" else 8
 
 
 def _orientation(image: Image.Image) -> int:

@@ -39,12 +39,13 @@ def predict(settings: PredictSettings) -> None:
     """Classifies the named images, exports the network if asked, and prints what was done.
 
     Raises:
-      BadInput: if no image can be read, or the workdir has no such replica.
+      BadInput: if no image can be read, the workdir has no such replica, or `grad_cam` lies among the images.
     """
     # They import jax, which --help does not need.
     from resjax.predict.predicting import calibration_sentence, named_images
     from resjax.predict.trained_network import trained_network
 
+    _require_pictures_elsewhere(settings)
     images = named_images(settings.words)
     network = trained_network(settings.workdir, settings.architecture, settings.replica)
     # JSON lines on stdout are for a program, so everything else goes to stderr.
@@ -60,6 +61,17 @@ def predict(settings: PredictSettings) -> None:
         print(f"{', '.join([*config.files, 'config.json', 'README.md'])} are in {settings.export}", file=talk)
     if images:
         _classify(settings, network, images, talk)
+
+
+def _require_pictures_elsewhere(settings: PredictSettings) -> None:
+    """Refuses pictures of Grad-CAM in a folder that is classified: the next run would classify them, too."""
+    for word in settings.words:
+        folder = Path(word).expanduser()
+        if settings.grad_cam and folder.is_dir() and settings.grad_cam.resolve().is_relative_to(folder.resolve()):
+            raise BadInput(
+                f"--grad_cam={settings.grad_cam} lies in {folder}, whose images are classified; expected a folder "
+                "outside it"
+            )
 
 
 def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "list[NamedImage]", talk: TextIO) -> None:
@@ -85,13 +97,15 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
         file=talk,
         flush=True,
     )
-    kept, problems = [], {}
+    kept, problems, on_own_range = [], {}, []
     if settings.output is None and lines.header:
         print(lines.header)
     shown = tqdm(classify(network, images, pictures), total=len(images), disable=None if settings.output else True)
     for classified in shown:
         if classified.problem is not None:
             problems[printable(classified.name)] = printable(classified.problem)
+        if classified.on_own_range:
+            on_own_range.append(printable(classified.name))
         if settings.output is None:
             print(lines.line(classified), flush=True)
         else:
@@ -109,6 +123,12 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
     if pictures is not None:
         counted += f"; pictures are in {settings.grad_cam}"
     print(f"\n{counted}" + (f": {_some(named)}" if named else ""), file=talk)
+    if on_own_range:
+        print(
+            f"WARNING: {len(on_own_range):,} images have more than 8 bits a channel, unlike those of the comparison, "
+            f"and are scaled by the range that each uses: {_some(on_own_range)}",
+            file=talk,
+        )
 
 
 def _some(named: list[str], most: int = 10) -> str:

@@ -116,6 +116,7 @@ def export_record(network: TrainedNetwork, files: Mapping[str, ExportedFile]) ->
         classes=list(network.classes),
         image_size=network.image_size,
         resize="upright by EXIF, then to image_size x image_size whatever the aspect, by Pillow's bilinear resize",
+        value_ranges=network.records.summary.dataset.value_ranges,
         mean=list(IMAGENET_MEAN),
         std=list(IMAGENET_STD),
         temperature=network.temperature,

@@ -37,6 +37,8 @@ class Classified:
     probabilities: Float[np.ndarray, " class"] | None
     problem: str | None = None
     picture: Path | None = None
+    on_own_range: bool = False
+    """Whether it has more than 8 bits a channel, and was scaled by its own range for want of the comparison's."""
 
 
 def named_images(words: Sequence[str]) -> list[NamedImage]:
@@ -81,7 +83,9 @@ def classify(
     size = min(EVALUATION_BATCH, len(files))
     for start in range(0, len(images), EVALUATION_BATCH):
         window = images[start : start + EVALUATION_BATCH]
-        decoded = iter(decode_files([image.path for image in window if image.problem is None], network.image_size))
+        paths = [image.path for image in window if image.problem is None]
+        on_own_range: set[Path] = set()
+        decoded = iter(decode_files(paths, network.image_size, network.ranges, on_own_range=on_own_range.add))
         read = [image.problem if image.problem is not None else next(decoded) for image in window]
         pixels = [each for each in read if not isinstance(each, str)]
         probabilities, shown = iter(()), iter(())
@@ -96,7 +100,7 @@ def classify(
             if isinstance(each, str):
                 yield Classified(image.name, None, each)
             else:
-                yield Classified(image.name, next(probabilities), picture=next(shown, None))
+                yield Classified(image.name, next(probabilities), None, next(shown, None), image.path in on_own_range)
 
 
 class Lines:

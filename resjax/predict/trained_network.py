@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from msgspec.structs import replace
 
+from resjax.data.dataset import OWN_RANGE, ValueRanges
 from resjax.data.pipeline import ResidentSide
 from resjax.errors import BadInput, DamagedRecord
 from resjax.evaluation.comparison.statistics import wilson
@@ -62,6 +63,12 @@ class TrainedNetwork:
     @property
     def image_size(self) -> int:
         return self.records.summary.config["image_size"]
+
+    @property
+    def ranges(self) -> ValueRanges:
+        """By which the comparison scaled images with more than 8 bits a channel."""
+        recorded = self.records.summary.dataset.value_ranges
+        return ValueRanges(recorded.integers, recorded.floats) if recorded else OWN_RANGE
 
     def logits(self, images: UInt8[np.ndarray, "image height width 3"]) -> Float[np.ndarray, "seed image class"]:
         """The logits of every replica for images as `decode_image` returns them.

@@ -23,6 +23,7 @@ from resjax.records.base import Record as Record
 from resjax.records.base import Reported as Reported
 from resjax.records.base import Side as Side
 from resjax.records.base import Status as Status
+from resjax.records.base import ValueRangesRecord as ValueRangesRecord
 from resjax.records.comparison import ClassDifference as ClassDifference
 from resjax.records.comparison import ClassDifferences as ClassDifferences
 from resjax.records.comparison import Comparison as Comparison

@@ -70,6 +70,14 @@ class InitFrom(Part, frozen=True, kw_only=True):
     sha256: str
 
 
+class ValueRangesRecord(Part, frozen=True, kw_only=True):
+    """The values that became black and white in images with more than 8 bits a channel, by the kind of number."""
+
+    integers: Interval | None
+    """Null where no image has them."""
+    floats: Interval | None
+
+
 class ClassScores(Part, frozen=True, kw_only=True):
     """Scores of one class; fractions, and its number of images."""
 

@@ -1,6 +1,8 @@
 """What is known of the images: `dataset.json`, `split.json` and `gallery.json`."""
 
-from resjax.records.base import Fold, Part, Record, Side
+from msgspec import UNSET, UnsetType
+
+from resjax.records.base import Fold, Part, Record, Side, ValueRangesRecord
 
 
 class Listed(Part, frozen=True, kw_only=True):
@@ -56,6 +58,10 @@ class DatasetRecord(Record, frozen=True, kw_only=True):
     conflicts: list[list[str]]
     """Ids of copies with different labels."""
     groups: list[CopyGroup]
+    one_colour: list[str] | UnsetType = UNSET
+    """Ids of images that show one colour or nearly so; absent where nobody looked."""
+    value_ranges: ValueRangesRecord | UnsetType = UNSET
+    """Absent where no image has more than 8 bits a channel."""
 
 
 class SplitImage(Part, frozen=True, kw_only=True):

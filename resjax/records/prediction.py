@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from resjax.records.base import ClassScores, Environment, Interval, Part, Record, Reported, Side
+from resjax.records.base import ClassScores, Environment, Interval, Part, Record, Reported, Side, ValueRangesRecord
 
 
 class Prediction(Part, frozen=True, kw_only=True):
@@ -89,6 +89,8 @@ class ExportConfig(Record, frozen=True, kw_only=True):
     classes: list[str]
     image_size: int
     resize: str
+    value_ranges: ValueRangesRecord | UnsetType = UNSET
+    """Absent where no image of the comparison has more than 8 bits a channel."""
     mean: list[float]
     std: list[float]
     temperature: float

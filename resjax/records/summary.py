@@ -11,6 +11,7 @@ from resjax.records.base import (
     Record,
     Side,
     Status,
+    ValueRangesRecord,
     require_sides,
     require_square,
 )
@@ -48,6 +49,8 @@ class SummaryDataset(DataOfRun, frozen=True, kw_only=True):
     unreadable: list[str]
     """Ids of images."""
     left_out: int
+    value_ranges: ValueRangesRecord | UnsetType = UNSET
+    """Absent where no image has more than 8 bits a channel."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from resjax.data.dataset import ValueRanges
 from resjax.data.decoding import THUMBNAIL_SIZE, decode_image
 from resjax.data.findings import KINDS, find
 from resjax.data.sources.catalogue import Catalogue
@@ -18,7 +19,7 @@ from resjax.records import DatasetRecord, Listed, write_record, write_text
 from resjax.report.page.audit_page import audit_page
 from resjax.run.progress import duration
 from resjax.run.settings import SourceSettings
-from resjax.run.setup.dataset import dataset_record, load_dataset
+from resjax.run.setup.dataset import dataset_record, load_dataset, require_outside_images
 
 SHOWN_SIZE = 96
 MOST_SHOWN = 700
@@ -32,6 +33,7 @@ def audit(source: SourceSettings, val_fraction: float, workdir: Path) -> Dataset
     Raises:
       BadInput: if the data cannot be used, or the workdir cannot be written.
     """
+    require_outside_images(source, workdir)
     started = time.perf_counter()
     catalogue, dataset = load_dataset(source, THUMBNAIL_SIZE)
     read = time.perf_counter()
@@ -39,7 +41,7 @@ def audit(source: SourceSettings, val_fraction: float, workdir: Path) -> Dataset
     if dataset.thumbnails is not None:
         findings = find(catalogue, {excluded.id for excluded in dataset.exclusions})
     record = dataset_record(dataset, val_fraction=val_fraction, findings=findings)
-    page = audit_page(record, encoded_thumbnails(catalogue, record), KINDS)
+    page = audit_page(record, encoded_thumbnails(catalogue, record, dataset.ranges), KINDS)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         write_record(workdir / "dataset.json", record)
@@ -55,7 +57,7 @@ def audit(source: SourceSettings, val_fraction: float, workdir: Path) -> Dataset
     return record
 
 
-def encoded_thumbnails(catalogue: Catalogue, record: DatasetRecord) -> dict[str, str]:
+def encoded_thumbnails(catalogue: Catalogue, record: DatasetRecord, ranges: ValueRanges) -> dict[str, str]:
     """JPEG data URIs of the pictures in groups, by content: at most `MOST_SHOWN`, from the first group on."""
     number = {name: image for image, name in enumerate(catalogue.ids)}
     encoded: dict[str, str] = {}
@@ -63,7 +65,7 @@ def encoded_thumbnails(catalogue: Catalogue, record: DatasetRecord) -> dict[str,
         files = dict(zip(group.contents, group.ids, strict=True))
         for content, name in islice(files.items(), min(MOST_SHOWN_OF_GROUP, MOST_SHOWN - len(encoded))):
             file = io.BytesIO()
-            pixels = decode_image(catalogue.read(number[name]), SHOWN_SIZE)
+            pixels = decode_image(catalogue.read(number[name]), SHOWN_SIZE, ranges)
             Image.fromarray(pixels).save(file, "JPEG", quality=80)
             encoded[content] = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
     return encoded
@@ -81,6 +83,7 @@ def audit_text(record: DatasetRecord) -> str:
         ("label conflicts", len(record.conflicts), "groups with more than one label"),
         ("left out", len(record.excluded), _counted(record.excluded)),
         ("findings", len(findings), _counted(findings)),
+        ("one colour", len(record.one_colour or []), "or nearly so"),
         (
             "expected leak",
             f"{100 * leak.pictures:.1f} %",

@@ -22,7 +22,7 @@ from resjax.run.progress import duration
 from resjax.run.replica import follow
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
-from resjax.run.setup.dataset import fold_record, load_dataset, load_splits
+from resjax.run.setup.dataset import fold_record, load_dataset, load_splits, require_outside_images
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
 from resjax.run.workdir.contents import write_flags
@@ -44,6 +44,7 @@ def compare(
         the end, if the device's memory was too small for a network. The others are finished then.
     """
     with announcing_end():
+        require_outside_images(settings.source, settings.workdir)
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
             with timed() as timeline:

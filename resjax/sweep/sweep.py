@@ -7,7 +7,7 @@ import jax
 from resjax.records import Sweep
 from resjax.report.sweep_text import sweep_text
 from resjax.run.progress import duration
-from resjax.run.setup.dataset import load_dataset, whole_splits
+from resjax.run.setup.dataset import load_dataset, require_outside_images, whole_splits
 from resjax.run.setup.device import describe_environment
 from resjax.run.workdir.lock import require_writable
 from resjax.sweep.cells import program_key
@@ -29,6 +29,7 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
       BadInput: before anything is written, if the workdir holds another sweep or the data do not fit.
     """
     base = asked.base
+    require_outside_images(base.source, base.workdir)
     require_writable(base.workdir)
     _, dataset = load_dataset(base.source, base.image_size)
     (split,) = whole_splits(base, dataset).values()

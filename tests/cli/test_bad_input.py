@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,7 +27,8 @@ def trouble(tmp_path, monkeypatch) -> Path:
     for label, count in (("many", 5), ("lonely", 1)):
         (tmp_path / "lonely" / label).mkdir(parents=True)
         for index in range(count):
-            Image.new("RGB", (16, 16), (10 * index, 50, 0)).save(tmp_path / "lonely" / label / f"{index}.png")
+            pixels = np.random.default_rng(index).integers(0, 255, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "lonely" / label / f"{index}.png")
     shutil.copytree(tmp_path / "lonely", tmp_path / "parted" / "test")
     shutil.copytree(tmp_path / "lonely" / "many", tmp_path / "parted" / "train" / "many")
     monkeypatch.chdir(tmp_path)
@@ -52,6 +54,10 @@ def trouble(tmp_path, monkeypatch) -> Path:
         (["--dataset=csv:wrong.csv"], "filename"),
         (["--dataset=folder:empty"], "empty"),
         (["--dataset=folder:lonely"], "lonely"),
+        (["--dataset=folder:lonely", "--workdir=lonely/out"], "--workdir=lonely/out"),
+        (["--dataset=folder:lonely", "--workdir=lonely/../lonely"], "--workdir=lonely/../lonely"),
+        (["--dataset=folder:.", "--workdir=runs/x"], "--workdir=runs/x"),
+        (["--dataset=folder:lonely", "--cache_dir=lonely/cache"], "--cache_dir=lonely/cache"),
         (["--dataset=folder:parted"], "'lonely' has images in test and none in train"),
         (["--dataset=tfds:cifar10", "--data_dir=empty"], "pip install 'resjax[prepare]'"),
         (["--data_dir=empty"], "tfds:NAME"),

@@ -163,19 +163,19 @@ def test_thumbnails_come_from_the_same_decoding_and_do_not_depend_on_the_image_s
 def test_no_more_images_are_held_than_there_are_workers(tmp_path, monkeypatch):
     held, most = 0, 0
     lock = threading.Lock()
-    decode_sizes = decoding.decode_sizes
+    decode_or_measure = decoding.decode_or_measure
 
     def counted(data, sizes):
         nonlocal held, most
         with lock:
             held += 1
             most = max(most, held)
-        pixels = decode_sizes(data, sizes)
+        pixels = decode_or_measure(data, sizes)
         with lock:
             held -= 1
         return pixels
 
-    monkeypatch.setattr(decoding, "decode_sizes", counted)
+    monkeypatch.setattr(decoding, "decode_or_measure", counted)
     monkeypatch.setattr(decoding, "WINDOW", 5)
     dataset = decode(catalogue_of(*pngs(17)), SIZE, cache_dir=tmp_path, workers=3)
     assert len(dataset.ids) == 17 and 1 <= most <= 3

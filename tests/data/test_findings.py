@@ -47,7 +47,7 @@ FILES = {
     "wrongly named": ("really.jpg", encoded(picture(), "WEBP")),
     "animated": ("moves.gif", encoded(picture(), "GIF", save_all=True, append_images=[picture("L")])),
     "CMYK": ("print.jpg", encoded(picture("CMYK"), "JPEG")),
-    "16-bit": ("deep.png", encoded(Image.fromarray(np.full((40, 40), 999, np.uint16)), "PNG")),
+    "more than 8 bits": ("deep.png", encoded(Image.fromarray(np.full((40, 40), 999, np.uint16)), "PNG")),
     "transparent": ("glass.png", encoded(picture("RGBA"), "PNG")),
     "turned by EXIF": ("phone.jpg", encoded(picture(), "JPEG", exif=exif(6))),
     "tiny": ("dot.png", encoded(picture(size=(31, 200)), "PNG")),
@@ -80,7 +80,7 @@ def test_a_sound_file_has_no_finding(name, data):
 
 
 def test_sixteen_bits_of_colour_and_an_empty_file_are_told():
-    assert kinds("deep.png", png_of(40, 40, depth=16)) == ["16-bit"]
+    assert kinds("deep.png", png_of(40, 40, depth=16)) == ["more than 8 bits"]
     assert examine(b"", "a.png", whole=False) == [("unreadable", "an empty file")]
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
+from resjax.cli.predict import COMMAND
 from resjax.data.decoding import decode_files
 from resjax.errors import BadInput
 from resjax.predict import predicting
@@ -19,7 +20,7 @@ from resjax.predict.saliency_pictures import SaliencyPictures, beside
 from resjax.predict.trained_network import trained_network
 from resjax.records import Prediction, from_plain, plain, read_lines, read_npz, read_values, write_npz, write_record
 from resjax.records.run_records import read_run_records
-from tests.commands import run_program
+from tests.commands import require_bad_input, run_in_process, run_program
 from tests.made_networks import CLASSES, IMAGES, SIZE, make_images, make_networks
 from tests.made_records import splits_record
 
@@ -174,7 +175,7 @@ def test_images_that_cannot_be_read_are_left_out_of_a_batch_and_keep_their_place
     assert [each.name for each in found] == [image.name for image in images] and len(found) == 9
     broken = {Path(each.name).name: each.problem for each in found if each.problem}
     assert broken.keys() == {"001.png", "0025.jpg", "gone.jpg"}
-    assert broken["0025.jpg"] == "not a known image format" and broken["gone.jpg"] == "no such file or directory"
+    assert broken["0025.jpg"] == "a text file" and broken["gone.jpg"] == "no such file or directory"
     for each in found:
         if each.problem is None:
             alone = arm.probabilities(arm.logits(np.stack(decode_files([Path(each.name)], SIZE))))[0]
@@ -279,7 +280,7 @@ def test_what_is_kept_in_a_file_has_a_line_for_each_image(folder, tmp_path, caps
     (tmp_path / "photos" / "notes.txt").write_text("no image")
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.jsonl"))
     records = [plain(line) for line in read_lines(tmp_path / "answers.jsonl", Prediction)]
-    assert [record["problem"] for record in records] == [None, None, "not a known image format"]
+    assert [record["problem"] for record in records] == [None, None, "a text file"]
     predict(asked(folder, tmp_path / "photos", output=tmp_path / "answers.txt", format="table"))
     header, *rows = (tmp_path / "answers.txt").read_text().splitlines()
     assert header.startswith("image") and len(rows) == 3 and records[0]["class"] in rows[0]
@@ -291,7 +292,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(BadInput) as refused:
         predict(asked(folder, tmp_path, output=tmp_path / "answers.jsonl"))
-    said = f"none of 1 files can be read: {tmp_path}/notes.txt (not a known image format); expected images"
+    said = f"none of 1 files can be read: {tmp_path}/notes.txt (a text file); expected images"
     assert str(refused.value) == said and not (tmp_path / "answers.jsonl").exists()
     with pytest.raises(BadInput, match="--top=4: expected .*3"):
         predict(asked(folder, tmp_path, top=4))
@@ -340,3 +341,33 @@ def test_a_real_run_predicts_its_own_validation_images(tmp_path):
     pixels = np.stack(decode_files([tmp_path / "photos" / name for name in expected.ids], SIZE))
     assert len(expected.ids) >= 20 and arm.calibration.images == len(expected.ids)
     np.testing.assert_allclose(arm.logits(pixels)[0], expected.logits, rtol=1e-5, atol=1e-5)
+
+
+# Images with more than 8 bits a channel.
+
+
+def test_a_deep_image_is_scaled_as_those_of_the_comparison_were(changed, tmp_path):
+    values = np.random.default_rng(0).integers(0, 2**8, (20, 24)).astype(np.uint16)
+    for name, picture in (("deep.png", values << 2), ("eight.png", (values >> 2).astype(np.uint8))):
+        Image.fromarray(picture).save(tmp_path / name)
+    images = named_images([str(tmp_path / "deep.png"), str(tmp_path / "eight.png")])
+    # Without a range, the deep image has its own, of 10 bits, and this is said.
+    own, eight = classify(trained_network(changed, None, "best"), images)
+    assert own.on_own_range and not eight.on_own_range and (own.probabilities != eight.probabilities).any()
+    ranges = {"integers": [0, 4095], "floats": None}
+    change(changed / "summary.json", lambda record: record["dataset"].update(value_ranges=ranges))
+    deep, eight = classify(trained_network(changed, None, "best"), images)
+    assert not deep.on_own_range
+    np.testing.assert_array_equal(deep.probabilities, eight.probabilities)
+
+
+def test_what_is_no_image_is_named_and_pictures_among_the_images_are_refused(folder, tmp_path):
+    make_images(tmp_path / "photos", 2)
+    (tmp_path / "photos" / "pointer.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "photos" / "$RECYCLE.BIN").mkdir()
+    make_images(tmp_path / "photos" / "$RECYCLE.BIN", 1)
+    flags = (f"--workdir={folder}/run", "--replica=best", "--nocompile_cache", tmp_path / "photos")
+    status, out, err = run_in_process(COMMAND, *flags)
+    assert status == 0 and "2 images classified, 2 could not be read" in out, err
+    assert "Git LFS" in out and "folder of the system" in out
+    require_bad_input(COMMAND, *flags, f"--grad_cam={tmp_path}/photos/cam", says=("--grad_cam=",))

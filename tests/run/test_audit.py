@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from experiments.studies.near_duplicates import CHANGES, thumbnails
+from resjax.cli.audit import COMMAND as AUDIT
 from resjax.data.dataset import Dataset, Exclusion
 from resjax.data.duplicates.groups import copy_groups, expected_leak
 from resjax.data.findings import KINDS
@@ -23,7 +24,7 @@ from resjax.errors import BadInput
 from resjax.records import DatasetRecord, GivenSplit, read_record
 from resjax.report.page.audit_page import audit_page
 from resjax.run.setup.dataset import dataset_record
-from tests.commands import run_program
+from tests.commands import require_bad_input, run_in_process, run_program
 
 ROOT = Path(__file__).parents[2]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"
@@ -244,6 +245,49 @@ def test_bad_input_ends_with_one_line_and_status_2(flags, named, tmp_path):
     assert bad.returncode == 2, bad.stderr
     assert len(bad.stderr.strip().splitlines()) == 1 and bad.stderr.startswith("error: ") and named in bad.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def odd_files(tmp_path_factory) -> Path:
+    """Two classes of 12-bit pictures, one of them of one colour, with files that are no images."""
+    here = tmp_path_factory.mktemp("odd")
+    for label, name in enumerate(("x", "y")):
+        folder = here / "images" / name
+        (folder / "@eaDir").mkdir(parents=True)
+        (folder / "@eaDir" / "small.png").write_bytes(b"")
+        for number in range(3):
+            values = np.random.default_rng([label, number]).integers(0, 4096, (32, 32)).astype(np.uint16)
+            Image.fromarray(values).save(folder / f"{number}.png")
+    Image.fromarray(np.full((32, 32), 4095, np.uint16)).save(here / "images" / "x" / "white.png")
+    (here / "images" / "x" / "pointer.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d")
+    (here / "images" / "y" / "page.jpg").write_bytes(b"<!doctype html><title>404</title>")
+    return here
+
+
+def test_deep_images_one_colour_and_what_is_no_image_are_said_listed_and_on_the_page(odd_files, monkeypatch):
+    monkeypatch.chdir(odd_files)
+    flags = ("--dataset=folder:images", "--workdir=out", f"--cache_dir={odd_files}/cache", "--nonear_copies")
+    status, out, err = run_in_process(AUDIT, *flags)
+    assert status == 0, err
+    record = read_record(odd_files / "out" / "dataset.json", DatasetRecord)
+    assert record.one_colour == ["x/white.png"] and record.value_ranges.integers == (0, 4095)
+    assert {(each.id, each.reason) for each in record.excluded} == {
+        ("x/@eaDir", "folder of the system"),
+        ("y/@eaDir", "folder of the system"),
+        ("x/pointer.jpg", "unreadable"),
+        ("y/page.jpg", "unreadable"),
+    }
+    page = Tags((odd_files / "out" / "audit.html").read_text()).text
+    for words in ("x/white.png", "4095", "Git LFS", "HTML"):
+        assert words in page
+    for words in ("x/white.png", "4,095", "Git LFS", "HTML"):
+        assert words in out
+
+
+def test_an_audit_in_the_folder_of_images_is_refused(odd_files):
+    flags = (f"--dataset=folder:{odd_files}/images", f"--workdir={odd_files}/images/audit")
+    require_bad_input(AUDIT, *flags, says=("--workdir=", "images/audit"))
+    assert not (odd_files / "images" / "audit").exists()
 
 
 def test_help_says_what_an_audit_is(tmp_path):

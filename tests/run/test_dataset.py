@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resjax.data.dataset import ValueRanges
 from resjax.data.splits import leaked_images, make_split
 from resjax.data.synthetic import source as synthetic
 from resjax.run.settings import SourceSettings
-from resjax.run.setup.dataset import load_dataset
+from resjax.run.setup.dataset import data_fingerprint, load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,12 @@ def test_drawn_dishes_need_no_search(source, capsys, monkeypatch):
     )
     _, dataset = load_dataset(replace(source, dataset="synthetic:20"), 16)
     assert f"{len(np.unique(dataset.groups))} distinct pictures" in capsys.readouterr().out
+
+
+def test_the_scale_of_deep_images_belongs_to_the_data_that_a_replica_sees(source):
+    _, dataset = load_dataset(source, 16)
+    split = make_split(dataset)
+    fingerprint = data_fingerprint(dataset, split)
+    ranges = [ValueRanges(integers=(0, high)) for high in (255, 4095)]
+    others = {data_fingerprint(replace(dataset, ranges=each), split) for each in ranges}
+    assert len(others | {fingerprint}) == 3

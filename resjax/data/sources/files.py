@@ -8,6 +8,28 @@ from pathlib import Path
 
 from resjax.errors import BadInput
 
+SYSTEM_FOLDER, OWN_FOLDER = "folder of the system", "folder of resjax"
+"""The reasons why a folder is not looked into."""
+SYSTEM_FOLDERS = {
+    # Windows
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000"),
+    # Linux and macOS
+    *("lost+found", "__macosx", ".trashes", "network trash folder", "temporary items"),
+    # network drives (Synology, QNAP)
+    *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb"),
+    # notebooks and Python
+    *(".ipynb_checkpoints", "__pycache__"),
+}
+"""Folders, in lower case, that systems and programs make beside the user's files, some with small copies of images."""
+WORKDIR_RECORDS = (
+    {"config.flags", "summary.json"},
+    {"config.flags", "splits.json"},
+    {"sweep.json", "cells"},
+    {"reproduction.json", "reproduction.html"},
+)
+"""What lies in the workdir of a comparison on one split, of one on several, of a sweep, and of a reproduction."""
+AUDIT_RECORDS = {"dataset.json", "audit.html"}
+
 
 @dataclass(frozen=True)
 class FoundFiles:
@@ -19,7 +41,7 @@ class FoundFiles:
 
     paths: dict[str, Path]
     unusable: dict[str, str]
-    """Entries that are no readable files, with the reason."""
+    """Entries that are no readable files, and folders that hold no images of the user, with the reason."""
 
     def name(self, text: str) -> str:
         """The key in `paths` for a name in either form of Unicode."""
@@ -30,7 +52,8 @@ def find_files(folder: Path) -> FoundFiles:
     """All files in a folder and the folders in it.
 
     Links are followed wherever they lead: a class is often a link to a folder elsewhere, an image a link to a store of
-    files. Only a link back to a folder that contains it is not followed.
+    files. Only a link back to a folder that contains it is not followed. Folders that a system made, and those that
+    resjax wrote, are not looked into and are listed as unusable.
 
     Raises:
       BadInput: if a folder cannot be read.
@@ -48,13 +71,18 @@ def find_files(folder: Path) -> FoundFiles:
         if here in above:
             unusable[text_of(parent.relative_to(folder).as_posix())] = "link in a circle"
             return
+        if above and (is_workdir(parent) or AUDIT_RECORDS <= {entry.name for entry in entries}):
+            unusable[text_of(parent.relative_to(folder).as_posix())] = OWN_FOLDER
+            return
         for entry in entries:
             path = parent / entry.name
             try:
                 is_folder, is_file = entry.is_dir(), entry.is_file()
             except OSError:  # A link to itself.
                 is_folder = is_file = False
-            if is_folder:
+            if is_folder and entry.name.lower() in SYSTEM_FOLDERS:
+                unusable[text_of(path.relative_to(folder).as_posix())] = SYSTEM_FOLDER
+            elif is_folder:
                 walk(path, above | {here})
             elif is_file:
                 paths[text_of(path.relative_to(folder).as_posix())] = path
@@ -67,6 +95,12 @@ def find_files(folder: Path) -> FoundFiles:
     alike = Counter(map(composed, paths))
     named = {composed(name) if alike[composed(name)] == 1 else name: path for name, path in paths.items()}
     return FoundFiles(named, {composed(name): reason for name, reason in unusable.items()})
+
+
+def is_workdir(folder: Path) -> bool:
+    """Whether a folder holds a comparison, a sweep or a reproduction of resjax."""
+    names = set(os.listdir(folder))
+    return any(records <= names for records in WORKDIR_RECORDS)
 
 
 def composed(text: str) -> str:

@@ -7,12 +7,10 @@ import numpy as np
 
 from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
-from resjax.data.sources.files import composed, find_files, is_hidden, text_of
+from resjax.data.sources.files import OWN_FOLDER, composed, find_files, is_hidden, is_workdir, text_of
 from resjax.errors import BadInput
 
 OUTSIDE = "file outside a class folder"
-ARCHIVERS = {"__MACOSX"}
-"""Folders that macOS adds to archives; they hold hidden files only."""
 
 
 def open_folder(spec: str, path: Path) -> Catalogue:
@@ -30,6 +28,10 @@ def open_folder(spec: str, path: Path) -> Catalogue:
     if not path.is_dir():
         raise BadInput(f"dataset {spec!r}: no such folder; expected a folder with one folder of images per class")
     found = find_files(path)
+    if is_workdir(path):
+        raise BadInput(
+            f"dataset {spec!r}: the workdir of a comparison; expected a folder with one folder of images per class"
+        )
     visible = [name for name in sorted(found.paths) if not is_hidden(name)]
     exclusions = [Exclusion(name, "hidden file") for name in sorted(found.paths) if is_hidden(name)]
     exclusions += [Exclusion(name, reason) for name, reason in sorted(found.unusable.items())]
@@ -54,6 +56,8 @@ def open_folder(spec: str, path: Path) -> Catalogue:
             f"{spec.rstrip('/')}/{classes[0]}?); expected at least two classes"
         )
     known = {*classes, *(name.split("/")[-1] for name in found.unusable)}
+    # A folder of workdirs, such as runs/, is no class either.
+    known |= {name.split("/")[bool(side_of)] for name, reason in found.unusable.items() if reason == OWN_FOLDER}
     for parent in [path / side for side in side_of] or [path]:
         if classes and (empty := sorted(_folders_in(parent) - known)):
             raise BadInput(f"dataset {spec!r}: no image in the folder of class {empty[0]!r}; add some or remove it")
@@ -108,4 +112,4 @@ def _holds_classes(names: Iterable[str]) -> bool:
 
 def _folders_in(path: Path) -> set[str]:
     folders = (entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return {composed(text_of(name)) for name in folders} - ARCHIVERS
+    return {composed(text_of(name)) for name in folders}

@@ -9,6 +9,7 @@ from resjax.report.page.html import render
 
 MOST_LISTED = 500
 """Files that are listed by name, of one kind; the rest is counted."""
+ONE_COLOUR = "one colour or nearly so"
 MOST_NAMED = 20
 """The same of one picture's exact copies."""
 
@@ -21,6 +22,7 @@ def audit_page(record: DatasetRecord, thumbnails: Mapping[str, str], meanings: M
       thumbnails: data URIs of small images, by content; pictures and groups that have none are counted.
       meanings: what becomes of a file, by the kind of finding.
     """
+    one_colour = [Listed(id=name, reason=ONE_COLOUR, detail="") for name in record.one_colour or []]
     groups = [_group(group, thumbnails) for group in record.groups]
     shown = [group for group in groups if group["pictures"]]
     return render(
@@ -30,11 +32,20 @@ def audit_page(record: DatasetRecord, thumbnails: Mapping[str, str], meanings: M
         near_copies=record.distinct_contents - record.distinct_pictures,
         groups=shown,
         groups_not_shown=len(groups) - len(shown),
-        findings=_by_reason(record.findings or []),
+        findings=_by_reason([*(record.findings or []), *one_colour]),
         excluded=_by_reason(record.excluded),
-        meanings=meanings,
+        ranges=_ranges(record),
+        meanings={**meanings, ONE_COLOUR: "kept; their values hardly differ"},
         most_listed=MOST_LISTED,
     )
+
+
+def _ranges(record: DatasetRecord) -> str:
+    """The ranges of images with more than 8 bits in words; empty if there are none."""
+    if not record.value_ranges:
+        return ""
+    named = {"integers": record.value_ranges.integers, "floating-point numbers": record.value_ranges.floats}
+    return " and ".join(f"{kind} from {ends[0]:g} to {ends[1]:g}" for kind, ends in named.items() if ends)
 
 
 def _group(group: CopyGroup, thumbnails: Mapping[str, str]) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from resjax.data import splits
-from resjax.data.dataset import Dataset, Exclusion
+from resjax.data.dataset import Dataset, Exclusion, ValueRanges
 from resjax.data.decoding import decode
+from resjax.data.deep_images import described_ranges
 from resjax.data.duplicates.groups import copy_groups, expected_leak
 from resjax.data.duplicates.near_duplicates import cached_near_duplicate_groups
 from resjax.data.given_split import ImageOnSide, given_split
@@ -29,11 +31,14 @@ from resjax.records import (
     Side,
     SplitImage,
     SplitRecord,
+    ValueRangesRecord,
     read_record,
 )
 from resjax.run.settings import Settings, SourceSettings
 
 SIDES: tuple[Side, ...] = ("train", "val", "test")
+MOST_CONTENTS = 4
+"""Kinds of unreadable files that are named before training; dataset.json names all."""
 
 
 def load_dataset(
@@ -45,8 +50,10 @@ def load_dataset(
     bytes do. `check` gets the catalogue before anything is decoded, and may raise.
 
     Raises:
-      BadInput: if the data cannot be used.
+      BadInput: if the data cannot be used, or the cache would lie among the images.
     """
+    if source.cache_dir is not None:
+        require_outside_images(source, source.cache_dir, "--cache_dir")
     catalogue = open_catalogue(
         source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
     )
@@ -56,12 +63,31 @@ def load_dataset(
         catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
     )
     if source.near_copies and dataset.thumbnails is not None:
+        # The groups are kept under the contents, and deep images look otherwise under another range.
+        contents = [f"{content} {dataset.ranges}" for content in dataset.contents] if dataset.ranges else None
         groups = cached_near_duplicate_groups(
-            dataset.thumbnails, dataset.contents, cache_dir=source.cache_dir, progress=True
+            dataset.thumbnails, contents or dataset.contents, cache_dir=source.cache_dir, progress=True
         )
         dataset = replace(dataset, groups=groups)
     print(described(dataset, near_copies_known(source, dataset)))
     return catalogue, dataset
+
+
+def require_outside_images(source: SourceSettings, folder: Path, flag: str = "--workdir") -> None:
+    """Refuses a folder to write into that lies in a folder of images, where it would be a class of the next run.
+
+    Raises:
+      BadInput: names the flag that named the folder.
+    """
+    kind, _, value = source.dataset.partition(":")
+    if kind != "folder" or not value:
+        return
+    images = Path(value).expanduser()
+    if folder.resolve().is_relative_to(images.resolve()):
+        raise BadInput(
+            f"{flag}={folder} lies in the image folder {images}, where every folder is a class; expected a folder "
+            "outside it"
+        )
 
 
 def near_copies_known(source: SourceSettings, dataset: Dataset) -> bool:
@@ -70,17 +96,22 @@ def near_copies_known(source: SourceSettings, dataset: Dataset) -> bool:
 
 
 def described(dataset: Dataset, near_copies_known: bool) -> str:
-    """How many images and classes there are, what was left out, and a warning if copies have different labels."""
-    reasons = Counter(exclusion.reason for exclusion in dataset.exclusions)
-    counted = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+    """How many images and classes there are, what was left out and why, how deep images were scaled, and warnings."""
     text = (
         f"{dataset.name}: {len(dataset.ids):,} images of {len(dataset.classes)} classes, "
         f"{len(set(dataset.contents)):,} distinct files"
     )
     if near_copies_known:
         text += f", {len(np.unique(dataset.groups)):,} distinct pictures"
-    if reasons:
-        text += f"; left out {reasons.total()}: {counted}"
+    if dataset.exclusions:
+        text += f"; left out {len(dataset.exclusions)}: {_counted_exclusions(dataset.exclusions)}"
+    if dataset.ranges:
+        text += f"\nimages with more than 8 bits a channel are scaled to 8: {described_ranges(dataset.ranges)}"
+    if dataset.one_colour:
+        text += (
+            f"\nWARNING: {len(dataset.one_colour):,} images show one colour or nearly so: "
+            f"{splits.listed(dataset.one_colour)}; dataset.json lists them"
+        )
     labels_of_groups = np.unique(np.stack([dataset.groups, dataset.labels]), axis=1)[0]
     if conflicts := sum(count > 1 for count in Counter(labels_of_groups.tolist()).values()):
         text += (
@@ -88,6 +119,19 @@ def described(dataset: Dataset, near_copies_known: bool) -> str:
             "python -m experiments.audit shows them"
         )
     return text
+
+
+def _counted_exclusions(exclusions: Iterable[Exclusion]) -> str:
+    """Each reason with its count, and of files that cannot be read what they are."""
+    reasons = Counter(exclusion.reason for exclusion in exclusions)
+    contents = Counter(exclusion.detail for exclusion in exclusions if exclusion.reason == "unreadable")
+    named = "; ".join(f"{detail}: {count:,}" for detail, count in contents.most_common(MOST_CONTENTS))
+    more = len(contents) - MOST_CONTENTS
+    others = f"; and {more} more kinds" if more > 0 else ""
+    return ", ".join(
+        f"{reason} {count}" + (f" ({named}{others})" if reason == "unreadable" else "")
+        for reason, count in reasons.items()
+    )
 
 
 def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
@@ -173,9 +217,11 @@ def fold_record(split: Split) -> Fold | None:
 
 
 def data_fingerprint(dataset: Dataset, split: Split) -> str:
-    """A hash of all that a replica sees of the data: contents, labels and sides, in order."""
+    """A hash of all that a replica sees of the data: contents and their scale, labels and sides, in order."""
     sides = {side: indices.tolist() for side, indices in split.sides.items()}
     seen = [dataset.classes, dataset.contents, dataset.labels.tolist(), sides]
+    if dataset.ranges:
+        seen.append([dataset.ranges.integers, dataset.ranges.floats])
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
 
@@ -225,7 +271,14 @@ def dataset_record(
         given_split=None if dataset.sides is None else _given_split(dataset, dataset.sides),
         conflicts=[record.ids for group, record in zip(groups, records, strict=True) if group.in_conflict],
         groups=records,
+        one_colour=list(dataset.one_colour),
+        value_ranges=value_ranges_record(dataset.ranges),
     )
+
+
+def value_ranges_record(ranges: ValueRanges) -> ValueRangesRecord | UnsetType:
+    """The ranges as a part of a record, UNSET for a set without deep images."""
+    return ValueRangesRecord(integers=ranges.integers, floats=ranges.floats) if ranges else UNSET
 
 
 def _given_split(dataset: Dataset, sides: Sequence[str]) -> GivenSplit:

@@ -33,7 +33,14 @@ from resjax.records import (
 )
 from resjax.run.settings import Settings
 from resjax.run.setup.costs import ledger
-from resjax.run.setup.dataset import SIDES, data_fingerprint, dataset_record, near_copies_known, split_record
+from resjax.run.setup.dataset import (
+    SIDES,
+    data_fingerprint,
+    dataset_record,
+    near_copies_known,
+    split_record,
+    value_ranges_record,
+)
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
@@ -216,6 +223,7 @@ class ComparisonWorkdir:
             leaked={"val": len(self.leaks["val"]), "test": len(self.leaks["test"])},
             unreadable=[each.id for each in dataset.exclusions if each.reason == "unreadable"],
             left_out=len(dataset.exclusions),
+            value_ranges=value_ranges_record(dataset.ranges),
         )
 
 

@@ -63,7 +63,8 @@ def data_changes(workdir: Path, now: SplitRecord) -> str:
     for place, what in enumerate(("content", "label", "side")):
         found[f"with another {what}"] = [name for name in both if old[name][place] != new[name][place]]
     counts = [f"{len(names)} {kind} ({listed(names)})" for kind, names in found.items() if names]
-    return f"the images or their split have changed: {', '.join(counts) or 'in their order'}"
+    otherwise = "in their order, or in the scale of images with more than 8 bits"
+    return f"the images or their split have changed: {', '.join(counts) or otherwise}"
 
 
 def _images(split: SplitRecord) -> dict[str, tuple[str, str, list[str]]]:

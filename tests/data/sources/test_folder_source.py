@@ -97,10 +97,39 @@ def test_an_archive_has_to_be_unpacked(tmp_path):
     assert "images.zip" in refusal(f"folder:{tmp_path}/images.zip")
 
 
-def test_what_a_mac_adds_to_an_archive_is_no_class(tmp_path):
-    write_images(tmp_path, "x/1.png", "y/1.png", "__MACOSX/x/._1.png")
+SYSTEM_FOLDERS = ("@eaDir", "lost+found", "System Volume Information", "$RECYCLE.BIN", ".ipynb_checkpoints", "__MACOSX")
+
+
+@pytest.mark.parametrize("place", ["", "x/", "train/", "train/x/"])
+@pytest.mark.parametrize("folder", SYSTEM_FOLDERS)
+def test_folders_of_systems_are_no_classes_at_any_depth_and_are_listed(folder, place, tmp_path):
+    side = "train/" if place.startswith("train") else ""
+    write_images(tmp_path, f"{side}x/1.png", f"{side}y/1.png", f"{place}{folder}/1.png", f"{place}{folder}/deep/1.png")
     catalogue = open_catalogue(f"folder:{tmp_path}", image_size=8)
-    assert catalogue.classes == ("x", "y") and reasons(catalogue) == {"hidden file": 1}
+    assert catalogue.classes == ("x", "y") and len(catalogue.ids) == 2
+    assert [(each.id, each.reason) for each in catalogue.exclusions] == [(f"{place}{folder}", "folder of the system")]
+
+
+def test_what_resjax_wrote_into_a_folder_of_images_is_no_class(tmp_path):
+    write_images(tmp_path, "x/1.png", "y/1.png")
+    # Of a comparison on one split, of one on several, of an audit, of a sweep, and of a reproduction.
+    for folder, records in (
+        ("runs/mine", ("config.flags", "summary.json")),
+        ("folds", ("config.flags", "splits.json")),
+        ("x/audit", ("dataset.json", "audit.html")),
+        ("grid", ("sweep.json", "cells/a/summary.json")),
+        ("paper", ("reproduction.json", "reproduction.html")),
+    ):
+        write_images(tmp_path / folder, "figures/curves.png", *records)
+    catalogue = open_catalogue(f"folder:{tmp_path}", image_size=8)
+    assert labels_by_id(catalogue) == {"x/1.png": "x", "y/1.png": "y"}
+    assert {each.id for each in catalogue.exclusions} == {"runs/mine", "folds", "x/audit", "grid", "paper"}
+    assert reasons(catalogue) == {"folder of resjax": 5}
+
+
+def test_a_workdir_is_no_folder_of_images(tmp_path):
+    write_images(tmp_path / "run", "figures/1.png", "runs/plain8/1.png", "config.flags", "summary.json")
+    assert "run" in refusal(f"folder:{tmp_path}/run")
 
 
 @pytest.mark.parametrize("side", ["", "train/", "val/"])
