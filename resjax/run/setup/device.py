@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 
+from resjax.errors import BadInput
 from resjax.records import Environment
 from resjax.run.setup.costs import Ledger
 
@@ -40,6 +41,26 @@ def describe_environment() -> Environment:
         xla_flags=os.environ.get("XLA_FLAGS"),
         git_revision=_git_revision(),
     )
+
+
+def require_backend() -> None:
+    """Has JAX find its devices, which takes a moment.
+
+    Raises:
+      BadInput: if JAX has none of the kind that `JAX_PLATFORMS` names, or cannot use it.
+    """
+    try:
+        jax.devices()
+    # An accelerator's plugin may raise anything; jax itself asserts for a `cuda` that it never heard of.
+    except Exception as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        # The advice at the end of jax's text is ours, too.
+        said = " ".join(str(error).partition("(set JAX_PLATFORMS")[0].split())[:300]
+        why = f" ({said})" if said else ""
+        raise BadInput(
+            f"JAX_PLATFORMS={asked}: JAX cannot compute on it here{why}; expected cpu, cuda, rocm or tpu, as far as "
+            "jax was installed with them, or nothing for what JAX finds"
+        ) from error
 
 
 def estimate_seconds(forward_flops: Sequence[float], images_per_replica: int, replicas: Sequence[int]) -> float:
