@@ -61,10 +61,7 @@ def make_networks(
             variables = functional.init(jax.random.key(seed))
             # An untrained head says nothing; one that is larger says something, mostly wrong.
             variables.parameters["head"]["kernel"] *= 100.0
-            checkpoints = Checkpoints(replica / "checkpoints")
-            checkpoints.save_best(1, variables)
-            checkpoints.wait()
-            checkpoints.close()
+            Checkpoints(replica / "checkpoints").save_best(1, variables)
             logits = predict_logits(functional, variables, ResidentSide(pixels, labels))
             sides = np.array(["val"] * IMAGES)
             write_npz(replica / "predictions.npz", id=np.array(ids), label=labels, side=sides, logits=logits)

@@ -1,6 +1,6 @@
 """Kills a small comparison again and again, at any moment, and holds what it ends with against a run that was not.
 
-  python -m tests.torture --kills=200 --seed=0
+  python -m tests.torture --kills=200 --seed=0 --record=torture.json
 
 Every start is a process of its own, forked from this one before anything of JAX has begun, so that a start costs no
 imports. It is killed by SIGKILL: some time after its start; or as it is about to make, rename or remove a file of some
@@ -19,17 +19,19 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
 
 from resjax.cli.compare import COMMAND
 from resjax.cli.program import run_command
-from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record, read_result
+from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record, read_result, write_record
+from resjax.training import saving
 
 FLAGS = (
     *("--dataset=synthetic:60", "--image_size=8", "--width=2", "--stem=cifar", "--architectures=plain8,resnet8"),
-    *("--epochs=3", "--seeds=2", "--batch_size=16", "--augment=flip"),
+    *("--epochs=4", "--seeds=2", "--batch_size=16", "--augment=flip"),
 )
 KINDS = {
     "checkpoint": "/checkpoints/",
@@ -42,11 +44,28 @@ KINDS = {
 """What is written, by what is in its path; the first that fits."""
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 PLACES = ("time", *KINDS)
-ENDED = "runs that ended"
+SAVE_SECONDS = (0.0, 0.05, 0.3, 5.0)
+"""Shortest times between two saves, one of which a start draws: from a save an epoch to one a replica."""
 
 
-def torture(folder: Path, kills: int, seed: int) -> Counter:
-    """Kills a run so many times, lets it end, and compares; returns how often it was killed where.
+@dataclass(frozen=True)
+class Kill:
+    """A start of the program that was killed."""
+
+    place: str
+    """Of `PLACES`: the kind of file it was about to write, or `time`."""
+    count: int
+    """Which write of that kind it was."""
+    after: float
+    """Seconds after that, or after the start."""
+    save_seconds: float
+    """Shortest time between two saves of this start."""
+    phase: str
+    """How far the run had come: the results, the epochs on the disk, and those that are saved."""
+
+
+def torture(folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
+    """Kills a run so many times, lets it end, and compares; returns the kills, and how many runs ended.
 
     A run that ends before its kill is begun anew, in a workdir of its own: what it left has to be right too.
     """
@@ -54,28 +73,42 @@ def torture(folder: Path, kills: int, seed: int) -> Counter:
     took = time.monotonic()
     assert run(folder, "whole") == 0
     took = time.monotonic() - took
-    killed: Counter = Counter()
+    killed: list[Kill] = []
     number = 0
-    while killed.total() < kills:
-        place = PLACES[(killed.total() + number) % len(PLACES)]
+    while len(killed) < kills:
+        place = PLACES[(len(killed) + number) % len(PLACES)]
         if place == "cache":
             # The cache is shared by all runs and full by now.
             shutil.rmtree(folder / "cache" / "decoded", ignore_errors=True)
         after = rng.uniform(0, took) if place == "time" else rng.choice([0.0, rng.uniform(0, 0.02)])
-        status = run(folder, f"killed{number}", (place, rng.randint(1, 1 + rng.randint(0, 12)), after))
+        count, save_seconds = rng.randint(1, 1 + rng.randint(0, 12)), rng.choice(SAVE_SECONDS)
+        status = run(folder, f"killed{number}", (place, count, after), save_seconds)
         if status == -signal.SIGKILL:
-            killed[place] += 1
+            killed.append(Kill(place, count, after, save_seconds, phase(folder / f"killed{number}")))
             continue
-        assert status == 0, f"exit status {status} after {dict(killed)}"
+        assert status == 0, f"exit status {status} after {killed[-10:]}"
         require_equal(folder / "whole", folder / f"killed{number}")
         number += 1
     assert run(folder, f"killed{number}") == 0
     require_equal(folder / "whole", folder / f"killed{number}")
-    killed[ENDED] = number + 1
-    return killed
+    return killed, number + 1
 
 
-def run(folder: Path, workdir: str, kill: tuple[str, int, float] | None = None) -> int:
+def phase(workdir: Path) -> str:
+    """What a killed run left: `results/lines/saved epochs`, summed over its replicas."""
+    replicas = [*workdir.glob("runs/*/seed*")]
+    results = sum((replica / "result.json").exists() for replica in replicas)
+    lines = sum(path.read_bytes().count(b"\n") for path in workdir.glob("runs/*/seed*/metrics.jsonl"))
+    saved = sum(
+        max((int(path.name) for path in (replica / "checkpoints/last").glob("*") if path.name.isdecimal()), default=0)
+        for replica in replicas
+    )
+    return f"{results}/{lines}/{saved}"
+
+
+def run(
+    folder: Path, workdir: str, kill: tuple[str, int, float] | None = None, save_seconds: float = SAVE_SECONDS[-1]
+) -> int:
     """Runs the comparison in a process of its own; its exit status, below zero for a signal."""
     child = os.fork()
     if child:
@@ -86,6 +119,7 @@ def run(folder: Path, workdir: str, kill: tuple[str, int, float] | None = None) 
         os.dup2(log, 1)
         os.dup2(log, 2)
         sys.argv[1:] = [*FLAGS, f"--workdir={workdir}", "--cache_dir=cache"]
+        saving.SAVE_SECONDS = save_seconds
         if kill is not None:
             _kill_this_process(*kill)
         run_command(COMMAND)
@@ -143,7 +177,7 @@ def require_equal(whole: Path, other: Path) -> None:
         # A long run outlives a commit to the checkout that it runs from.
         summary["environment"].pop("git_revision")
     assert summaries[0] == summaries[1]
-    left = [str(path) for path in other.rglob("*") if path.name.endswith(".damaged") or path.name == ".lock"]
+    left = [str(path) for path in other.rglob("*") if path.name.endswith(".damaged") or path.name == ".resjax-lock"]
     assert not left, left
 
 
@@ -167,13 +201,22 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--record", type=Path, default=None, help="a file for the counts and for each kill")
     asked = parser.parse_args()
     sys.argv = sys.argv[:1]
     # Imported before the forks, so that a start costs none of it.
     importlib.import_module("resjax.run.compare")
 
     began = time.monotonic()
-    killed = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed)
-    ended = killed.pop(ENDED)
-    record = {"seed": asked.seed, "killed": killed, "runs_that_ended": ended, "seconds": time.monotonic() - began}
+    killed, ended = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed)
+    record = {
+        "seed": asked.seed,
+        "killed": Counter(kill.place for kill in killed),
+        "runs_that_ended": ended,
+        "equal_bit_for_bit": True,
+        "seconds": time.monotonic() - began,
+    }
     print(json.dumps(record), flush=True)
+    if asked.record is not None:
+        asked.record.parent.mkdir(parents=True, exist_ok=True)
+        write_record(asked.record, record | {"kills": [asdict(kill) for kill in killed]})

@@ -16,6 +16,7 @@ from typing import NoReturn
 from absl import flags, logging
 
 from resjax.cli.flag_names import described_names, unknown_flag
+from resjax.cli.jax_settings import import_jax, use_own_jax_settings
 from resjax.cli.machine import allow_open_files, keep_compiled_programs, keep_freed_memory, use_gpu_flags
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
@@ -107,6 +108,9 @@ def _run(command: Command, arguments: Sequence[str]) -> None:
     _silence_repeated_errors()
     threading.excepthook = _thread_hook(threading.excepthook)
     keep_freed_memory()
+    use_own_jax_settings()
+    if "compile_cache" in FLAGS:
+        import_jax()
     if "gpu_flags" in FLAGS:
         use_gpu_flags(FLAGS.gpu_flags)
     if "compile_cache" in FLAGS and FLAGS.compile_cache:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from msgspec.structs import replace
 
 from resjax.data.pipeline import ResidentSide
-from resjax.errors import BadInput, closest
+from resjax.errors import BadInput, DamagedRecord, closest
 from resjax.evaluation.comparison.statistics import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
@@ -24,7 +24,8 @@ from resjax.records.run_records import Predictions, RunRecords, read_run_records
 from resjax.run.settings import SIZES
 from resjax.run.setup.costs import parameter_count
 from resjax.run.setup.device import usable_dtype
-from resjax.training.checkpoint import CheckpointError, Checkpoints
+from resjax.run.workdir.lock import one_at_a_time
+from resjax.training.checkpoint import Checkpoints
 from resjax.training.recipe import require_choice
 from resjax.training.step import predict_logits
 from resjax.types import Variables
@@ -167,6 +168,11 @@ def trained_network(workdir: Path, asked_network: str | None, asked_replicas: st
     if (workdir / "splits.json").exists():
         names = ", ".join(str(workdir / name) for name in read_record(workdir / "splits.json", Splits).splits)
         raise BadInput(f"--workdir={workdir} holds a comparison on several splits, expected one of {names}")
+    with one_at_a_time(workdir, shared=True):
+        return _trained_network(workdir, asked_network, asked_replicas)
+
+
+def _trained_network(workdir: Path, asked_network: str | None, asked_replicas: str) -> TrainedNetwork:
     records = read_run_records(workdir)
     name, how = _chosen_network(records, asked_network)
     seeds, which, notes = _chosen_seeds(records, name, asked_replicas)
@@ -248,12 +254,9 @@ def _restored(folder: Path, functional: Functional) -> Variables:
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), functional.shapes())
     try:
-        checkpoints = Checkpoints(folder / "checkpoints")
-        try:
-            return checkpoints.restore_best(shapes)
-        finally:
-            checkpoints.close()
-    except (CheckpointError, OSError) as error:
+        return Checkpoints(folder / "checkpoints").restore_best(shapes)
+    except DamagedRecord as error:
         raise BadInput(
-            f"{error}: run the comparison's command again to make it, or choose another --replica"
+            f"{error}; choose another --replica, or delete {folder / 'result.json'} and run the comparison's command "
+            "again to train this one anew"
         ) from error

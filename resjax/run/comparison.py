@@ -116,6 +116,7 @@ class ComparisonRun(ComparisonWorkdir):
         }
         if not any(pending.values()):
             return
+        self.require_same_environment()
         progress = ProgressBar(sum(map(len, pending.values())), self.settings.recipe.epochs)
 
         def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
@@ -152,6 +153,7 @@ class ComparisonRun(ComparisonWorkdir):
             self.split.sides,
             self.sides.get("test"),
             self.leaks,
+            self.environment,
         )
 
     @cached_property

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, RecordError
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
+from resjax.models.layers import key_of_seed
 from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
 from resjax.probes.common import keeps_shape
 from resjax.records import (
@@ -37,6 +38,7 @@ from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.run.setup.dataset import load_dataset, load_splits
 from resjax.run.setup.device import describe_environment, estimate_seconds
+from resjax.run.workdir.lock import only_writer, remove_unfinished
 from resjax.run.workdir.replica_folder import finished_result
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import EpochResult, Trainer
@@ -138,16 +140,13 @@ class Prober:
         assert isinstance(result, Done)
         initial = self.run.programs[name].trainer.initial_state(seed)
         checkpoints = Checkpoints(self.run.folder(name, seed) / "checkpoints")
-        try:
-            states: dict[Time, State] = {
-                "init": State("init", 0, initial.variables),
-                "best": State("best", result.best.epoch, checkpoints.restore_best(initial.variables)),
-            }
-            last = next(checkpoints.resume_points(initial), None)
-            if last:
-                states["last"] = State("last", last.epoch, last.state.variables)
-        finally:
-            checkpoints.close()
+        states: dict[Time, State] = {
+            "init": State("init", 0, initial.variables),
+            "best": State("best", result.best.epoch, checkpoints.restore_best(initial.variables)),
+        }
+        if checkpoints.last_epoch:
+            last = checkpoints.restore_last(initial)
+            states["last"] = State("last", checkpoints.last_epoch, last.variables)
         return states
 
     def announce(self) -> None:
@@ -205,7 +204,7 @@ class Prober:
                 for network, seed in jobs:
                     try:
                         measurements += list(self._measured(name, network, seed))
-                    except (BadInput, CheckpointError) as error:
+                    except (BadInput, RecordError, CheckpointError) as error:
                         left_out.append(LeftOut(network=network, seed=seed, reason=str(error)))
                     bar.update()
             found = Probe(
@@ -269,13 +268,13 @@ class Prober:
                 f,
                 v,
                 self.batch,
-                jax.random.key(SEED),
+                key_of_seed(SEED),
                 side=self.settings.side,
                 line=2 * self.settings.side - 1,
                 chunk=self.settings.chunk or self._all_points,
             ),
             "curvature": lambda f, v, network, seed: curvature.curvature(
-                f, v, self.batch, jax.random.key(SEED), steps=self.settings.steps, samples=self.settings.samples
+                f, v, self.batch, key_of_seed(SEED), steps=self.settings.steps, samples=self.settings.samples
             ),
             "saliency": lambda f, v, network, seed: self._maps(f, v),
             "linear": lambda f, v, network, seed: self._linear(f, v),
@@ -345,24 +344,26 @@ def probe(run: ComparisonRun, settings: ProbeSettings) -> Probes:
 
 
 def probe_workdir(settings: Settings, probes: ProbeSettings) -> Probes:
-    """Probes the comparison in a workdir, and writes its figures and its report again.
+    """Probes the comparison in a workdir, and writes its figures and its report again. It is the workdir's only writer.
 
     Raises:
-      BadInput: if the workdir holds no finished replica with its checkpoints, or those of other data.
+      BadInput: if the workdir holds no finished replica with its checkpoints, or those of other data, or another
+        process writes it.
     """
-
     started = time.perf_counter()
     workdir = settings.workdir
     if (workdir / "splits.json").exists():
         raise BadInput(f"--workdir={workdir} holds a comparison on several splits, expected one of its folders")
     if not (workdir / "summary.json").exists():
         raise BadInput(f"--workdir={workdir}: no summary.json there, expected the workdir of a comparison")
-    _, dataset = load_dataset(settings.source, settings.image_size)
-    (split,) = load_splits(settings, dataset).values()
-    run = ComparisonRun(settings, dataset, split)
-    run.require_same_recipe()
-    record = probe(run, probes)
-    write_run_report(workdir, dataset, svg_texts(draw_figures(workdir)))
+    with only_writer(workdir):
+        _, dataset = load_dataset(settings.source, settings.image_size)
+        (split,) = load_splits(settings, dataset).values()
+        run = ComparisonRun(settings, dataset, split)
+        run.require_same_recipe()
+        remove_unfinished(workdir)
+        record = probe(run, probes)
+        write_run_report(workdir, dataset, svg_texts(draw_figures(workdir)))
     print(f"\n{record.paragraph}")
     print(f"\nprobes.json, report.html and figures are in {workdir} ({duration(time.perf_counter() - started)} in all)")
     return record

@@ -1,5 +1,6 @@
 """Trains replicas, alone or together, from where their folders stand to their end."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from resjax.training.processes import (
     send_message,
 )
 from resjax.training.replicas import ReplicaTrainer, Way
+from resjax.training.saving import SaveInterval, detached
 
 K = TypeVar("K")
 S = TypeVar("S")
@@ -68,35 +70,49 @@ class NetworkPrograms:
         return self._together[name, shape]
 
 
-def run_replica(trainer: Trainer, replica: ReplicaFolder, way: Way, on_epoch: OnEpoch) -> Result | None:
+def run_replica(
+    trainer: Trainer,
+    replica: ReplicaFolder,
+    way: Way,
+    on_epoch: OnEpoch,
+    clock: Callable[[], float] = time.monotonic,
+) -> Result | None:
     """Trains a replica from where its folder stands to its end, and returns its result.
 
-    None on a stop request inside an epoch. The epoch is saved as far as it came.
+    None on a stop request inside an epoch. The epoch is saved as far as it came. `clock` says when to save.
     """
     with replica:
         state = replica.begin()
         first_epoch = len(replica.lines) + 1
+        interval = SaveInterval(clock)
         for epoch in trainer.fit(state, first_epoch=first_epoch, best=replica.best, partial=replica.begun):
             if isinstance(epoch, UnfinishedEpoch):
                 replica.within_epoch(epoch)
                 return None
-            line = replica.after_epoch(epoch, way.describe(1) if way.note else None)
+            # The next epoch donates the state.
+            kept = epoch._replace(state=detached(epoch.state))
+            save = _is_time_to_save(interval, [replica])
+            line = replica.after_epoch(kept, way.describe(1) if way.note else None, save=save)
             on_epoch(replica.name, replica.seed, line)
         return replica.finish()
 
 
 def run_replicas(
-    programs: NetworkPrograms, way: Way, replicas: Sequence[ReplicaFolder], on_epoch: OnEpoch
+    programs: NetworkPrograms,
+    way: Way,
+    replicas: Sequence[ReplicaFolder],
+    on_epoch: OnEpoch,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Result]:
     """Trains replicas of a network to their end and yields their results.
 
     Their trainers may differ in learning rate and weight decay from that of `programs`, and in nothing else. Replicas
     at the same step are trained together, however they came there. On a stop request inside an epoch, they are saved
-    as far as they came, and no more results follow.
+    as far as they came, and no more results follow. `clock` says when to save, all of a group after the same epoch.
     """
     if way.name == "sequential" and way.batch == 1:
         for replica in replicas:
-            result = run_replica(replica.trainer, replica, way, on_epoch)
+            result = run_replica(replica.trainer, replica, way, on_epoch, clock)
             if result is None:
                 return
             yield result
@@ -121,22 +137,30 @@ def run_replicas(
             started = broadcast_states([states.pop(replica) for replica in group])
             begun = [replica.begun for replica in group if replica.begun is not None]
             trainers = [replica.trainer for replica in group]
+            interval = SaveInterval(clock)
             for results in together.fit(started, first_epoch=done + 1, best=best, partial=begun, trainers=trainers):
                 with announcing_next_epoch():
-                    ended = []
+                    ended, save = [], _is_time_to_save(interval, group)
                     for replica, epoch in zip(group, results, strict=True):
                         if isinstance(epoch, UnfinishedEpoch):
                             replica.within_epoch(epoch)
                         elif epoch is not None:
-                            line = replica.after_epoch(epoch, way.describe(len(group)))
+                            line = replica.after_epoch(epoch, way.describe(len(group)), save=save)
                             ended.append((replica.name, replica.seed, line))
                     if not ended:
                         return
-                    # All are saved before the first is reported, which may end the run: so they stay at one epoch.
+                    # All hold the epoch before the first is reported, which may end the run: so they stay at one epoch.
                     for each in ended:
                         on_epoch(*each)
             for replica in group:
                 yield replica.finish()
+
+
+def _is_time_to_save(interval: SaveInterval, replicas: Sequence[ReplicaFolder]) -> bool:
+    """Whether all replicas are saved now. While one is being written, training goes on without a further save."""
+    # Each is asked, so that the error of none waits.
+    writing = [replica.is_saving() for replica in replicas]
+    return not any(writing) and interval.is_over()
 
 
 def follow(programs: Mapping[str, NetworkPrograms], asked_to_stop: Callable[[], bool] = lambda: False) -> bool:

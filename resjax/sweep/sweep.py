@@ -8,13 +8,15 @@ from resjax.records import Sweep
 from resjax.report.sweep_text import sweep_text
 from resjax.run.progress import duration
 from resjax.run.setup.dataset import load_dataset, whole_splits
-from resjax.run.setup.device import describe_environment
+from resjax.run.setup.device import describe_environment, usable_dtype
+from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import require_writable
+from resjax.run.workdir.ownership import require_own
 from resjax.sweep.cells import program_key
 from resjax.sweep.declaration import declare
 from resjax.sweep.grid import SweepSettings
 from resjax.sweep.training import Share
-from resjax.sweep.workdir import require_same_sweep, write_report, write_sweep
+from resjax.sweep.workdir import RECORD, require_same_sweep, write_report, write_sweep
 
 RECORD_SECONDS = 60.0
 """The record is written at most this often while cells are trained."""
@@ -30,11 +32,16 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
     """
     base = asked.base
     require_writable(base.workdir)
+    require_own(base.workdir, (RECORD, "report.html", "figures", "cells"), (RECORD, "cells/*/recipe.json"))
     _, dataset = load_dataset(base.source, base.image_size)
     (split,) = whole_splits(base, dataset).values()
     declared = declare(asked, dataset, split, describe_environment())
     require_same_sweep(base.workdir, declared)
     share = Share(asked, dataset, split)
+    if share.pending:
+        now = describe_environment(usable_dtype(base.dtype, jax.devices()[0])[0])
+        folders = base.workdir.glob("cells/*/runs/*/seed*")
+        require_same_environment(folders, now, mixed=base.allow_mixed_environment)
     base.workdir.mkdir(parents=True, exist_ok=True)
     print(announcement(asked, share), flush=True)
     written = time.monotonic()

@@ -1,7 +1,7 @@
-"""The checkpoints of one replica, written by orbax in the background and committed atomically.
+"""The checkpoints of one replica on the disk: orbax's files, with checksums of them, whole or absent.
 
-Each has a checksum of its arrays, because orbax's files have none. A checkpoint that was damaged on the disk is
-quarantined (renamed to `*.damaged`), and the one before is used.
+A checkpoint that is not what was written is quarantined (renamed to `*.damaged`), and the one before is used. One that
+cannot be read for another reason ends the run and stays as it is.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,20 +18,25 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
+from msgspec import Struct, field
 
-from resjax.training.orbax_errors import silence_late_orbax_errors
+from resjax.errors import DamagedRecord, RecordError
+from resjax.records.files import from_plain, write_record
+from resjax.records.storage import DAMAGED, set_aside, sync_folder, unsealed
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
 KEPT = 2
 """Checkpoints of each kind: the newest, and one to fall back to."""
 BEST, LAST, UNFINISHED = "best", "last", "unfinished"
-ARRAYS, RECORD = "arrays", "record"
-"""The parts of a checkpoint."""
+ARRAYS, SEAL = "arrays", "record/metadata"
+"""The parts of a checkpoint: a folder of orbax, and a record of ours with what it holds."""
+UNUSED = ".unused"
+"""Ends the name of a sound checkpoint that was set aside, because training resumes from an earlier one."""
 
 
 class CheckpointError(OSError):
-    """A checkpoint cannot be written, or was damaged while in use."""
+    """A checkpoint cannot be written or read. The text says why."""
 
 
 class ResumePoint(NamedTuple):
@@ -44,81 +49,79 @@ class ResumePoint(NamedTuple):
     """The plain values that were saved with the state."""
 
 
+class Seal(Struct, frozen=True, kw_only=True):
+    """What a checkpoint says of itself."""
+
+    arrays_crc32: int
+    """Of all arrays, as they were in memory."""
+    record: str
+    """Plain values in JSON, for the caller."""
+    layout: dict[str, str] = field(default_factory=dict)
+    """Type and shape of each array, by its place in the tree; empty in checkpoints of earlier versions."""
+    files: dict[str, int] = field(default_factory=dict)
+    """The CRC-32 of each file; empty in checkpoints of earlier versions."""
+
+
 class Checkpoints:
-    """Saves and restores the checkpoints of one replica in `folder`.
+    """Writes and restores the checkpoints of one replica in `folder`, which is made when the first is written.
 
     There are three kinds: `best` has the variables only, `last` the whole state after an epoch, `unfinished` the whole
     state inside an epoch. The newest two of each kind are kept; older ones are deleted when their successors are
-    complete.
-
-    Args:
-      folder: of the checkpoints; made if it does not exist.
-
-    Raises:
-      CheckpointError: if the folder cannot be written.
+    complete. One thread at a time may use it.
     """
 
     def __init__(self, folder: Path):
-        if jax.process_count() > 1:
-            # By default each process writes a part of an array that all have, and orbax checks that all did.
-            handler = ocp.type_handlers.ArrayHandler(use_replica_parallel=False, array_metadata_store=None)
-            ocp.type_handlers.register_type_handler(jax.Array, handler, override=True)
-        # Only the first process saves, arrays that all have in full: the others have no folder.
+        self._folder = folder.absolute()
+        # With several processes only the first writes and reads, arrays that it has in full.
         processes = ocp.options.MultiprocessingOptions(active_processes={0} if jax.process_count() > 1 else None)
-        # Orbax refuses to create folders if only some processes are active.
-        self._options = ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT, create=False, cleanup_tmp_directories=True, multiprocessing_options=processes
+        self._orbax = ocp.Checkpointer(
+            ocp.StandardCheckpointHandler(multiprocessing_options=processes), multiprocessing_options=processes
         )
-        self._folder = folder
-        self._managers: dict[str, ocp.CheckpointManager] = {}
-        self._best, self._last = self._manager(BEST), self._manager(LAST)
-        if (folder / UNFINISHED).exists():
-            self._manager(UNFINISHED)
 
     def save_best(self, epoch: int, variables: Variables) -> None:
-        """Saves the best variables in the background.
+        """Writes the best variables.
 
         Raises:
-          CheckpointError: if this or the previous save cannot be written.
+          CheckpointError: if they cannot be written.
         """
-        self._save(self._best, epoch, variables, None)
+        self._save(BEST, epoch, variables, None)
 
     def save_last(self, epoch: int, state: TrainState, record: Any = None) -> None:
-        """Saves the state after an epoch in the background, with a record of plain values.
+        """Writes the state after an epoch, with a record of plain values.
 
         Raises:
-          CheckpointError: if this or the previous save cannot be written.
+          CheckpointError: if it cannot be written.
         """
-        self._save(self._last, epoch, state, record)
+        self._save(LAST, epoch, state, record)
 
     def save_unfinished(self, epoch: int, state: TrainState, record: Any) -> None:
-        """Saves the state inside the epoch after `epoch` in the background, once per step, with a record.
+        """Writes the state inside the epoch after `epoch`, once per step, with a record.
 
         Raises:
-          CheckpointError: if this or the previous save cannot be written.
+          CheckpointError: if it cannot be written.
         """
         step = int(state.step)
-        if UNFINISHED in self._managers and step in self._managers[UNFINISHED].all_steps():
-            return
-        self._save(self._manager(UNFINISHED), step, state, {"epoch": epoch, "saved": record})
+        if step not in self._steps(UNFINISHED):
+            self._save(UNFINISHED, step, state, {"epoch": epoch, "saved": record})
 
     @property
     def last_epoch(self) -> int:
         """The epoch of the newest `last` checkpoint, 0 if there is none."""
-        return self._last.latest_step() or 0
+        return max(self._steps(LAST), default=0)
 
     def resume_points(self, like: TrainState) -> Iterator[ResumePoint]:
         """The states that training can resume from, the newest first; damaged checkpoints are quarantined on the way.
 
         Args:
           like: a state of the same structure and shapes, of arrays or `jax.ShapeDtypeStruct`s.
+
+        Raises:
+          CheckpointError: if one cannot be read for another reason than damage.
+          RecordError: if one has arrays of other shapes. Neither is touched.
         """
         for kind in (UNFINISHED, LAST):
-            manager = self._managers.get(kind)
-            if manager is None:
-                continue
-            for step in sorted(manager.all_steps(), reverse=True):
-                restored = self._restore(manager, step, like)
+            for step in reversed(self._steps(kind)):
+                restored = self._restore_or_quarantine(kind, step, like)
                 if restored is None:
                     continue
                 state, record = restored
@@ -129,126 +132,164 @@ class Checkpoints:
                     yield ResumePoint(record["epoch"], state, record["saved"])
 
     def best_variables(self, epoch: int, like: Variables) -> Variables | None:
-        """The variables that were saved as best at this epoch; None if there are none, or they were damaged."""
-        if epoch not in self._best.all_steps():
+        """The best variables of this epoch; None if there are none, or if they are damaged and now quarantined.
+
+        Raises:
+          CheckpointError: if they cannot be read for another reason than damage.
+          RecordError: if they have other shapes. Neither is touched.
+        """
+        if epoch not in self._steps(BEST):
             return None
-        restored = self._restore(self._best, epoch, like)
+        restored = self._restore_or_quarantine(BEST, epoch, like)
         return None if restored is None else restored[0]
 
     def restore_best(self, like: Variables) -> Variables:
-        """The newest best variables, with the structure and shapes of `like`.
+        """The newest best variables, with the structure and shapes of `like`. Changes nothing on the disk.
 
         Raises:
-          CheckpointError: if they are damaged.
+          DamagedRecord: if there are none, or they are not what was written.
+          CheckpointError: if they cannot be read.
+          RecordError: if they have other shapes.
         """
-        variables = self.best_variables(self._best.latest_step() or 0, like)
-        if variables is None:
-            raise CheckpointError(f"{self._folder}: the best checkpoint was damaged while in use")
-        return variables
+        return self._restore(BEST, max(self._steps(BEST), default=0), like)[0]
 
     def restore_last(self, like: TrainState) -> TrainState:
-        """The newest last state, with the structure and shapes of `like`.
+        """The newest last state, with the structure and shapes of `like`. Changes nothing on the disk.
 
         Raises:
-          CheckpointError: if it is damaged.
+          DamagedRecord: if there is none, or it is not what was written.
+          CheckpointError: if it cannot be read.
+          RecordError: if it has other shapes.
         """
-        restored = self._restore(self._last, self.last_epoch, like)
-        if restored is None:
-            raise CheckpointError(f"{self._folder}: the last checkpoint was damaged while in use")
-        return restored[0]
+        return self._restore(LAST, self.last_epoch, like)[0]
 
-    def delete_after(self, epoch: int) -> None:
-        """Deletes the checkpoints of later epochs, before training resumes from this one."""
-        for manager in (self._best, self._last):
-            for later in [step for step in manager.all_steps() if step > epoch]:
-                manager.delete(later)
+    @property
+    def has_quarantined(self) -> bool:
+        """Whether a checkpoint of this replica was ever found damaged."""
+        with _clear_errors(self._folder, "read"):
+            return any(self._folder.glob(f"*{DAMAGED}*"))
+
+    def discard_after(self, epoch: int, *, unfinished: bool) -> None:
+        """Removes what training is about to compute again, before it resumes after this epoch.
+
+        If a checkpoint was found damaged, sound ones are set aside instead: they may be all that is left.
+
+        Args:
+          epoch: the last finished epoch.
+          unfinished: whether the states inside an epoch are removed too.
+        """
+        keep = self.has_quarantined
+        with _clear_errors(self._folder, "removed"):
+            for kind in (BEST, LAST, UNFINISHED):
+                for leftover in self._kind(kind).glob("*.tmp"):
+                    shutil.rmtree(leftover)
+                for step in self._steps(kind):
+                    if unfinished if kind == UNFINISHED else step > epoch:
+                        self._set_aside(kind, step, UNUSED) if keep else self._delete(kind, step)
+            with suppress(OSError):
+                self._kind(UNFINISHED).rmdir()
 
     def keep_newest(self) -> None:
         """Deletes all but the newest of each kind, when the replica is finished."""
-        self.wait()
-        for manager in (self._best, self._last):
-            for earlier in sorted(manager.all_steps())[:-1]:
-                manager.delete(earlier)
-        self.delete_unfinished()
+        with _clear_errors(self._folder, "removed"):
+            for kind in (BEST, LAST):
+                for step in self._steps(kind)[:-1]:
+                    self._delete(kind, step)
+            shutil.rmtree(self._kind(UNFINISHED), ignore_errors=True)
 
-    def delete_unfinished(self) -> None:
-        """Deletes the states inside an epoch, if that is finished or is trained again from its start."""
-        manager = self._managers.pop(UNFINISHED, None)
-        if manager is not None:
-            manager.close()
-            shutil.rmtree(self._folder / UNFINISHED, ignore_errors=True)
+    def _kind(self, kind: str) -> Path:
+        return self._folder / kind
 
-    def wait(self) -> None:
-        """Returns when everything saved so far is on disk.
+    def _steps(self, kind: str) -> list[int]:
+        """The checkpoints of a kind, in order."""
+        with _clear_errors(self._folder, "read"):
+            try:
+                names = os.listdir(self._kind(kind))
+            except FileNotFoundError:
+                return []
+        return sorted(int(name) for name in names if name.isdecimal())
 
-        Raises:
-          CheckpointError: if it cannot be written.
-        """
-        with _clear_errors(self._folder):
-            for manager in self._managers.values():
-                manager.wait_until_finished()
+    def _save(self, kind: str, step: int, tree: PyTree, record: Any) -> None:
+        folder = self._kind(kind)
+        temporary = folder / f"{step}.tmp"
+        with _clear_errors(self._folder, "written"):
+            if temporary.exists():
+                shutil.rmtree(temporary)
+            temporary.mkdir(parents=True)
+            arrays = jax.tree.map(on_host, tree)
+            self._orbax.save(temporary / ARRAYS, args=ocp.args.StandardSave(arrays))
+            written = sorted(path for path in temporary.rglob("*") if path.is_file())
+            seal = Seal(
+                arrays_crc32=_checksum(arrays),
+                record=json.dumps(record),
+                layout=_layout(arrays),
+                files={str(path.relative_to(temporary)): zlib.crc32(path.read_bytes()) for path in written},
+            )
+            (temporary / SEAL).parent.mkdir()
+            write_record(temporary / SEAL, seal)
+            sync_folder(temporary)
+            os.replace(temporary, folder / str(step))
+            sync_folder(folder)
+            for earlier in self._steps(kind)[:-KEPT]:
+                self._delete(kind, earlier)
 
-    def close(self) -> None:
-        """Waits, then ends the background threads. Nothing can be saved afterwards.
+    def _delete(self, kind: str, step: int) -> None:
+        # Renamed first, so that a kill leaves no part of it under its name.
+        leaving = self._kind(kind) / f"{step}.tmp"
+        os.replace(self._kind(kind) / str(step), leaving)
+        shutil.rmtree(leaving)
 
-        Raises:
-          CheckpointError: if what was saved cannot be written.
-        """
-        with _clear_errors(self._folder), ExitStack() as stack:
-            for manager in self._managers.values():
-                stack.callback(manager.close)
-
-    def _manager(self, kind: str) -> ocp.CheckpointManager:
-        if kind not in self._managers:
-            folder = self._folder.absolute() / kind
-            folder.mkdir(parents=True, exist_ok=True)
-            with _clear_errors(self._folder):
-                self._managers[kind] = ocp.CheckpointManager(folder, options=self._options)
-        return self._managers[kind]
-
-    def _save(self, manager: ocp.CheckpointManager, step: int, tree: PyTree, record: Any) -> None:
-        text = json.dumps(record)
-        sealed = {"arrays_crc32": _checksum(tree), "record": text, "record_crc32": zlib.crc32(text.encode())}
-        parts = {ARRAYS: ocp.args.StandardSave(tree), RECORD: ocp.args.JsonSave(sealed)}
-        with _clear_errors(self._folder):
-            manager.save(step, args=ocp.args.Composite(**parts), force=True)
-
-    def _restore(self, manager: ocp.CheckpointManager, step: int, like: PyTree) -> tuple[Any, Any] | None:
-        """The arrays and the record of a step; None if they are damaged, which quarantines the checkpoint."""
-        path = Path(manager.directory) / str(step)
-        # After one part has failed, the readers of the other parts go on.
-        silence_late_orbax_errors()
+    def _restore_or_quarantine(self, kind: str, step: int, like: PyTree) -> tuple[Any, Any] | None:
+        """The arrays and the record of a checkpoint; None if it is damaged, and now quarantined."""
         try:
-            return self._read(manager, path, like)
-        except (MemoryError, jax.errors.JaxRuntimeError):
-            raise
-        except Exception:  # Orbax and tensorstore raise anything on damaged files.
-            pass
-        self._quarantine(manager, path)
-        return None
+            return self._restore(kind, step, like)
+        except DamagedRecord as error:
+            with _clear_errors(self._folder, "renamed"):
+                aside = self._set_aside(kind, step, DAMAGED)
+            print(f"WARNING: {error}: it is now {aside.name}, and the state before it is used", flush=True)
+            return None
 
-    def _read(self, manager: ocp.CheckpointManager, path: Path, like: PyTree) -> tuple[Any, Any]:
-        """The arrays and the record of a checkpoint. Raises anything if they are damaged."""
-        parts = {ARRAYS: ocp.args.StandardRestore(like), RECORD: ocp.args.JsonRestore()}
-        restored = manager.restore(int(path.name), args=ocp.args.Composite(**parts))
-        sealed = restored[RECORD]
-        if zlib.crc32(sealed["record"].encode()) != sealed["record_crc32"]:
-            raise CheckpointError(f"{path}: the checksum of its record is wrong")
-        if _checksum(restored[ARRAYS]) != sealed["arrays_crc32"]:
-            raise CheckpointError(f"{path}: the checksum of its arrays is wrong")
-        # Keys that one of several processes saved come back as plain numbers.
-        return jax.tree.map(_typed_key, restored[ARRAYS], like), json.loads(sealed["record"])
+    def _restore(self, kind: str, step: int, like: PyTree) -> tuple[Any, Any]:
+        """The arrays and the record of a checkpoint.
 
-    def _quarantine(self, manager: ocp.CheckpointManager, path: Path) -> None:
-        # Not inside the folder of its kind, where orbax would take it for one of its own.
-        quarantined = self._folder / f"{path.parent.name}-{path.name}.damaged"
-        shutil.rmtree(quarantined, ignore_errors=True)
-        os.replace(path, quarantined)
-        manager.reload()
-        print(
-            f"WARNING: {path} is damaged: it was renamed to {quarantined.name}, and the state before it is used",
-            flush=True,
-        )
+        Raises:
+          DamagedRecord: if it is missing or not what was written.
+          CheckpointError: if it cannot be read.
+          RecordError: if it has arrays of other shapes.
+        """
+        path = self._kind(kind) / str(step)
+        seal = self._sound(path)
+        _require_same_layout(path, seal.layout, like)
+        with _clear_errors(path, "restored"):
+            arrays = self._orbax.restore(path / ARRAYS, args=ocp.args.StandardRestore(like))
+        if _checksum(arrays) != seal.arrays_crc32:
+            raise DamagedRecord(f"{path}: damaged, the checksum of its arrays is wrong")
+        return jax.tree.map(_typed_key, arrays, like), json.loads(seal.record)
+
+    def _sound(self, path: Path) -> Seal:
+        """The seal of a checkpoint, after each of its files was compared with it."""
+        with _clear_errors(path, "read"):
+            try:
+                values = unsealed((path / SEAL).read_bytes(), f"{path}: damaged record")
+                seal = from_plain(values, Seal, str(path))
+                for name, crc32 in seal.files.items():
+                    if zlib.crc32((path / name).read_bytes()) != crc32:
+                        raise DamagedRecord(f"{path}: damaged, the checksum of {name} is wrong")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise DamagedRecord(f"{path}: damaged, {Path(error.filename).name} is missing") from None
+        return seal
+
+    def _set_aside(self, kind: str, step: int, mark: str) -> Path:
+        # Not inside the folder of its kind, where a reader would look for checkpoints.
+        return set_aside(self._kind(kind) / str(step), self._folder / f"{kind}-{step}", mark)
+
+
+def on_host(leaf: jax.Array | np.ndarray) -> np.ndarray:
+    """The numbers of an array on the host, if need be of a key. On a CPU they may be the array's own memory."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        # Several processes have it, each in full.
+        leaf = leaf.addressable_data(0)
+    return np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
 
 
 def _typed_key(array: jax.Array, like: Any) -> jax.Array:
@@ -257,23 +298,46 @@ def _typed_key(array: jax.Array, like: Any) -> jax.Array:
     return jax.random.wrap_key_data(array, impl=jax.random.key_impl(like))
 
 
+def _layout(tree: PyTree) -> dict[str, str]:
+    """Type and shape of each array of a tree, or of what a key consists of, by its place in the tree."""
+
+    def described(leaf: Any) -> str:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.eval_shape(jax.random.key_data, leaf)
+        return f"{leaf.dtype}{list(leaf.shape)}"
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(place): described(leaf) for place, leaf in leaves}
+
+
+def _require_same_layout(path: Path, saved: dict[str, str], like: PyTree) -> None:
+    expected = _layout(like)
+    if not saved or saved == expected:
+        return
+    place = next(place for place in (saved | expected) if saved.get(place) != expected.get(place))
+    raise RecordError(
+        f"{path}: it was saved by other versions of resjax, jax or optax: {place.lstrip('.')} was "
+        f"{saved.get(place, 'absent')}, expected {expected.get(place, 'nothing of that name')}; resume with the "
+        "versions that wrote it, or choose a new --workdir"
+    )
+
+
 @contextmanager
-def _clear_errors(folder: Path) -> Iterator[None]:
-    """Turns any error of orbax when it cannot write into a CheckpointError."""
+def _clear_errors(path: Path, action: str) -> Iterator[None]:
+    """Turns any error of the disk or of orbax into a CheckpointError. Memory errors and those of records pass."""
     try:
         yield
-    except (CheckpointError, MemoryError, jax.errors.JaxRuntimeError):
+    except (CheckpointError, RecordError, MemoryError, jax.errors.JaxRuntimeError):
         raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise CheckpointError(f"{folder}: a checkpoint cannot be written ({text[:300]})") from error
+    except Exception as error:  # Orbax and tensorstore raise anything.
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: a checkpoint cannot be {action} ({text[:300]})") from error
 
 
 def _checksum(tree: PyTree) -> int:
     """The CRC-32 of all arrays of a tree, in order, with their types and shapes."""
     total = 0
-    for leaf in jax.tree.leaves(tree):
-        data = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-        array = np.ascontiguousarray(data)
+    for array in map(on_host, jax.tree.leaves(tree)):
+        array = np.ascontiguousarray(array)
         total = zlib.crc32(array.view(np.uint8).data, zlib.crc32(f"{array.dtype}{array.shape}".encode(), total))
     return total

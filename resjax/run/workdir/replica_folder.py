@@ -1,16 +1,15 @@
 """The files and records of one replica, whether it is trained alone or together with others."""
 
-import base64
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from msgspec import UNSET
-from msgspec.structs import replace
+from jaxtyping import Float, Int
+from msgspec import UNSET, UnsetType
 
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
@@ -18,19 +17,17 @@ from resjax.errors import DamagedRecord
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
 from resjax.records import (
-    BegunEpoch,
     Diverged,
     DivergedAt,
     Done,
+    Environment,
     MetricsLine,
-    PackedAnswers,
     Progress,
     ReplicaTiming,
     Reported,
     Result,
     append_line,
     from_plain,
-    plain,
     read_lines,
     read_npz,
     read_record,
@@ -42,10 +39,14 @@ from resjax.records import (
 )
 from resjax.run.setup.costs import parameter_count
 from resjax.run.timing import phase
-from resjax.training.checkpoint import Checkpoints, ResumePoint
+from resjax.run.workdir.environments import record_environment
+from resjax.run.workdir.replica_progress import correct_by_epoch, partial_epoch, progress_values
+from resjax.training.checkpoint import UNUSED, Checkpoints, ResumePoint, on_host
 from resjax.training.loop import EpochResult, PartialEpoch, Trainer, UnfinishedEpoch
+from resjax.training.saving import BackgroundSaver
 from resjax.training.state import TrainState
-from resjax.training.step import StepSums, predict_logits
+from resjax.training.step import predict_logits
+from resjax.types import Variables
 
 T = TypeVar("T")
 
@@ -68,8 +69,9 @@ def quarantine_damaged(folder: Path) -> None:
         if not metrics.exists() or len(_read_metrics(metrics)) == read_result(result).last.epoch:
             return
         print(f"WARNING: {metrics} was cut short: it is made again", flush=True)
-    if (folder / "checkpoints" / "last").exists():
-        result.unlink(missing_ok=True)
+    if result.exists() and (folder / "checkpoints" / "last").exists():
+        # It may be all that is left, if the checkpoint cannot be used either.
+        set_aside(result, mark=UNUSED)
 
 
 def read_or_quarantine(path: Path, kind: type[T]) -> T | None:
@@ -108,8 +110,9 @@ READERS: Mapping[str, Callable[[Path], object]] = {
 class ReplicaFolder:
     """The files and records of replica `seed` of network `name`: `begin`, `after_epoch` for each epoch, then `finish`.
 
-    It writes `metrics.jsonl`, `correctness.npz` and checkpoints after each epoch, `predictions.npz` and `result.json`
-    at the end. Use it in a `with` statement, which opens the folder and ends the threads that write checkpoints.
+    It writes a line of `metrics.jsonl` after each epoch, checkpoints when told to and at the end, and the other files
+    at the end. Use it in a `with` statement, which opens the folder, and on any way out but a failed disk saves the
+    epochs that have ended.
 
     Args:
       trainer: of the replica's initial state and network.
@@ -121,6 +124,7 @@ class ReplicaFolder:
       test: the test set, on which the best epoch's network is evaluated once.
       leaks: the images of val and test that are on another side, too. If there are any, the result has the accuracy on
         them and on the rest.
+      environment: of this process, to be recorded with the replica; none without.
     """
 
     def __init__(
@@ -133,9 +137,12 @@ class ReplicaFolder:
         sides: Mapping[str, np.ndarray],
         test: Side | None,
         leaks: Mapping[str, np.ndarray],
+        environment: Environment | None = None,
     ):
         self.trainer, self.name, self.seed, self.folder = trainer, name, seed, folder
         self._dataset, self._sides, self._test, self._leaks = dataset, sides, test, leaks
+        self._environment = environment
+        self._environments: list[Environment] | UnsetType = UNSET
         self.lines: list[MetricsLine] = []
         """The epochs so far, as in `metrics.jsonl`."""
         self._correct: list[np.ndarray] = []
@@ -149,10 +156,15 @@ class ReplicaFolder:
         self._started = time.perf_counter()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._checkpoints = Checkpoints(self.folder / "checkpoints")
+        self._saver = BackgroundSaver(self._checkpoints)
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._checkpoints.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if not isinstance(error, OSError):
+                self._save_all()
+        finally:
+            self._saver.close()
 
     @property
     def position(self) -> tuple[int, int]:
@@ -170,7 +182,12 @@ class ReplicaFolder:
         If training was stopped inside an epoch, it is the state there, and `begun` has the finished part of the epoch.
 
         A kill can fall between any two writes, and a file can be damaged. The newest sound checkpoint counts, together
-        with the best checkpoint that belongs to it. The other files are made to agree with them.
+        with the best checkpoint that belongs to it. The other files are made to agree with them: lines of later epochs,
+        which are trained again, are dropped.
+
+        Raises:
+          CheckpointError: if a checkpoint cannot be read for another reason than damage.
+          RecordError: if a checkpoint or a record is of another version. Neither error changes a file.
         """
         initial = state = self.trainer.initial_state(self.seed)
         self.lines, self._correct, self.begun = [], [], None
@@ -178,13 +195,17 @@ class ReplicaFolder:
             if self._take_up(stand):
                 state = stand.state
                 break
-        self._checkpoints.delete_after(len(self.lines))
-        if self.begun is None:
-            self._checkpoints.delete_unfinished()
+        # All is read before anything is removed.
         for name, read in READERS.items():
             _set_aside_if_damaged(self.folder / name, read)
-        write_lines(self.folder / "metrics.jsonl", self.lines)
-        self._write_correctness()
+        metrics = self.folder / "metrics.jsonl"
+        if self._checkpoints.has_quarantined and metrics.exists() and len(_read_metrics(metrics)) > len(self.lines):
+            set_aside(metrics, mark=UNUSED)
+        self._checkpoints.discard_after(len(self.lines), unfinished=self.begun is None)
+        write_lines(metrics, self.lines)
+        if self._environment is not None:
+            resumed = state is not initial
+            self._environments = record_environment(self.folder, self._environment, resumed=resumed)
         self._parameters = parameter_count(state.variables)
         self._like = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding), state
@@ -194,7 +215,7 @@ class ReplicaFolder:
     def _take_up(self, stand: ResumePoint) -> bool:
         """Takes over the epochs up to a checkpoint, unless something that belongs to it is missing."""
         progress = from_plain(stand.record, Progress, str(self.folder / "checkpoints"))
-        lines, begun = progress.lines, _begun(progress)
+        lines, begun = progress.lines, partial_epoch(progress)
         if begun is not None and jax.process_count() > 1:
             # The other processes do not know its sums: they begin the epoch again.
             return False
@@ -205,45 +226,63 @@ class ReplicaFolder:
             if best_epoch != stand.epoch or begun is not None:
                 return False
             self._checkpoints.save_best(best_epoch, stand.state.variables)
-            self._checkpoints.wait()
-        self.lines, self._correct, self.begun = lines, _unpacked(progress.correct), begun
+        self.lines, self._correct, self.begun = lines, correct_by_epoch(progress), begun
         return True
 
     @phase("writing")
-    def after_epoch(self, epoch: EpochResult, trained_as: str | None = None) -> MetricsLine:
-        """Writes the line of an epoch, which it returns, and saves the state, unless the replica diverged.
+    def after_epoch(self, epoch: EpochResult, trained_as: str | None = None, *, save: bool) -> MetricsLine:
+        """Writes the line of an epoch, which it returns, and takes over the state, unless the replica diverged.
 
-        `trained_as` is the way in which the replica was trained, if not by itself. Afterwards the state may be donated.
+        Args:
+          epoch: the result. Its state must not be donated afterwards.
+          trained_as: the way in which the replica was trained, if not by itself.
+          save: whether checkpoints are written now, in the background.
+
+        Raises:
+          CheckpointError: if the last checkpoints could not be written.
         """
         metrics = cast(dict[str, Any], epoch.metrics)
         line = MetricsLine(**metrics, trained_as=UNSET if trained_as is None else trained_as)
         self.lines.append(line)
         append_line(self.folder / "metrics.jsonl", line)
         self._correct.append(epoch.val_correct)
-        self._write_correctness()
         self.diverged_step = epoch.diverged_step
-        if line.is_best:
-            self._checkpoints.save_best(line.epoch, epoch.state.variables)
         if epoch.diverged_step is None:
-            self._checkpoints.save_last(line.epoch, epoch.state, plain(self._progress()))
+            self._saver.hold(line.epoch, epoch.state, is_best=line.is_best)
+        if save:
+            self._saver.start(self._record)
         return line
+
+    def is_saving(self) -> bool:
+        """Whether checkpoints are being written.
+
+        Raises:
+          CheckpointError: if the last ones could not be written.
+        """
+        return self._saver.is_writing()
 
     @phase("writing")
     def within_epoch(self, unfinished: UnfinishedEpoch) -> None:
         """Saves the state inside an epoch, with the sums of its finished steps."""
-        sums, seconds = unfinished.partial
-        begun = BegunEpoch(loss=sums.loss.tolist(), correct=sums.correct.tolist(), seconds=seconds)
-        record = plain(replace(self._progress(), begun=begun))
+        self._save_all()
+        record = progress_values(self.lines, self._correct, unfinished.partial)
         self._checkpoints.save_unfinished(len(self.lines), unfinished.state, record)
-        self._checkpoints.wait()
 
-    def _progress(self) -> Progress:
-        """What a checkpoint holds beside the state."""
-        return Progress(lines=self.lines, correct=_packed(self._correct))
+    def _save_all(self) -> None:
+        """Returns when the epochs that have ended are saved."""
+        self._saver.start(self._record)
+        self._saver.wait()
+
+    def _record(self, epoch: int) -> Any:
+        # The last line may be of a later epoch, which diverged.
+        return progress_values(self.lines[:epoch], self._correct[:epoch])
 
     @phase("writing")
     def finish(self) -> Result:
-        """Writes predictions and result, and returns the result."""
+        """Saves what is left to save, writes predictions and result, and returns the result."""
+        self._save_all()
+        if self._correct:
+            write_npz(self.folder / "correctness.npz", correct=np.stack(self._correct))
         result = self._done() if self.diverged_step is None else self._diverged(self.diverged_step)
         write_record(self.folder / "result.json", result)
         return result
@@ -263,11 +302,12 @@ class ReplicaFolder:
             evaluated_on=self._reported,
             diverged_at=DivergedAt(epoch=self.lines[-1].epoch, step=step),
             timing=self._timing(),
+            environments=self._environments,
         )
 
     def _done(self) -> Done:
         """The result, with the scores of the best epoch's network; its predictions on all sides are written, too."""
-        functional, variables = self.trainer.functional, self._checkpoints.restore_best(self._like.variables)
+        functional, variables = self.trainer.functional, self._best_variables()
         logits = {"val": predict_logits(functional, variables, self.trainer.val)}
         if self._test is not None:
             logits["test"] = predict_logits(functional, variables, self._test)
@@ -307,7 +347,16 @@ class ReplicaFolder:
             leaked=by_leak.get("leaked", UNSET),
             clean=by_leak.get("clean", UNSET),
             timing=self._timing(),
+            environments=self._environments,
         )
+
+    def _best_variables(self) -> Variables:
+        held = self._saver.best
+        return self._checkpoints.restore_best(self._like.variables) if held is None else _on_one_device(held)
+
+    def _last_variables(self) -> Variables:
+        held = self._saver.newest
+        return self._checkpoints.restore_last(self._like).variables if held is None else _on_one_device(held.variables)
 
     @property
     def _reported(self) -> Reported:
@@ -330,36 +379,13 @@ class ReplicaFolder:
     def _final_test_accuracy(self, labels: Int[np.ndarray, " image"]) -> float:
         """The accuracy after the last epoch, which nobody chose, as papers report it."""
         assert self._test is not None
-        self._checkpoints.wait()
-        variables = self._checkpoints.restore_last(self._like).variables
-        return loss_and_accuracy(predict_logits(self.trainer.functional, variables, self._test), labels)[1]
-
-    def _write_correctness(self) -> None:
-        if self._correct:
-            write_npz(self.folder / "correctness.npz", correct=np.stack(self._correct))
+        logits = predict_logits(self.trainer.functional, self._last_variables(), self._test)
+        return loss_and_accuracy(logits, labels)[1]
 
 
-def _begun(progress: Progress) -> PartialEpoch | None:
-    """The finished part of an epoch, of a checkpoint inside it."""
-    begun = progress.begun
-    if begun is UNSET:
-        return None
-    return PartialEpoch(StepSums(np.array(begun.loss, np.float32), np.array(begun.correct, np.int32)), begun.seconds)
-
-
-def _packed(correct: list[Bool[np.ndarray, " image"]]) -> PackedAnswers | None:
-    if not correct:
-        return None
-    bits = np.packbits(np.stack(correct), axis=1)
-    text = base64.b64encode(bits.tobytes()).decode()
-    return PackedAnswers(images=correct[0].size, bits=text, epochs=len(correct))
-
-
-def _unpacked(packed: PackedAnswers | None) -> list[Bool[np.ndarray, " image"]]:
-    if packed is None:
-        return []
-    bits = np.frombuffer(base64.b64decode(packed.bits), np.uint8).reshape(packed.epochs, -1)
-    return [*np.unpackbits(bits, axis=1, count=packed.images).astype(bool)]
+def _on_one_device(variables: Variables) -> Variables:
+    """The variables as the first process alone computes with them, wherever they are held."""
+    return jax.tree.map(lambda leaf: jnp.asarray(on_host(leaf)), variables)
 
 
 def _write_predictions(
