@@ -1,5 +1,8 @@
 """What can be wrong with what a user gives, and with records on disk; each text is one line for the user."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class BadInput(ValueError):
     """What the user gave cannot be used.
@@ -21,3 +24,13 @@ class RecordError(ValueError):
 
 class DamagedRecord(RecordError):
     """A record that is not what was written: cut short, or changed."""
+
+
+def closest(given: str, choices: Iterable[str], most: int = 1) -> list[str]:
+    """The choices, `most` or fewer, that are spelt most like what was given, whatever its case; for error texts.
+
+    >>> closest("AdamW", ["adam", "adamw", "sgd"])
+    ['adamw']
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    return [by_lower[near] for near in difflib.get_close_matches(given.lower(), by_lower, n=most)]

@@ -5,6 +5,7 @@ import io
 import logging as standard_logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -30,7 +31,7 @@ def run_in_process(command: Command, *arguments: object) -> tuple[int, str, str]
     (0, 'hello\\n', '')
     """
     out, err, status = io.StringIO(), io.StringIO(), 0
-    argv, excepthook = sys.argv, sys.excepthook
+    argv, excepthook, thread_hook = sys.argv, sys.excepthook, threading.excepthook
     filtered = {logger: list(logger.filters) for logger in (standard_logging.getLogger("asyncio"), absl_logger())}
     forget_flags()
     try:
@@ -41,7 +42,7 @@ def run_in_process(command: Command, *arguments: object) -> tuple[int, str, str]
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     finally:
         forget_flags()
-        sys.argv, sys.excepthook = argv, excepthook
+        sys.argv, sys.excepthook, threading.excepthook = argv, excepthook, thread_hook
         for logger, filters in filtered.items():
             logger.filters[:] = filters
     return status, out.getvalue(), err.getvalue()

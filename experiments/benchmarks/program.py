@@ -21,6 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
 from resjax.cli.settings import DTYPES, define_size_flags
 from resjax.errors import BadInput
@@ -60,8 +61,8 @@ def define_flags() -> None:
     flags.DEFINE_integer("seeds", 4, "for replicas: the number of seeds")
     flags.DEFINE_string("replicas_as", ",".join(WAYS), "for replicas: ways of training them, joined by commas")
     flags.DEFINE_integer("epochs", 2, "for end_to_end: passes over the training images")
-    flags.DEFINE_string("dataset", None, "for end_to_end: csv:PATH or folder:PATH; by default generated JPEGs")
-    flags.DEFINE_string(
+    define_path("dataset", None, "for end_to_end: csv:PATH or folder:PATH; by default generated JPEGs", prefixed=True)
+    define_path(
         "image_dir", None, "folder of the images of a csv; by default the folder beside it with the name of its stem"
     )
     flags.DEFINE_integer(
@@ -70,7 +71,7 @@ def define_flags() -> None:
         f"samples of each side, at least {LEAST_SAMPLES}; by default {SAMPLES}, or {LEAST_SAMPLES} if a sample takes "
         "long; for end_to_end at least 1",
     )
-    flags.DEFINE_string("json", None, "file to write, one JSON record a line for each case")
+    define_path("json", None, "file to write, one JSON record a line for each case")
 
 
 def main() -> None:

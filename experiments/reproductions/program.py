@@ -187,7 +187,6 @@ def main() -> None:
     parts = settings_of_parts(REPRODUCTIONS[target], asked)
     # `all` stops after the first comparison that ends early.
     take_part(
-        asked.stopping,
         lambda: reproduce(target, asked, quick=quick),
         lambda: all(follow_compare(part) for part in parts),
     )

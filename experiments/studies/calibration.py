@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 from msgspec.structs import replace
 
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command, run_command
 from resjax.evaluation.comparison.intervals import (
     bca_interval,
@@ -231,7 +232,7 @@ def assess_alternatives(comparisons: int) -> list[Alternative]:
 
 def define_calibration_flags() -> None:
     flags.DEFINE_integer("comparisons", 2000, "simulated comparisons for each cell of the tables")
-    flags.DEFINE_string("json", None, "file for the records, one a line; by default none is written")
+    define_path("json", None, "file for the records, one a line; by default none is written")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from absl import flags
 from PIL import Image, ImageDraw, ImageEnhance
 
 from resjax.cli.data_flags import define_source_flags, source_settings
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.duplicates.near_duplicates import DETAIL, HASH_DISTANCE, resemblance
@@ -297,7 +298,7 @@ def main() -> None:
 
 def define_study_flags() -> None:
     flags.DEFINE_integer("pictures", 300, "number of pictures of different contents, drawn at random")
-    flags.DEFINE_string("json", None, "file for the record; by default none is written")
+    define_path("json", None, "file for the record; by default none is written")
 
 
 COMMAND = Command("studies.near_duplicates", __doc__ or "", main, (define_source_flags, define_study_flags))

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command, run_command
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
@@ -102,10 +103,10 @@ def self_comparison_text(record: SelfComparison) -> str:
 
 
 def define_self_flags() -> None:
-    flags.DEFINE_string("workdir", "runs/itself", "workdir of the finished run")
+    define_path("workdir", "runs/itself", "workdir of the finished run")
     flags.DEFINE_string("architecture", "resnet34", "the network, one of that run")
     flags.DEFINE_integer("pairings", 300, "number of random pairings of its seeds")
-    flags.DEFINE_string("json", None, "file for the record; by default none is written")
+    define_path("json", None, "file for the record; by default none is written")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.cli.data_flags import define_source_flags, source_settings
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
 from resjax.data.splits import VAL_FRACTION
 
@@ -19,7 +20,7 @@ FLAGS = flags.FLAGS
 
 def define_audit_flags() -> None:
     flags.DEFINE_float("val_fraction", VAL_FRACTION, "share of the images that the random splits would validate on")
-    flags.DEFINE_string("workdir", "runs/audit", "folder of dataset.json and audit.html")
+    define_path("workdir", "runs/audit", "folder of dataset.json and audit.html")
 
 
 def main() -> None:

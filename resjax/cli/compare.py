@@ -27,7 +27,7 @@ def main() -> None:
     from resjax.run.compare import compare, follow_compare
 
     asked, probes = settings("compare"), probe_settings()
-    take_part(asked.stopping, lambda: compare(asked, probes), lambda: follow_compare(asked))
+    take_part(lambda: compare(asked, probes), lambda: follow_compare(asked))
 
 
 COMMAND = Command(

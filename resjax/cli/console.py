@@ -1,10 +1,10 @@
 """The command `resjax NAME`: finds the command by its name and runs it."""
 
-import difflib
 import sys
 from importlib import import_module
 
 from resjax.cli.program import Command, end_without_reader, run_command
+from resjax.errors import closest
 
 COMMANDS = {
     "compare": ("resjax.cli.compare", "train networks over seeds and compare them: does the shortcut help?"),
@@ -34,7 +34,7 @@ def main() -> None:
         return
     name, *rest = arguments
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
+        near = closest(name, COMMANDS)
         hint = f"did you mean {near[0]}? " if near else ""
         print(f"error: {name!r}: {hint}expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)

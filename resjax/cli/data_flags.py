@@ -1,10 +1,10 @@
 """The flags that name the images and divide them, and the settings that they become."""
 
-import os
 from pathlib import Path
 
 from absl import flags
 
+from resjax.cli.path_flags import define_path
 from resjax.data.splits import METHODS, VAL_FRACTION
 from resjax.errors import BadInput
 from resjax.run.settings import SourceSettings, SplitSettings
@@ -14,19 +14,20 @@ FLAGS = flags.FLAGS
 
 
 def define_source_flags() -> None:
-    flags.DEFINE_string(
+    define_path(
         "dataset",
         "synthetic",
         "synthetic, synthetic:COUNT, csv:PATH (columns filename,label), folder:PATH (a folder a class, or train, val "
         "and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
+        prefixed=True,
     )
-    flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
-    flags.DEFINE_string(
+    define_path("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    define_path(
         "data_dir",
         None,
         "folder of the data sets that TFDS has prepared; by default $TFDS_DATA_DIR or ~/tensorflow_datasets",
     )
-    flags.DEFINE_string(
+    define_path(
         "cache_dir",
         None,
         "folder of decoded images and compiled programs; by default resjax in the user's cache folder",
@@ -55,7 +56,7 @@ def define_split_flags() -> None:
         "side. By default given if the data come with a split, otherwise grouped",
     )
     flags.DEFINE_integer("split_seed", 0, "seed of the split, the same for every replica")
-    flags.DEFINE_string("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
+    define_path("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
     flags.DEFINE_integer(
         "folds",
         None,
@@ -130,4 +131,4 @@ def _require_one_way_to_split(methods: tuple[str, ...]) -> None:
 
 
 def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(os.path.expanduser(text))
+    return None if text is None else Path(text)

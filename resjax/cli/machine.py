@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.errors import BadInput
-from resjax.run.stopping import Stopping
+from resjax.run.stopping import compute_together
 from resjax.training.recipe import require_range
 
 FLAGS = flags.FLAGS
@@ -33,6 +33,10 @@ COMPILED = "compiled"
 MOST_BYTES = 4 * 10**9
 """Above it, the programs that were compiled first are removed when a run begins."""
 
+LEAST_OPEN_FILES = 64
+"""A small comparison opens up to 40 files at a time; images add one for each 128 MB of the cache."""
+MOST_OPEN_FILES = 2**16
+
 
 def define_process_flags() -> None:
     flags.DEFINE_string(
@@ -44,6 +48,30 @@ def define_process_flags() -> None:
     flags.DEFINE_integer("process_id", None, "which process this is, from 0; not with auto")
     flags.DEFINE_integer("num_processes", None, "how many processes there are; not with auto")
     flags.DEFINE_integer("coordinator_timeout", 300, "seconds to wait for the other processes at the start")
+
+
+def allow_open_files() -> None:
+    """Raises the limit of open files as far as the system lets a user do it.
+
+    Raises:
+      BadInput: if the limit stays too low for a run.
+    """
+    try:
+        import resource
+    except ImportError:
+        # Windows has no such limit.
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft < wanted:
+        # macOS refuses more than a limit of its own.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft < LEAST_OPEN_FILES:
+        raise BadInput(f"at most {soft} open files are allowed here (ulimit -n): expected {LEAST_OPEN_FILES} or more")
 
 
 def keep_freed_memory() -> bool:
@@ -146,13 +174,21 @@ def start_asked_processes() -> int:
     return connect_processes(address, FLAGS.process_id, FLAGS.num_processes, timeout)
 
 
-def take_part(stopping: Stopping, first: Callable[[], object], others: Callable[[], object]) -> None:
-    """Does what the first of the asked processes does, or the only one; or what each of the others does."""
+def take_part(first: Callable[[], object], others: Callable[[], object]) -> None:
+    """Does what the first of the asked processes does, or the only one; or what each of the others does.
+
+    Raises:
+      BadInput: for flags of processes that do not fit each other, and if JAX has no device.
+    """
     leads = start_asked_processes() == 0
-    # It imports jax, which --help does without.
+    # They import jax, which --help does without.
+    from resjax.run.setup.device import require_backend
     from resjax.training.processes import exiting_at_failure
 
-    with exiting_at_failure(), stopping.listening():
+    if FLAGS.coordinator_address is not None:
+        compute_together()
+    require_backend()
+    with exiting_at_failure():
         if leads:
             first()
         else:

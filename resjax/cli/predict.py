@@ -18,6 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
 from resjax.cli.settings import define_compile_cache_flag
 from resjax.errors import BadInput
@@ -31,7 +32,7 @@ EXPORT_FORMATS = ("safetensors", "stablehlo")
 
 
 def define_predict_flags() -> None:
-    flags.DEFINE_string("workdir", None, "folder of a finished comparison; of one on several splits, a split's folder")
+    define_path("workdir", None, "folder of a finished comparison; of one on several splits, a split's folder")
     flags.DEFINE_string(
         "architecture", None, "the network that answers; by default the one with the best mean validation accuracy"
     )
@@ -43,17 +44,15 @@ def define_predict_flags() -> None:
     )
     flags.DEFINE_string("format", "table", "table, or jsonl for a JSON record a line")
     flags.DEFINE_integer("top", None, f"classes shown of an image, the most probable first; by default {TOP}")
-    flags.DEFINE_string("output", None, "file of the table or the lines; by default they are printed")
-    flags.DEFINE_string(
+    define_path("output", None, "file of the table or the lines; by default they are printed")
+    define_path(
         "grad_cam",
         None,
         "folder of pictures that show what speaks for the class of each image (Grad-CAM); none without",
     )
-    flags.DEFINE_string(
-        "export", None, "folder to export the network to, new or of an earlier export; images are optional"
-    )
+    define_path("export", None, "folder to export the network to, new or of an earlier export; images are optional")
     flags.DEFINE_string("export_formats", ",".join(EXPORT_FORMATS), f"of {', '.join(EXPORT_FORMATS)}")
-    flags.DEFINE_string("cache_dir", None, "folder of compiled programs; by default resjax in the user's cache folder")
+    define_path("cache_dir", None, "folder of compiled programs; by default resjax in the user's cache folder")
     define_compile_cache_flag()
 
 
@@ -78,8 +77,8 @@ def predict_settings(words: list[str]) -> PredictSettings:
         raise BadInput(f"{flag} without images: expected files or folders after the flags")
     for flag in ("grad_cam", "export"):
         if folder := getattr(FLAGS, flag):
-            require_writable(_path(folder), f"--{flag}")
-    output = _path(FLAGS.output) if FLAGS.output else None
+            require_writable(Path(folder), f"--{flag}")
+    output = Path(FLAGS.output) if FLAGS.output else None
     if output is not None:
         if output.is_dir():
             raise BadInput(f"--output={output} is a folder; expected the name of a file in an existing folder")
@@ -87,27 +86,26 @@ def predict_settings(words: list[str]) -> PredictSettings:
             raise BadInput(f"--output={output}: there is no folder {output.parent}; expected an existing one")
         require_writable(output.parent, "--output")
     return PredictSettings(
-        workdir=_path(FLAGS.workdir),
+        workdir=Path(FLAGS.workdir),
         words=tuple(words),
         architecture=FLAGS.architecture,
         replica=FLAGS.replica,
         format=FLAGS.format,
         top=FLAGS.top,
         output=output,
-        grad_cam=_path(FLAGS.grad_cam) if FLAGS.grad_cam else None,
-        export=_path(FLAGS.export) if FLAGS.export else None,
+        grad_cam=Path(FLAGS.grad_cam) if FLAGS.grad_cam else None,
+        export=Path(FLAGS.export) if FLAGS.export else None,
         export_formats=formats,
     )
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
 def main(words: list[str]) -> None:
     from resjax.predict.answering import predict
+    from resjax.run.setup.device import require_backend
 
-    predict(predict_settings(words))
+    asked = predict_settings(words)
+    require_backend()
+    predict(asked)
 
 
 COMMAND = Command("predict", __doc__, main, (define_predict_flags,), takes_words=True)

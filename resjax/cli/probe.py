@@ -9,6 +9,7 @@ probes.json (the measurements, a sentence for each probe, and which explanations
 with a section on the probes. Results of earlier probes stay in the record.
 """
 
+import os
 from pathlib import Path
 
 from resjax.cli.data_flags import define_source_flags, define_split_flags
@@ -24,7 +25,9 @@ def with_flags_of_run(arguments: list[str]) -> list[str]:
     for position, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if name.lstrip("-") == "workdir":
-            workdir = Path(value or (arguments[position + 1] if position + 1 < len(arguments) else ""))
+            workdir = Path(
+                os.path.expanduser(value or (arguments[position + 1] if position + 1 < len(arguments) else ""))
+            )
             kept = workdir / "config.flags"
             return [*([f"--flagfile={kept}"] if kept.exists() else []), *arguments]
     return arguments
@@ -36,7 +39,12 @@ def main() -> None:
     probes = probe_settings(default="fast")
     if probes is None:
         raise BadInput("--probes=none: expected fast, all or names of probes")
-    probe_workdir(settings("probe"), probes)
+    # It imports jax, which --help does without.
+    from resjax.run.setup.device import require_backend
+
+    asked = settings("probe")
+    require_backend()
+    probe_workdir(asked, probes)
 
 
 COMMAND = Command(

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 from resjax.run.settings import FAST, PROBES, ProbeSettings
 from resjax.training.recipe import require_range
 
@@ -86,5 +86,6 @@ def parse_probes(text: str) -> tuple[str, ...]:
     names = {name.strip() for name in text.split(",") if name.strip()}
     for name in sorted(names):
         if name not in PROBES:
-            raise BadInput(f"--probes={name}: expected fast, all, or names of {', '.join(PROBES)}")
+            hint = "".join(f"did you mean {near}? " for near in closest(name, [*whole, *PROBES]))
+            raise BadInput(f"--probes={name}: {hint}expected fast, all, or names of {', '.join(PROBES)}")
     return tuple(name for name in PROBES if name in names)

@@ -6,7 +6,9 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,11 +16,12 @@ from typing import NoReturn
 
 from absl import flags, logging
 
+from resjax.cli.flag_names import described_names, unknown_flag
 from resjax.cli.jax_settings import import_jax, use_own_jax_settings
-from resjax.cli.machine import keep_compiled_programs, keep_freed_memory, use_gpu_flags
+from resjax.cli.machine import allow_open_files, keep_compiled_programs, keep_freed_memory, use_gpu_flags
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
-from resjax.run.stopping import Stopped
+from resjax.run.stopping import Stopped, end_even_if_stuck, leave, listening, resume_line, say
 
 FLAGS = flags.FLAGS
 PACKAGE = Path(__file__).parents[1]
@@ -30,6 +33,10 @@ DISK = {
     *(errno.ESTALE, errno.ENOENT, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
 }
 """System errors that the disk, the drive or a folder causes, and not resjax."""
+
+ThreadHook = Callable[[threading.ExceptHookArgs], object]
+NO_FILES = {errno.EMFILE, errno.ENFILE}
+"""System errors at the limit of open files."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +73,8 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
         if HELP & set(arguments):
             print(help_text(command.introduction, defined), flush=True)
             return
-        prepared = command.prepare(shipped_flagfiles(arguments))
-        # Who asks for the flagfile's name, which is the default name of the workdir, finds it in sys.argv.
-        sys.argv = [sys.argv[0], *prepared]
-        words = _parse(sys.argv, command.takes_words)
-        _silence_repeated_errors()
-        keep_freed_memory()
-        use_own_jax_settings()
-        if "compile_cache" in FLAGS:
-            import_jax()
-        if "gpu_flags" in FLAGS:
-            use_gpu_flags(FLAGS.gpu_flags)
-        if "compile_cache" in FLAGS and FLAGS.compile_cache:
-            keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()).expanduser())
-        command.main(*([words] if command.takes_words else []))
+        with listening(shlex.join([*program, *arguments])):
+            _run(command, arguments)
     except (BadInput, RecordError, flags.Error) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
@@ -89,15 +84,39 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
         line = disk_fault(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr, flush=True)
+        # Without a free file, threads get stuck, and objects that are half made complain when they are removed.
+        end_even_if_stuck(1, *([0.0] if _lacks_files(error) else []))
         sys.exit(1)
     except Stopped as stopped:
-        resume = shlex.join([*program, *arguments])
-        print(f"\n{stopped.reason}; resume with the same command: {resume}", file=sys.stderr)
+        # The terminal may be gone, as after SIGHUP.
+        with suppress(OSError):
+            resume = shlex.join([*program, *arguments])
+            print(f"\n{resume_line(stopped.reason, resume)}", file=sys.stderr, flush=True)
+        end_even_if_stuck(stopped.status)
         sys.exit(stopped.status)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _run(command: Command, arguments: Sequence[str]) -> None:
+    prepared = command.prepare(shipped_flagfiles(arguments))
+    # Who asks for the flagfile's name, which is the default name of the workdir, finds it in sys.argv.
+    sys.argv = [sys.argv[0], *prepared]
+    words = _parse(sys.argv, command.takes_words)
+    allow_open_files()
+    _silence_repeated_errors()
+    threading.excepthook = _thread_hook(threading.excepthook)
+    keep_freed_memory()
+    use_own_jax_settings()
+    if "compile_cache" in FLAGS:
+        import_jax()
+    if "gpu_flags" in FLAGS:
+        use_gpu_flags(FLAGS.gpu_flags)
+    if "compile_cache" in FLAGS and FLAGS.compile_cache:
+        keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()))
+    command.main(*([words] if command.takes_words else []))
 
 
 def end_without_reader() -> NoReturn:
@@ -134,8 +153,9 @@ def _flagfile(name: str) -> str:
     Raises:
       BadInput: where there is neither.
     """
-    if Path(name).expanduser().exists():
-        return str(Path(name).expanduser())
+    expanded = os.path.expanduser(name)
+    if "\0" not in name and os.path.exists(expanded):
+        return expanded
     if os.sep not in name:
         for folder in FLAGFILES:
             path = folder / f"{name.removesuffix('.flags')}.flags"
@@ -149,7 +169,7 @@ def help_text(introduction: str | None, defined: Sequence[flags.Flag]) -> str:
     lines = [(introduction or "").strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
     for flag in defined:
         default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  --{flag.name}\n      {flag.help}{default}")
+        lines.append(f"  {described_names(flag)}\n      {flag.help}{default}")
     return "\n".join(lines)
 
 
@@ -173,7 +193,8 @@ def _defined_flags(definitions: Sequence[Callable[[], None]]) -> list[flags.Flag
         before = set(FLAGS)
         define()
         found += [FLAGS[name] for name in FLAGS if name not in before]
-    return found
+    # A flag with two names is there twice.
+    return list({flag.name: flag for flag in found}.values())
 
 
 def _parse(arguments: list[str], takes_words: bool) -> list[str]:
@@ -185,6 +206,8 @@ def _parse(arguments: list[str], takes_words: bool) -> list[str]:
     FLAGS.set_gnu_getopt(takes_words)
     try:
         rest = FLAGS(arguments)
+    except flags.UnrecognizedFlagError as error:
+        raise BadInput(unknown_flag(error.flagname, FLAGS)) from error
     except flags.Error:
         raise
     except (ValueError, OSError, RecursionError) as error:
@@ -192,6 +215,26 @@ def _parse(arguments: list[str], takes_words: bool) -> list[str]:
     if len(rest) > 1 and not takes_words:
         raise BadInput(f"{rest[1]!r}: expected flags such as --epochs=3, and no other words")
     return rest[1:]
+
+
+def _lacks_files(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, came from the limit of open files."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in NO_FILES):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _thread_hook(before: ThreadHook) -> ThreadHook:
+    """Ends the program if a thread needs a file and there is no free one: others may wait for that thread for ever."""
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        error = ended.exc_value
+        if isinstance(error, OSError) and _lacks_files(error):
+            say(f"error: {disk_fault(error)}")
+            leave(1)
+        before(ended)
+
+    return hook
 
 
 @cache

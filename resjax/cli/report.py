@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
 from resjax.errors import RecordError
 
@@ -19,16 +20,16 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", "", "folder of a comparison, or several joined by commas")
-    flags.DEFINE_string("output", None, "file of the report; by default in the workdir")
+    define_path("workdir", "", "folder of a comparison, or several joined by commas", separator=",")
+    define_path("output", None, "file of the report; by default in the workdir")
 
 
 def main() -> None:
     from resjax.records import ReproductionRecord, Splits, Sweep, read_record
     from resjax.run.reporting import page_of, write_page, write_report
 
-    workdirs = [Path(part).expanduser() for part in FLAGS.workdir.split(",") if part]
-    output = Path(FLAGS.output).expanduser() if FLAGS.output else None
+    workdirs = [Path(part) for part in FLAGS.workdir.split(",") if part]
+    output = Path(FLAGS.output) if FLAGS.output else None
     if not workdirs:
         raise RecordError("--workdir: expected one or more folders of comparisons, joined by commas")
     workdir = workdirs[0]

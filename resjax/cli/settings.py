@@ -8,6 +8,7 @@ from absl import flags
 from resjax.cli import data_flags, probe_flags
 from resjax.cli.data_flags import source_settings, split_settings
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
+from resjax.cli.path_flags import define_path
 from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
@@ -50,11 +51,13 @@ def define_training_flags() -> None:
         "preact_ and end with _gn, _nonorm, _skipinit, _fixup, _zero_gamma, _stochastic_depth, or a shortcut: _pad, "
         "_project, _project_all",
     )
-    flags.DEFINE_string(
+    define_path(
         "init_from",
         None,
         "weights to start from, torchvision's or timm's as .safetensors (or .pth, where torch is installed): FILE for "
         "all networks, or NETWORK=FILE,NETWORK=FILE",
+        separator=",",
+        prefixed=True,
     )
     flags.DEFINE_string(
         "seeds",
@@ -113,7 +116,7 @@ def define_training_flags() -> None:
         "resume, or add seeds and networks, although the finished ones were trained with another jax, device, dtype or "
         "other setting that changes numbers; the report says so",
     )
-    flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for a flagfile NAME.flags")
+    define_path("workdir", None, "folder of the results; by default runs/NAME for a flagfile NAME.flags")
 
 
 def define_recipe_flags() -> None:
@@ -122,7 +125,15 @@ def define_recipe_flags() -> None:
     for field, option in fields_with_options(Recipe):
         parser = parsers[str if option.parse else field.type]
         default = option.default_text if option.parse else field.default
-        flags.DEFINE(parser, option.flag, default, option.describe(), serializer=flags.ArgumentSerializer())
+        # absl's short name is a second name of the same flag, of any length: also in flagfiles.
+        flags.DEFINE(
+            parser,
+            option.flag,
+            default,
+            option.describe(),
+            serializer=flags.ArgumentSerializer(),
+            short_name=option.alias,
+        )
 
 
 def define_compile_cache_flag() -> None:

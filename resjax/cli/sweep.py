@@ -28,6 +28,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
 from resjax.cli.settings import define_training_flags, settings
 from resjax.errors import BadInput
@@ -58,11 +59,12 @@ def define_sweep_flags() -> None:
     flags.DEFINE_string(
         "shard", "1/1", "which share of the cells to train, such as 3/16; the shares of one sweep may run side by side"
     )
-    flags.DEFINE_string(
+    define_path(
         "merge",
         None,
         "folders of shards of one sweep that were trained apart, with commas between: their record and report go to "
         "--workdir, and nothing is trained",
+        separator=",",
     )
 
 
@@ -124,11 +126,12 @@ def main() -> None:
         print(sweep_text(record))
         print(f"\nsweep.json, report.html and figures are in {FLAGS.workdir}")
         return
+    from resjax.run.setup.device import require_backend
     from resjax.sweep.sweep import sweep
 
     asked = sweep_settings()
-    with asked.base.stopping.listening():
-        _, failed = sweep(asked)
+    require_backend()
+    _, failed = sweep(asked)
     if failed:
         print(f"{failed} cells of this share failed", file=sys.stderr)
         sys.exit(1)

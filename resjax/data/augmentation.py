@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int, UInt8
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 from resjax.types import PRNGKey
 
 RGBImages = Float32[Array, "batch height width 3"]
@@ -314,7 +314,8 @@ def parse_augmentation(text: str) -> tuple[Augmentation, ...]:
         elif number is not None and calls:
             calls[-1][1].append(number)
         else:
-            raise BadInput(f"--augment={text!r}: {item!r} is not understood; expected {SYNTAX}")
+            hint = "".join(f"; did you mean {near}?" for near in closest(item, [*AUGMENTATIONS, "none"]))
+            raise BadInput(f"--augment={text!r}: {item!r} is not understood{hint}; expected {SYNTAX}")
     for name, numbers in calls:
         takes = len(fields(AUGMENTATIONS[name]))
         if len(numbers) != takes:

@@ -8,13 +8,12 @@
 [32, 8]
 """
 
-import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 from resjax.models.names import NORMALIZATIONS, parse_name
 
 SHORTCUTS = ("none", "pad", "project", "project_all")
@@ -221,6 +220,15 @@ _EXAMPLES = (
 )
 
 
+def _same_name(name: str) -> list[str]:
+    """The name that differs in case or in a separator only, as `ResNet-18` does; empty if there is none."""
+    lower = name.lower()
+    for same in (lower, lower.replace("-", "_"), lower.replace("-", ""), lower.replace("_", "")):
+        if (parts := parse_name(same)) and parts.sizes():
+            return [same]
+    return []
+
+
 def architecture(name: str, **fields: object) -> Architecture:
     """The named architecture, with some fields changed.
 
@@ -237,8 +245,8 @@ def architecture(name: str, **fields: object) -> Architecture:
     parts = parse_name(name)
     sizes = parts.sizes() if parts else None
     if parts is None or sizes is None:
-        near = difflib.get_close_matches(name, ARCHITECTURES, n=2)
-        near = list(dict.fromkeys([*near, *(parts.nearest() if parts else ())]))
+        near = _same_name(name) or [*closest(name, ARCHITECTURES, 2), *(parts.nearest() if parts else ())]
+        near = list(dict.fromkeys(near))
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         expected = parts.legal_depths() if parts else f"names such as {', '.join(_EXAMPLES)}"
         raise BadInput(f"architecture {name!r}: {hint}expected {expected}")

@@ -3,7 +3,6 @@
 Neither the images of the run nor its command line are needed: classes, sizes and architecture are in `summary.json`.
 """
 
-import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 
 from resjax.data.dataset import OWN_RANGE, ValueRanges
 from resjax.data.pipeline import ResidentSide
-from resjax.errors import BadInput, DamagedRecord
+from resjax.errors import BadInput, DamagedRecord, closest
 from resjax.evaluation.comparison.statistics import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
@@ -222,7 +221,7 @@ def _chosen_seeds(records: RunRecords, name: str, asked: str) -> tuple[tuple[int
             problem = (
                 f" ({name} seed {asked} is {state[int(asked)]})" if asked.isdecimal() and int(asked) in state else ""
             )
-            near = difflib.get_close_matches(asked, (BEST, ENSEMBLE), n=1)
+            near = closest(asked, (BEST, ENSEMBLE))
             hint = f"; did you mean {near[0]}?" if near else ""
             seeds = f" or a finished seed of {name} ({listed})" if usable else f"; no seed of {name} is finished"
             raise BadInput(f"--replica={asked}{problem}: expected {BEST}, {ENSEMBLE}{seeds}{hint}")

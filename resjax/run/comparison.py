@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import jax
@@ -21,7 +20,7 @@ from resjax.run.stopping import Stopped
 from resjax.run.timing import phase
 from resjax.run.workdir.contents import ComparisonWorkdir
 from resjax.run.workdir.replica_folder import ReplicaFolder, finished_result
-from resjax.training.ahead_of_time import compiling
+from resjax.training.ahead_of_time import CompilingThread, StillCompiling, compiling
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divisible
 from resjax.training.processes import stop_requested
@@ -128,7 +127,7 @@ class ComparisonRun(ComparisonWorkdir):
 
         groups = schedule(pending, self.ways)
         try:
-            with compiling() as executor:
+            with compiling(lambda: self.settings.stopping.asked) as executor:
                 self._compile_ahead(executor, dict.fromkeys(name for name, _ in groups))
                 for name, seeds in groups:
                     if name in self.problems:
@@ -178,14 +177,14 @@ class ComparisonRun(ComparisonWorkdir):
                     self.sides["val"],
                     self.weights[name].arrays if name in self.weights else None,
                     # None of several processes may leave a step that the others are in.
-                    (lambda: self.settings.stopping.asked) if jax.process_count() == 1 else lambda: False,
+                    self.settings.stopping.before_step if jax.process_count() == 1 else lambda: False,
                 ),
                 label=f"{self.workdir}/{name}",
             )
             for name, functional in self.functionals.items()
         }
 
-    def _compile_ahead(self, executor: ThreadPoolExecutor, names: Iterable[str]) -> None:
+    def _compile_ahead(self, executor: CompilingThread, names: Iterable[str]) -> None:
         """Begins to compile the programs of these networks, in this order, if replicas train alone on a CPU.
 
         On a GPU it would disturb XLA's choice between kernels, which XLA makes by timing them.
@@ -204,13 +203,16 @@ class ComparisonRun(ComparisonWorkdir):
         while left:
             try:
                 replicas = [self.replica(name, seed) for seed in left]
-                for result in run_replicas(self.programs[name], self.ways[name], replicas, on_epoch):
-                    left.remove(result.seed)
-                    yield result
+                with self.settings.stopping.saved_at_end():
+                    for result in run_replicas(self.programs[name], self.ways[name], replicas, on_epoch):
+                        left.remove(result.seed)
+                        yield result
                 if left:
                     # The unfinished replicas are saved.
                     self.settings.stopping.check()
                     raise AssertionError(f"replicas of {name} ended early without a stop request")
+            except StillCompiling:
+                self.settings.stopping.check()
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or jax.process_count() > 1:
                     raise

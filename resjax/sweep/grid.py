@@ -1,11 +1,10 @@
 """The grid of a sweep: the points that flags describe, each with the settings of a comparison of its own."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 from resjax.run.settings import SIZES, Settings
 from resjax.training.recipe import Recipe, fields_with_options
 
@@ -17,6 +16,7 @@ _SHORT = {
     "warmup_epochs": "warmup",
 }
 _OPTIONS = {option.flag: option for _, option in fields_with_options(Recipe)}
+_ALIASES = {option.alias: flag for flag, option in _OPTIONS.items() if option.alias}
 SWEPT = {flag: _SHORT.get(flag, flag) for flag in (*_OPTIONS, "train_fraction", *SIZES)}
 """Flags that may have several values, with their short names in the names of folders: the recipe's and some more."""
 DEPTH = "depth"
@@ -74,8 +74,9 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     grid = {}
     for text in texts:
         name, equals, rest = text.strip().removeprefix("--").partition("=")
+        name = _ALIASES.get(name, name)
         if name not in (*SWEPT, DEPTH):
-            near = difflib.get_close_matches(name, [*SWEPT, DEPTH], n=1)
+            near = closest(name, [*SWEPT, DEPTH])
             hint = f"did you mean {near[0]}? " if near else ""
             raise BadInput(f"--grid={text!r}: {hint}expected one of {', '.join((*SWEPT, DEPTH))}, as in {_EXAMPLE}")
         own_commas = name in _OPTIONS and _OPTIONS[name].parse is not None

@@ -105,13 +105,14 @@ class Share:
                 self.asked.base.stopping.after_epoch(line.seconds)
 
             try:
-                for result in run_replicas(programs, way, replicas, on_epoch):
-                    # Cells that resumed at different epochs do not end in the order in which they were given.
-                    (cell,) = (cell for cell in left if finished_result(self.folder(cell)) is not None)
-                    del left[cell]
-                    (self.folder(cell) / FAILURE).unlink(missing_ok=True)
-                    progress.replica(replace(result, architecture=self._label(cell)))
-                    yield
+                with self.asked.base.stopping.saved_at_end():
+                    for result in run_replicas(programs, way, replicas, on_epoch):
+                        # Cells that resumed at different epochs do not end in the order in which they were given.
+                        (cell,) = (cell for cell in left if finished_result(self.folder(cell)) is not None)
+                        del left[cell]
+                        (self.folder(cell) / FAILURE).unlink(missing_ok=True)
+                        progress.replica(replace(result, architecture=self._label(cell)))
+                        yield
                 if left:
                     # The cells that were being trained are saved.
                     self.asked.base.stopping.check()

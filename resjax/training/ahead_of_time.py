@@ -7,7 +7,7 @@ the first call: the results are the same bit for bit.
 
 import time
 from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,22 @@ from jax import monitoring
 
 WAITED = "/resjax/compile/waited"
 """The `jax.monitoring` event, in seconds, of a call that had to wait for its program."""
+
+
+POLL_SECONDS = 0.1
+"""How often a call that waits for its program asks whether to stop."""
+
+
+class StillCompiling(Exception):
+    """A call was given up while its program was being compiled, because training was asked to stop."""
+
+
+class CompilingThread(ThreadPoolExecutor):
+    """One thread, which compiles programs until training is asked to stop."""
+
+    def __init__(self, asked_to_stop: Callable[[], bool]):
+        super().__init__(1, thread_name_prefix="compiling")
+        self.asked_to_stop = asked_to_stop
 
 
 class AheadOfTimeJit:
@@ -29,22 +45,30 @@ class AheadOfTimeJit:
     def __init__(self, function: Any, shape: Callable[..., Hashable]):
         self.function, self._shape = function, shape
         self._programs: dict[Hashable, Future] = {}
+        self._asked_to_stop: Callable[[], bool] = lambda: False
 
-    def compile(self, executor: ThreadPoolExecutor, *arguments: Any) -> None:
+    def compile(self, executor: CompilingThread, *arguments: Any) -> None:
         """Compiles for these arguments (arrays or `jax.ShapeDtypeStruct`s) in a thread, once per shape."""
         shape = self._shape(*arguments)
         known = self._programs.get(shape)
         if known is None or known.cancelled():
+            self._asked_to_stop = executor.asked_to_stop
             self._programs[shape] = executor.submit(_compiled, self.function, arguments)
 
     def __call__(self, *arguments: Any) -> Any:
-        """The function's results. Waits if the program is being compiled, and raises what the compilation raised."""
+        """The function's results. Waits if the program is being compiled, and raises what the compilation raised.
+
+        Raises:
+          StillCompiling: if training is asked to stop meanwhile. Nothing was computed, and no argument was donated.
+        """
         program = self._programs.get(self._shape(*arguments))
         if program is None or program.cancelled():
             return self.function(*arguments)
         if not program.done():
             start = time.perf_counter()
-            program.exception()
+            while not wait([program], POLL_SECONDS).done:
+                if self._asked_to_stop():
+                    raise StillCompiling
             monitoring.record_event_duration_secs(WAITED, time.perf_counter() - start)
         return program.result()(*arguments)
 
@@ -54,12 +78,12 @@ def _compiled(function: Any, arguments: tuple) -> jax.stages.Compiled:
 
 
 @contextmanager
-def compiling() -> Iterator[ThreadPoolExecutor]:
+def compiling(asked_to_stop: Callable[[], bool] = lambda: False) -> Iterator[CompilingThread]:
     """One thread for compiling. At the end of the block, waiting compilations are cancelled and a running one finishes.
 
     With a single thread the program that is needed first is ready first; XLA's code generation uses all cores anyway.
     """
-    executor = ThreadPoolExecutor(1, thread_name_prefix="compiling")
+    executor = CompilingThread(asked_to_stop)
     try:
         yield executor
     finally:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
 from resjax.models.layers import key_of_seed
 from resjax.models.torch_weights import StateDict
+from resjax.training.ahead_of_time import CompilingThread, StillCompiling
 from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
@@ -34,7 +35,7 @@ ImageNumbers = Int32[Array | np.ndarray, "..."]
 
 
 class PartialEpoch(NamedTuple):
-    """The finished part of an epoch that training was stopped in."""
+    """The finished part of an epoch that training was stopped in: steps, or all of them without the evaluation."""
 
     sums: StepSums
     """Of its steps."""
@@ -77,7 +78,7 @@ class EpochSteps(NamedTuple):
     all_full_batches: Callable[[TrainState, ImageNumbers], tuple[TrainState, StepSums]] | None
     """All full batches in one compiled call; None if every step is a call."""
     asked_to_stop: Callable[[], bool]
-    """Called before each step that is a call of its own."""
+    """Called before each step that is a call of its own, and before the call for all full batches."""
 
     def run(
         self,
@@ -101,16 +102,21 @@ class EpochSteps(NamedTuple):
         if self.all_full_batches is None:
             batches = [*np.asarray(full)]
         elif len(full):
+            if self.asked_to_stop():
+                return state, finished
             state, stacked = self.all_full_batches(state, full)
             sums.append(stacked)
-        if rest.size:
+        if rest.size and len(finished.loss) <= len(order[0]):
             batches.append(np.asarray(rest))
         first_step += len(order[0]) + bool(rest.size) - len(batches)
         for number, batch in enumerate(self.batches(batches), first_step):
             if self.asked_to_stop():
                 break
-            with jax.profiler.StepTraceAnnotation("train", step_num=number):
-                state, one = self.step(state, batch)
+            try:
+                with jax.profiler.StepTraceAnnotation("train", step_num=number):
+                    state, one = self.step(state, batch)
+            except StillCompiling:
+                break
             sums.append(one)
         # A single step has sums without a step axis.
         shape = (-1, *finished.loss.shape[1:])
@@ -162,14 +168,17 @@ def train_epochs(
         finished, earlier = nothing, 0.0
         trained = time.perf_counter()
         own_sums = [_of_replica(sums, row) for row in range(count)]
-        if len(sums.loss) < trainer.steps_per_epoch:
+        logits = None
+        if len(sums.loss) == trainer.steps_per_epoch and not trainer.asked_to_stop():
+            with suppress(StillCompiling):
+                logits = functions.predict_logits(state.variables)
+        if logits is None:
             seconds = (trained - start) / count
             rows = zip(functions.separate(state), own_sums, alive, strict=False)
             yield [
                 UnfinishedEpoch(epoch, each, PartialEpoch(own, seconds)) if live else None for each, own, live in rows
             ]
             return
-        logits = functions.predict_logits(state.variables)
         states = functions.separate(state)
         # Each replica's share of the time.
         seconds = (time.perf_counter() - start) / count, (trained - start) / count
@@ -198,8 +207,8 @@ class Trainer:
       train: training images and labels.
       val: validation images and labels.
       weights: weights that every replica starts from (see `initial_state`); None for random ones.
-      asked_to_stop: called before each step that is a call of its own. If it returns True, the epoch ends there,
-        unfinished.
+      asked_to_stop: called before each call that trains, and before the evaluation. If it returns True, the epoch ends
+        there, unfinished.
       scan: whether all full batches of an epoch run in one compiled call, which needs resident images. By default on
         GPU and TPU only: on CPU a convolution inside a loop is many times slower (jax#12868).
     """
@@ -233,7 +242,7 @@ class Trainer:
         """
         return initial_state(self.functional, self.optimizer, seed, self.weights)
 
-    def compile_ahead(self, executor: ThreadPoolExecutor, size: tuple[int, int]) -> None:
+    def compile_ahead(self, executor: CompilingThread, size: tuple[int, int]) -> None:
         """Compiles the programs of an epoch on CPU in a thread, for images of (height, width) pixels."""
 
         def any_state(variables: Variables) -> TrainState:

@@ -4,13 +4,12 @@ Reading a recipe needs no jax.
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 
 if TYPE_CHECKING:
     from resjax.data.augmentation import Augmentation
@@ -33,7 +32,7 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
       BadInput: if it is not; the text names the most similar choice.
     """
     if value not in choices:
-        near = difflib.get_close_matches(value, choices, n=1)
+        near = closest(value, choices)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise BadInput(f"{name}={value!r}: {hint}expected one of {', '.join(choices)}")
 
@@ -71,6 +70,8 @@ class Option:
     """From the flag's text to the value; None if the flag has the field's own type. Raises `BadInput`."""
     default_text: str | None = None
     """With `parse`, the flag's default. None leaves the field's default."""
+    alias: str | None = None
+    """A shorter name of the flag."""
 
     def check(self, value: Any) -> None:
         """Checks a value against choices and limits.
@@ -149,6 +150,7 @@ class Recipe:
     epochs: int = option(10, least=1, unit="epochs", help="passes over the training images")
     batch_size: int = option(
         24,
+        alias="bs",
         least=1,
         unit="images",
         help="images per step; the last step of an epoch takes the rest, so that every image counts once",
@@ -158,8 +160,8 @@ class Recipe:
         choices=OPTIMIZERS,
         help="adam adds the decay to the gradient, as torch.optim.Adam does; adamw decouples it; sgd has momentum",
     )
-    learning_rate: float = option(5e-4, above=0, help="peak learning rate")
-    weight_decay: float = option(5e-4, least=0, help="weight decay")
+    learning_rate: float = option(5e-4, alias="lr", above=0, help="peak learning rate")
+    weight_decay: float = option(5e-4, alias="wd", least=0, help="weight decay")
     decayed: str = option(
         "all",
         choices=DECAYED,

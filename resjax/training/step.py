@@ -1,7 +1,6 @@
 """What one network computes: a train step, the full batches of an epoch in one call, and logits in evaluation mode."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float, Float32, Int32
 from resjax.data.augmentation import Augmentation, augment, standardize, to_float
 from resjax.data.pipeline import Side, padded_batches, take
 from resjax.functional import Functional
-from resjax.training.ahead_of_time import AheadOfTimeJit
+from resjax.training.ahead_of_time import AheadOfTimeJit, CompilingThread
 from resjax.training.optimizer import Rates, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, purpose_key
@@ -123,7 +122,7 @@ def predict_logits(functional: Functional, variables: Variables, side: Side) -> 
 
 
 def compile_epoch_ahead(
-    executor: ThreadPoolExecutor,
+    executor: CompilingThread,
     program: TrainProgram,
     state: TrainState,
     rates: Rates,

@@ -1,6 +1,6 @@
 """Opens any source, named as in `--dataset`, as a catalogue."""
 
-import difflib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from resjax.data.sources.csv_source import open_csv
 from resjax.data.sources.folder_source import open_folder
 from resjax.data.sources.tfds_source import open_tfds
 from resjax.data.synthetic import source as synthetic
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 
 __all__ = ["SOURCES", "SYNTHETIC_COUNT", "Catalogue", "open_catalogue"]
 
@@ -46,13 +46,13 @@ def open_catalogue(
     if kind in ("csv", "folder") and not value:
         raise BadInput(f"dataset {spec!r}: the path is missing; expected {kind}:PATH")
     if kind == "csv":
-        return open_csv(spec, Path(value).expanduser(), image_dir)
+        return open_csv(spec, Path(os.path.expanduser(value)), image_dir)
     if kind == "folder":
-        return open_folder(spec, Path(value).expanduser())
+        return open_folder(spec, Path(os.path.expanduser(value)))
     if kind == "tfds":
         return open_tfds(spec, value, data_dir, progress=progress)
-    near = difflib.get_close_matches(kind, ["synthetic", "csv", "folder", "tfds"], n=1)
-    if spec and (path := Path(spec).expanduser()).exists():
+    near = closest(kind, ["synthetic", "csv", "folder", "tfds"])
+    if spec and (path := Path(os.path.expanduser(spec))).exists():
         near = [f"{'folder' if path.is_dir() else 'csv'}:{spec}"]
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise BadInput(f"dataset {spec!r}: expected {SOURCES}{hint}")

@@ -1,6 +1,6 @@
 """Images of a data set that TensorFlow Datasets (TFDS) has prepared, read without TensorFlow."""
 
-import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.files import composed
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 
 Builder = Any
 Info = Any
@@ -152,7 +152,7 @@ def _find_builder(spec: str, name: str, data_dir: Path | None) -> Builder:
             f"dataset {spec!r}: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.0.0, with or without a split such "
             "as @train[:20%]"
         )
-    folder = data_dir or Path(constants.DATA_DIR).expanduser()
+    folder = data_dir or Path(os.path.expanduser(constants.DATA_DIR))
     try:
         # The prepared files decide, not the version of TFDS's current code for the name.
         builder = read_only_builder.builder_from_files(name, data_dir=str(folder))
@@ -179,7 +179,7 @@ def _ways_to(name: str, folder: Path) -> str:
     known = list_builders(with_community_datasets=False)
     if dataset in known:
         return f"not prepared in {folder}; give its data_dir, or prepare it: {_preparation(name, folder)}"
-    near = difflib.get_close_matches(dataset, {*prepared, *known}, n=3)
+    near = closest(dataset, {*prepared, *known}, 3)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f"neither prepared in {folder} nor known to TFDS; give its data_dir, or another name{hint}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 from msgspec import UNSET, UnsetType
 
+from resjax.errors import BadInput
 from resjax.models.layers import PRNG
 from resjax.records import Environment
 from resjax.run.setup.costs import Ledger
@@ -59,6 +60,26 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
 def convolution_backend(platform: str, dtype: str) -> str:
     """What `resjax.ops` computes convolutions with; those that it has no formulation for are XLA's everywhere."""
     return "matrix products" if platform == "cpu" and dtype == "float32" else "XLA"
+
+
+def require_backend() -> None:
+    """Has JAX find its devices, which takes a moment.
+
+    Raises:
+      BadInput: if JAX has none of the kind that `JAX_PLATFORMS` names, or cannot use it.
+    """
+    try:
+        jax.devices()
+    # An accelerator's plugin may raise anything; jax itself asserts for a `cuda` that it never heard of.
+    except Exception as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        # The advice at the end of jax's text is ours, too.
+        said = " ".join(str(error).partition("(set JAX_PLATFORMS")[0].split())[:300]
+        why = f" ({said})" if said else ""
+        raise BadInput(
+            f"JAX_PLATFORMS={asked}: JAX cannot compute on it here{why}; expected cpu, cuda, rocm or tpu, as far as "
+            "jax was installed with them, or nothing for what JAX finds"
+        ) from error
 
 
 def estimate_seconds(forward_flops: Sequence[float], images_per_replica: int, replicas: Sequence[int]) -> float:

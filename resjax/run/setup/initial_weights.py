@@ -35,7 +35,7 @@ def parse_init_from(text: str | None, networks: Iterable[str]) -> dict[str, Path
     if not text:
         return {}
     if "=" not in text:
-        return {name: Path(text).expanduser() for name in names}
+        return {name: Path(text) for name in names}
     files: dict[str, Path] = {}
     for part in text.split(","):
         name, _, file = part.strip().partition("=")
@@ -44,7 +44,7 @@ def parse_init_from(text: str | None, networks: Iterable[str]) -> dict[str, Path
                 f"--init_from={text!r}: expected FILE for all networks, or NETWORK=FILE for some, joined by commas; "
                 f"the networks are {', '.join(names)}"
             )
-        files[name] = Path(file).expanduser()
+        files[name] = Path(file)
     return files
 
 
