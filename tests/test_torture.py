@@ -4,7 +4,6 @@ Four kills by default; the long form is `RESJAX_TORTURE_KILLS=200 RESJAX_TORTURE
 tests/test_torture.py`, which writes each kill to the file.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -12,16 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from resjax.records import read_record, write_record
+from tests.torture import Torture
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_bit_for_bit_as_one_that_never_was(tmp_path):
     kills = int(os.environ.get("RESJAX_TORTURE_KILLS", "4"))
-    command = [sys.executable, "-m", "tests.torture", f"--kills={kills}", f"--folder={tmp_path}"]
-    if record := os.environ.get("RESJAX_TORTURE_RECORD"):
-        command.append(f"--record={Path(record).absolute()}")
+    record = Path(os.environ.get("RESJAX_TORTURE_RECORD", tmp_path / "torture.json")).absolute()
+    command = [sys.executable, "-m", "tests.torture", f"--kills={kills}", f"--folder={tmp_path}", f"--record={record}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    counts = json.loads(done.stdout.splitlines()[-1])
-    assert sum(counts["killed"].values()) >= kills and counts["runs_that_ended"] >= 1
+    found = read_record(record, Torture)
+    assert len(found.kills) == sum(found.killed.values()) == kills and found.runs_that_ended >= 1
+
+
+def test_committed_records_of_it_are_read(tmp_path):
+    for path in (ROOT / "experiments" / "results" / "checks").glob("torture*.json"):
+        write_record(tmp_path / path.name, read_record(path, Torture))
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()

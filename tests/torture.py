@@ -19,7 +19,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
@@ -27,6 +26,7 @@ import msgspec
 from resjax.cli.compare import COMMAND
 from resjax.cli.program import run_command
 from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record, read_result, write_record
+from resjax.records.base import Part, Record
 from resjax.training import saving
 
 FLAGS = (
@@ -48,8 +48,7 @@ SAVE_SECONDS = (0.0, 0.05, 0.3, 5.0)
 """Shortest times between two saves, one of which a start draws: from a save an epoch to one a replica."""
 
 
-@dataclass(frozen=True)
-class Kill:
+class Kill(Part, frozen=True, kw_only=True):
     """A start of the program that was killed."""
 
     place: str
@@ -61,7 +60,18 @@ class Kill:
     save_seconds: float
     """Shortest time between two saves of this start."""
     phase: str
-    """How far the run had come: the results, the epochs on the disk, and those that are saved."""
+    """How far the run had come: results, lines of epochs and saved epochs, over all replicas."""
+
+
+class Torture(Record, frozen=True, kw_only=True):
+    """A torture that every run survived: each that ended was equal, bit for bit, to one that was never killed."""
+
+    seed: int
+    killed: dict[str, int]
+    """The number of kills at each place."""
+    runs_that_ended: int
+    seconds: float
+    kills: list[Kill]
 
 
 def torture(folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
@@ -84,7 +94,8 @@ def torture(folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
         count, save_seconds = rng.randint(1, 1 + rng.randint(0, 12)), rng.choice(SAVE_SECONDS)
         status = run(folder, f"killed{number}", (place, count, after), save_seconds)
         if status == -signal.SIGKILL:
-            killed.append(Kill(place, count, after, save_seconds, phase(folder / f"killed{number}")))
+            came = phase(folder / f"killed{number}")
+            killed.append(Kill(place=place, count=count, after=after, save_seconds=save_seconds, phase=came))
             continue
         assert status == 0, f"exit status {status} after {killed[-10:]}"
         require_equal(folder / "whole", folder / f"killed{number}")
@@ -209,14 +220,9 @@ if __name__ == "__main__":
 
     began = time.monotonic()
     killed, ended = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed)
-    record = {
-        "seed": asked.seed,
-        "killed": Counter(kill.place for kill in killed),
-        "runs_that_ended": ended,
-        "equal_bit_for_bit": True,
-        "seconds": time.monotonic() - began,
-    }
-    print(json.dumps(record), flush=True)
+    counts = dict(Counter(kill.place for kill in killed))
+    seconds = time.monotonic() - began
+    print(f"killed {counts}; {ended} runs ended, all equal; {seconds:.0f} s", flush=True)
     if asked.record is not None:
-        asked.record.parent.mkdir(parents=True, exist_ok=True)
-        write_record(asked.record, record | {"kills": [asdict(kill) for kill in killed]})
+        record = Torture(seed=asked.seed, killed=counts, runs_that_ended=ended, seconds=seconds, kills=killed)
+        write_record(asked.record, record)

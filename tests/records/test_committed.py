@@ -24,7 +24,7 @@ KINDS = {
     "probes.json": Probes,
     "reproduction.json": ReproductionRecord,
 }
-STUDIES = ("benchmark", "calibration", "near_copies")
+STUDIES = ("benchmark", "calibration", "checks", "near_copies")
 """Folders of measurements with shapes of their own."""
 FILES = sorted(
     path
