@@ -17,8 +17,9 @@ def define_source_flags() -> None:
     flags.DEFINE_string(
         "dataset",
         "synthetic",
-        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label), folder:PATH (a folder a class, or train, val "
-        "and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
+        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label and perhaps split), folder:PATH (a folder a "
+        "class, or train, val and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared "
+        "by TFDS)",
     )
     flags.DEFINE_string("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
     flags.DEFINE_string(

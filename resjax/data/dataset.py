@@ -60,5 +60,7 @@ class Dataset:
     sides: tuple[str, ...] | None = None
     """`train`, `val` or `test` for each image, where the source comes with its own split."""
     exclusions: tuple[Exclusion, ...] = ()
+    notes: tuple[str, ...] = ()
+    """How the source was understood, and what is probably a mistake in it, in lines for the user."""
     details: Mapping[str, object] = field(default_factory=dict)
     """Further facts about the source, for the record."""

@@ -1,5 +1,7 @@
 """What is known of the images: `dataset.json`, `split.json` and `gallery.json`."""
 
+from msgspec import UNSET, UnsetType
+
 from resjax.records.base import Fold, Part, Record, Side
 
 
@@ -56,6 +58,8 @@ class DatasetRecord(Record, frozen=True, kw_only=True):
     conflicts: list[list[str]]
     """Ids of copies with different labels."""
     groups: list[CopyGroup]
+    notes: list[str] | UnsetType = UNSET
+    """How the source was understood, and what is probably a mistake in it; older records lack it."""
 
 
 class SplitImage(Part, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ SIDES: tuple[Side, ...] = ("train", "val", "test")
 def load_dataset(
     source: SourceSettings, image_size: int, check: Callable[[Catalogue], None] | None = None
 ) -> tuple[Catalogue, Dataset]:
-    """The catalogue and its decoded images; prints what was left out and why.
+    """The catalogue and its decoded images; prints how the source was understood, and what was left out and why.
 
     Near-copies form one group if the settings ask for it and the source can have them; otherwise files with the same
     bytes do. `check` gets the catalogue before anything is decoded, and may raise.
@@ -50,6 +50,8 @@ def load_dataset(
     catalogue = open_catalogue(
         source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
     )
+    for note in catalogue.notes:
+        print(note, flush=True)
     if check:
         check(catalogue)
     dataset = decode(
@@ -60,6 +62,7 @@ def load_dataset(
             dataset.thumbnails, dataset.contents, cache_dir=source.cache_dir, progress=True
         )
         dataset = replace(dataset, groups=groups)
+    dataset = replace(dataset, notes=catalogue.notes)
     print(described(dataset, near_copies_known(source, dataset)))
     return catalogue, dataset
 
@@ -225,6 +228,7 @@ def dataset_record(
         given_split=None if dataset.sides is None else _given_split(dataset, dataset.sides),
         conflicts=[record.ids for group, record in zip(groups, records, strict=True) if group.in_conflict],
         groups=records,
+        notes=list(dataset.notes),
     )
 
 
