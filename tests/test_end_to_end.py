@@ -116,6 +116,13 @@ def test_every_record_follows_the_schema(finished):
         assert [line.epoch for line in read_lines(path, MetricsLine)] == [1, 2]
 
 
+def test_the_classes_and_their_images_are_shown_before_training(finished):
+    _, done, _ = finished
+    shown = done.stdout.partition("[1/")[0].splitlines()
+    (header,) = [place for place, line in enumerate(shown) if line.split() == ["class", "train", "val", "test"]]
+    assert [line.split()[0] for line in shown[header + 1 : header + 4]] == ["bakso", "rendang", "soto_ayam"]
+
+
 def test_what_was_left_out_is_counted_and_said(finished):
     workdir, done, _ = finished
     reasons = [entry["reason"] for entry in read_values(workdir / "dataset.json")["excluded"]]
@@ -123,6 +130,8 @@ def test_what_was_left_out_is_counted_and_said(finished):
     assert read_values(workdir / "summary.json")["dataset"]["unreadable"] == ["broken.jpg"]
     for reason in reasons:
         assert f"{reason} 1" in done.stdout
+    (note,) = read_values(workdir / "dataset.json")["notes"]
+    assert "missing.png" in note and note in done.stdout
 
 
 def test_copies_stay_on_one_side_and_nothing_leaks(finished):

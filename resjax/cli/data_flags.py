@@ -17,8 +17,9 @@ def define_source_flags() -> None:
     define_path(
         "dataset",
         "synthetic",
-        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label), folder:PATH (a folder a class, or train, val "
-        "and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
+        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label and perhaps split), folder:PATH (a folder a "
+        "class, or train, val and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared "
+        "by TFDS)",
         prefixed=True,
     )
     define_path("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")

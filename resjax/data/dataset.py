@@ -82,5 +82,7 @@ class Dataset:
     """By which images with more than 8 bits a channel were scaled to 8 bits."""
     one_colour: tuple[str, ...] = ()
     """Ids of images that show one colour or nearly so."""
+    notes: tuple[str, ...] = ()
+    """How the source was understood, and what is probably a mistake in it, in lines for the user."""
     details: Mapping[str, object] = field(default_factory=dict)
     """Further facts about the source, for the record."""

@@ -62,6 +62,8 @@ class DatasetRecord(Record, frozen=True, kw_only=True):
     """Ids of images that show one colour or nearly so; absent where nobody looked."""
     value_ranges: ValueRangesRecord | UnsetType = UNSET
     """Absent where no image has more than 8 bits a channel."""
+    notes: list[str] | UnsetType = UNSET
+    """How the source was understood, and what is probably a mistake in it; older records lack it."""
 
 
 class SplitImage(Part, frozen=True, kw_only=True):

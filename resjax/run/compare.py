@@ -22,6 +22,7 @@ from resjax.run.progress import duration
 from resjax.run.replica import follow
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import ProbeSettings, Settings
+from resjax.run.setup.class_table import class_table
 from resjax.run.setup.dataset import fold_record, load_dataset, load_splits, require_outside_images
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
@@ -88,7 +89,8 @@ def _compare(
 
 
 def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary:
-    """Trains what is pending, probes it if asked, draws the figures, writes the report, and prints the results."""
+    """Prints the classes, trains what is pending, probes it if asked, and writes and prints the results."""
+    print(f"{class_table(run.dataset, run.split)}\n", flush=True)
     run.complete()
     paragraph = ""
     if probes:

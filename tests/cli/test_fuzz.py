@@ -188,17 +188,23 @@ def test_every_flagfile_ends_in_success_or_one_line_and_leaves_nothing(program, 
 
 cells = st.sampled_from(
     ["a.png", "b.png", "x", "y", "", ",", '"', "\n", "../a.png", "/etc/passwd", "\x00", "\r", "é", ";"]
+    + ["C:\\x\\a.png", "..\\secret", "/y/B.PNG", "a", "\t"]
 )
-rows = st.sampled_from(["a.png,x", "b.png,y", "b.png,y", "./a.png,x"]) | st.lists(
-    cells | st.text(max_size=6), max_size=4
-).map(",".join)
+rows = (
+    st.sampled_from(["a.png,x", "b.png,y", "b.png,y", "./a.png,x", "/y/B.PNG,y", "x\\a,x"])
+    | st.lists(cells, min_size=2, max_size=2).map(",".join)
+    | st.lists(cells | st.text(max_size=6), max_size=4).map(",".join)
+)
 csv_bytes = (
     st.lists(rows, max_size=8)
     .map(lambda given: "\n".join(["filename,label", *given]).encode("utf-8", "surrogatepass"))
     .flatmap(lambda good: st.just(good) | st.builds(changed, st.just(good), st.integers(0, 400), st.binary(max_size=9)))
 )
 csvs = (
-    csv_bytes | st.binary(max_size=200) | csv_bytes.map(lambda data: data.decode("utf-8", "replace").encode("utf-16"))
+    csv_bytes
+    | st.binary(max_size=200)
+    | csv_bytes.map(lambda data: data.decode("utf-8", "replace").encode("utf-16"))
+    | csv_bytes.map(lambda data: data.replace(b",", b";"))
 )
 
 

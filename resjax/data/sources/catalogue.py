@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from resjax.data.dataset import Exclusion
+from resjax.data.sources.class_names import class_warnings
 from resjax.errors import BadInput
 
 SIDE_NAMES = {
@@ -39,28 +40,39 @@ class Catalogue:
     """`train`, `val` or `test` for each image, where the source comes with its own split."""
     has_near_duplicates: bool = True
     """Whether different contents can show the same picture; False means that no search is needed."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user: how the source was understood, and what is probably a mistake in it."""
 
 
 def usable(catalogue: Catalogue) -> Catalogue:
     """The catalogue without classes that have no image, which are listed as exclusions.
 
-    A class without an image in val or test stays, and is listed too.
+    A class without an image in val or test stays, and is listed too. Names of classes that are probably mistakes are
+    noted.
 
     Raises:
       BadInput: if there are no images or fewer than two classes, or if train lacks a class that another side has.
     """
     spec = f"dataset {catalogue.name!r}"
     if not catalogue.ids:
-        raise BadInput(f"{spec}: no images with a label ({_counted(catalogue.exclusions)}); expected at least two")
+        found = "; ".join([_counted(catalogue.exclusions), *catalogue.notes])
+        raise BadInput(f"{spec}: no images with a label ({found}); expected at least two")
     counts = np.bincount(catalogue.labels, minlength=len(catalogue.classes))
     classes = tuple(name for name, count in zip(catalogue.classes, counts, strict=True) if count)
     if len(classes) < 2:
-        raise BadInput(f"{spec}: {', '.join(classes)!r} is the only class with images; expected at least two classes")
+        found = "; ".join([f"{', '.join(classes)!r} is the only class with images", *catalogue.notes])
+        raise BadInput(f"{spec}: {found}; expected at least two classes")
     notes = [Exclusion(name, "class without an image") for name in catalogue.classes if name not in classes]
     labels = (np.cumsum(counts > 0) - 1).astype(np.int32)[catalogue.labels]
     if catalogue.sides is not None:
         notes += _classes_missing(spec, classes, labels, catalogue.sides)
-    return replace(catalogue, classes=classes, labels=labels, exclusions=(*catalogue.exclusions, *notes))
+    return replace(
+        catalogue,
+        classes=classes,
+        labels=labels,
+        exclusions=(*catalogue.exclusions, *notes),
+        notes=(*catalogue.notes, *class_warnings(classes, counts[counts > 0].tolist())),
+    )
 
 
 def _classes_missing(

@@ -44,7 +44,7 @@ MOST_CONTENTS = 4
 def load_dataset(
     source: SourceSettings, image_size: int, check: Callable[[Catalogue], None] | None = None
 ) -> tuple[Catalogue, Dataset]:
-    """The catalogue and its decoded images; prints what was left out and why.
+    """The catalogue and its decoded images; prints how the source was understood, and what was left out and why.
 
     Near-copies form one group if the settings ask for it and the source can have them; otherwise files with the same
     bytes do. `check` gets the catalogue before anything is decoded, and may raise.
@@ -57,6 +57,8 @@ def load_dataset(
     catalogue = open_catalogue(
         source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
     )
+    for note in catalogue.notes:
+        print(note, flush=True)
     if check:
         check(catalogue)
     dataset = decode(
@@ -69,6 +71,7 @@ def load_dataset(
             dataset.thumbnails, contents or dataset.contents, cache_dir=source.cache_dir, progress=True
         )
         dataset = replace(dataset, groups=groups)
+    dataset = replace(dataset, notes=catalogue.notes)
     print(described(dataset, near_copies_known(source, dataset)))
     return catalogue, dataset
 
@@ -273,6 +276,7 @@ def dataset_record(
         groups=records,
         one_colour=list(dataset.one_colour),
         value_ranges=value_ranges_record(dataset.ranges),
+        notes=list(dataset.notes),
     )
 
 
