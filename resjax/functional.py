@@ -14,6 +14,7 @@ from flax import nnx
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
 from resjax.models.changes import Changes
+from resjax.models.layers import key_of_seed
 from resjax.models.network import build
 from resjax.models.normalization import MOMENTUM, BatchNorm
 from resjax.types import Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
@@ -125,7 +126,7 @@ def _described(functional: Functional) -> tuple[nnx.GraphDef, nnx.GraphDef, Vari
     graphs = []
 
     def describe() -> Variables:
-        network = functional._build(jax.random.key(0))
+        network = functional._build(key_of_seed(0))
         for running in (False, True):
             # Networks without batch norm have nothing of that name.
             view = nnx.view(network, raise_if_not_found=False, use_running_average=running)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from resjax.functional import Functional
+from resjax.models.layers import key_of_seed
 from resjax.run.setup.costs import forward_flops
 
 from .cases import CLASSES, Case
@@ -37,7 +38,7 @@ def measure_ceilings(dtype: str, matrix_size: int | None = None, copy_bytes: int
     platform = jax.default_backend()
     size = matrix_size or MATRIX_SIZE.get(platform, MATRIX_SIZE["gpu"])
     count = (copy_bytes or COPY_BYTES.get(platform, COPY_BYTES["gpu"])) // 4
-    left, right = jax.random.normal(jax.random.key(0), (2, size, size), jnp.dtype(dtype))
+    left, right = jax.random.normal(key_of_seed(0), (2, size, size), jnp.dtype(dtype))
     product = _least_seconds(jax.jit(jnp.matmul), left, right)
     # Each number is changed, so that the compiler cannot return the same buffer.
     copy = _least_seconds(jax.jit(lambda x: x + 1), jnp.zeros(count, jnp.float32))

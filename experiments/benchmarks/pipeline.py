@@ -111,6 +111,7 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
     from resjax.data.sources.opening import open_catalogue
     from resjax.functional import Functional
     from resjax.models.architecture import Architecture
+    from resjax.models.layers import key_of_seed
     from resjax.training.optimizer import make_optimizer
     from resjax.training.recipe import Recipe
     from resjax.training.state import initial_state
@@ -131,7 +132,7 @@ def _train(pipe: Connection, folder: Path, case: Case) -> None:
     def batches():
         epoch = 0
         while True:
-            order, _ = epoch_order(jax.random.key(epoch), case.images, BATCH)
+            order, _ = epoch_order(key_of_seed(epoch), case.images, BATCH)
             yield from side.batches(list(np.asarray(order)))
             epoch += 1
 

@@ -17,6 +17,20 @@ LEAST_SQUEEZED = 8
 """Channels that squeeze-and-excitation keeps at least, as timm does: a gate of one or two would often be dead."""
 
 
+PRNG = "threefry2x32"
+"""How the keys that we make ourselves draw their bits. They name it, because JAX takes the implementation of other keys
+from a setting of the user's environment (JAX_DEFAULT_PRNG_IMPL), and another one draws other numbers."""
+
+
+def key_of_seed(seed: int) -> PRNGKey:
+    """The key of a seed: the same draws whatever JAX's default implementation is.
+
+    >>> jax.random.key_impl(key_of_seed(0))
+    'threefry2x32'
+    """
+    return jax.random.key(seed, impl=PRNG)
+
+
 def layer_key(key: PRNGKey, name: str) -> PRNGKey:
     """The key of the layer called `name`: twins draw the same numbers for the layers that both have."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))

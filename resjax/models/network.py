@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,7 +12,7 @@ from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, Place, architecture
 from resjax.models.blocks import BasicBlock, BottleneckBlock, PreactivationBlock, PreactivationBottleneckBlock
 from resjax.models.changes import Changes, mixed_with_input
-from resjax.models.layers import LayerKey, convolution, layer_key
+from resjax.models.layers import LayerKey, convolution, key_of_seed, layer_key
 from resjax.models.normalization import Norm, make_norm
 from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
@@ -29,7 +28,7 @@ class Stem(nnx.Module):
     all. `cifar`: 3x3, batch norm, relu.
 
     >>> import jax, jax.numpy as jnp
-    >>> Stem("imagenet", 8, key=jax.random.key(0))(jnp.zeros((1, 64, 50, 3))).shape
+    >>> Stem("imagenet", 8, key=key_of_seed(0))(jnp.zeros((1, 64, 50, 3))).shape
     (1, 16, 13, 8)
     """
 
@@ -193,4 +192,4 @@ def build(
     if classes < 2:
         raise BadInput(f"classes={classes}: expected two or more")
     described = architecture(named, **fields) if isinstance(named, str) else replace(named, **fields)
-    return Network(described, classes, dtype=dtype, key=jax.random.key(key) if isinstance(key, int) else key)
+    return Network(described, classes, dtype=dtype, key=key_of_seed(key) if isinstance(key, int) else key)

@@ -14,6 +14,7 @@ import numpy as np
 from resjax.errors import BadInput, RecordError
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
+from resjax.models.layers import key_of_seed
 from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
 from resjax.probes.common import keeps_shape
 from resjax.records import (
@@ -266,13 +267,13 @@ class Prober:
                 f,
                 v,
                 self.batch,
-                jax.random.key(SEED),
+                key_of_seed(SEED),
                 side=self.settings.side,
                 line=2 * self.settings.side - 1,
                 chunk=self.settings.chunk or self._all_points,
             ),
             "curvature": lambda f, v, network, seed: curvature.curvature(
-                f, v, self.batch, jax.random.key(SEED), steps=self.settings.steps, samples=self.settings.samples
+                f, v, self.batch, key_of_seed(SEED), steps=self.settings.steps, samples=self.settings.samples
             ),
             "saliency": lambda f, v, network, seed: self._maps(f, v),
             "linear": lambda f, v, network, seed: self._linear(f, v),

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int32
 from resjax.data.pipeline import ResidentSide, Side, epoch_order
 from resjax.evaluation.metrics import loss_and_accuracy
 from resjax.functional import Functional
+from resjax.models.layers import key_of_seed
 from resjax.models.torch_weights import StateDict
 from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
@@ -237,7 +238,7 @@ class Trainer:
 
         def any_state(variables: Variables) -> TrainState:
             optimizer = self.optimizer.init(variables.parameters)
-            return TrainState(jnp.zeros((), jnp.int32), variables, optimizer, jax.random.key(0))
+            return TrainState(jnp.zeros((), jnp.int32), variables, optimizer, key_of_seed(0))
 
         state = jax.eval_shape(any_state, self.functional.shapes())
         images = len(self.train.labels), len(self.val.labels)

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Int32
 
 from resjax.functional import Functional
+from resjax.models.layers import key_of_seed
 from resjax.models.torch_weights import StateDict, fill
 from resjax.types import PRNGKey, Variables
 
@@ -46,7 +47,7 @@ def initial_state(
     Raises:
       BadInput: if the weights do not fit the network.
     """
-    key = jax.random.key(seed)
+    key = key_of_seed(seed)
     variables = functional.init(purpose_key(key, "parameters"))
     if weights is not None:
         variables = fill(variables, weights).variables
