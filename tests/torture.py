@@ -188,7 +188,7 @@ def require_equal(whole: Path, other: Path) -> None:
         # A long run outlives a commit to the checkout that it runs from.
         summary["environment"].pop("git_revision")
     assert summaries[0] == summaries[1]
-    left = [str(path) for path in other.rglob("*") if path.name.endswith(".damaged") or path.name == ".lock"]
+    left = [str(path) for path in other.rglob("*") if path.name.endswith(".damaged") or path.name == ".resjax-lock"]
     assert not left, left
 
 

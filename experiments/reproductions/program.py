@@ -55,9 +55,11 @@ def reproduce(target: str, asked: Settings, *, quick: bool) -> ReproductionRecor
     """
     # They import jax, which --help does without.
     from resjax.run.compare import compare
+    from resjax.run.workdir.ownership import require_own
 
     from .page import write_reproduction
 
+    require_own(asked.workdir, ("reproduction.json", "reproduction.html"), ("reproduction.json",))
     reproduction = REPRODUCTIONS[target]
     require_size(reproduction, asked, quick=quick)
     found = departures(reproduction, asked.flags)

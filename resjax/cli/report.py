@@ -25,7 +25,7 @@ def define_flags() -> None:
 
 def main() -> None:
     from resjax.records import ReproductionRecord, Splits, Sweep, read_record
-    from resjax.run.reporting import write_page, write_report
+    from resjax.run.reporting import page_of, write_page, write_report
 
     workdirs = [Path(part).expanduser() for part in FLAGS.workdir.split(",") if part]
     output = Path(FLAGS.output).expanduser() if FLAGS.output else None
@@ -38,7 +38,8 @@ def main() -> None:
         from resjax.report.page.reproduction_page import reproduction_page
 
         path = output or workdir / "reproduction.html"
-        write_page(path, reproduction_page(read_record(workdir / "reproduction.json", ReproductionRecord)))
+        with page_of(path, [workdir]):
+            write_page(path, reproduction_page(read_record(workdir / "reproduction.json", ReproductionRecord)))
         print(path)
     elif (workdir / "splits.json").exists():
         names = list(read_record(workdir / "splits.json", Splits).splits)
@@ -50,7 +51,8 @@ def main() -> None:
         from resjax.report.page.sweep_page import sweep_page
 
         path = output or workdir / "report.html"
-        write_page(path, sweep_page(read_record(workdir / "sweep.json", Sweep)))
+        with page_of(path, [workdir]):
+            write_page(path, sweep_page(read_record(workdir / "sweep.json", Sweep)))
         print(path)
     else:
         print(write_report(workdirs, output))

@@ -25,6 +25,7 @@ from resjax.records.run_records import Predictions, RunRecords, read_run_records
 from resjax.run.settings import SIZES
 from resjax.run.setup.costs import parameter_count
 from resjax.run.setup.device import usable_dtype
+from resjax.run.workdir.lock import one_at_a_time
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.recipe import require_choice
 from resjax.training.step import predict_logits
@@ -168,6 +169,11 @@ def trained_network(workdir: Path, asked_network: str | None, asked_replicas: st
     if (workdir / "splits.json").exists():
         names = ", ".join(str(workdir / name) for name in read_record(workdir / "splits.json", Splits).splits)
         raise BadInput(f"--workdir={workdir} holds a comparison on several splits, expected one of {names}")
+    with one_at_a_time(workdir, shared=True):
+        return _trained_network(workdir, asked_network, asked_replicas)
+
+
+def _trained_network(workdir: Path, asked_network: str | None, asked_replicas: str) -> TrainedNetwork:
     records = read_run_records(workdir)
     name, how = _chosen_network(records, asked_network)
     seeds, which, notes = _chosen_seeds(records, name, asked_replicas)

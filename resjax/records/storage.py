@@ -2,15 +2,18 @@
 
 import difflib
 import errno
+import fcntl
 import json
 import math
 import os
+import re
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from msgspec import UNSET, Struct
@@ -21,22 +24,44 @@ CHECKSUM = "crc32"
 """The last key of a record: the CRC-32 of the record without it, as `sealed` writes it in one line."""
 DAMAGED = ".damaged"
 """What is added to the name of a file that was found damaged and set aside."""
+TEMPORARY = re.compile(r"\..+\.resjax-[0-9a-f]{16}\.tmp")
+"""The name of a file that is being written by `atomic`, or that a killed writer left: nobody else names files so."""
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which gets its name when it is whole and on the disk."""
-    # The temporary file lies in the same folder: os.replace is atomic within one file system only.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         with open(temporary, "wb") as file:
+            # Held until it has its name, so that others can tell it from what a killed writer left.
+            hold(file)
             yield file
             sync(file)
-        os.replace(temporary, path)
+            os.replace(temporary, path)
         sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """A new name in the same folder: os.replace is atomic within one file system only."""
+    return path.with_name(f".{path.name}.resjax-{uuid.uuid4().hex[:16]}.tmp")
+
+
+def hold(file: IO[Any]) -> bool | None:
+    """Locks an open file until it is closed or the process ends, without waiting for others.
+
+    Returns False if another process or descriptor holds it, and None on a drive without such locks (flock).
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def sync(file: BinaryIO) -> None:

@@ -19,6 +19,7 @@ from resjax.report.page.audit_page import audit_page
 from resjax.run.progress import duration
 from resjax.run.settings import SourceSettings
 from resjax.run.setup.dataset import dataset_record, load_dataset
+from resjax.run.workdir.ownership import require_own
 
 SHOWN_SIZE = 96
 MOST_SHOWN = 700
@@ -30,8 +31,10 @@ def audit(source: SourceSettings, val_fraction: float, workdir: Path) -> Dataset
     """Writes `dataset.json` and `audit.html` into the workdir and returns the record.
 
     Raises:
-      BadInput: if the data cannot be used, or the workdir cannot be written.
+      BadInput: if the data cannot be used, or the workdir cannot be written or has somebody else's files of these
+        names.
     """
+    require_own(workdir, ("dataset.json", "audit.html"), ("dataset.json",))
     started = time.perf_counter()
     catalogue, dataset = load_dataset(source, THUMBNAIL_SIZE)
     read = time.perf_counter()

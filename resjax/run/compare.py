@@ -26,7 +26,8 @@ from resjax.run.setup.dataset import fold_record, load_dataset, load_splits
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
 from resjax.run.workdir.contents import write_flags
-from resjax.run.workdir.lock import only_writer, require_writable
+from resjax.run.workdir.lock import only_writer, remove_unfinished, require_writable
+from resjax.run.workdir.ownership import COMPARISON_RECORDS, require_own
 from resjax.run.workdir.replica_folder import read_or_quarantine
 from resjax.training.processes import announcing_end
 
@@ -40,8 +41,9 @@ def compare(
     `BadInput`, before they are decoded.
 
     Raises:
-      BadInput: before anything is written, if data, split and recipe do not fit each other or the workdir's; and at
-        the end, if the device's memory was too small for a network. The others are finished then.
+      BadInput: before anything is written, if data, split and recipe do not fit each other or the workdir's, or the
+        workdir has somebody else's files under names of ours; and at the end, if the device's memory was too small for
+        a network. The others are finished then.
     """
     with announcing_end():
         require_writable(settings.workdir)
@@ -62,6 +64,9 @@ def _compare(
     settings: Settings, probes: ProbeSettings | None, check: Callable[[Catalogue], None] | None
 ) -> tuple[Summary | Splits, str]:
     """The record, and the names of the files that hold it."""
+    # A damaged splits.json is made again from the folders of the splits.
+    of_splits = ("*/recipe.json",) if (settings.workdir / "splits.json").exists() else ()
+    require_own(settings.workdir, records=(*COMPARISON_RECORDS, *of_splits))
     with phase("reading"):
         _, dataset = load_dataset(settings.source, settings.image_size, check)
         splits = load_splits(settings, dataset)
@@ -76,6 +81,7 @@ def _compare(
     (split,) = splits.values()
     run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
+    remove_unfinished(settings.workdir)
     run.write_preamble()
     return complete(run, probes), "summary.json, report.html and figures"
 
@@ -129,10 +135,11 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     _require_same_splits(settings, splits)
     for run in runs.values():
         run.require_same_recipe()
+    remove_unfinished(settings.workdir)
     for run in runs.values():
         run.write_preamble()
-    write_flags(settings)
     record = _write_splits(settings, runs)
+    write_flags(settings)
     replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
     print(
         f"{len(runs)} splits, {', '.join(runs)}: "

@@ -38,6 +38,7 @@ from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.run.setup.dataset import load_dataset, load_splits
 from resjax.run.setup.device import describe_environment, estimate_seconds
+from resjax.run.workdir.lock import only_writer, remove_unfinished
 from resjax.run.workdir.replica_folder import finished_result
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import EpochResult, Trainer
@@ -343,24 +344,26 @@ def probe(run: ComparisonRun, settings: ProbeSettings) -> Probes:
 
 
 def probe_workdir(settings: Settings, probes: ProbeSettings) -> Probes:
-    """Probes the comparison in a workdir, and writes its figures and its report again.
+    """Probes the comparison in a workdir, and writes its figures and its report again. It is the workdir's only writer.
 
     Raises:
-      BadInput: if the workdir holds no finished replica with its checkpoints, or those of other data.
+      BadInput: if the workdir holds no finished replica with its checkpoints, or those of other data, or another
+        process writes it.
     """
-
     started = time.perf_counter()
     workdir = settings.workdir
     if (workdir / "splits.json").exists():
         raise BadInput(f"--workdir={workdir} holds a comparison on several splits, expected one of its folders")
     if not (workdir / "summary.json").exists():
         raise BadInput(f"--workdir={workdir}: no summary.json there, expected the workdir of a comparison")
-    _, dataset = load_dataset(settings.source, settings.image_size)
-    (split,) = load_splits(settings, dataset).values()
-    run = ComparisonRun(settings, dataset, split)
-    run.require_same_recipe()
-    record = probe(run, probes)
-    write_run_report(workdir, dataset, svg_texts(draw_figures(workdir)))
+    with only_writer(workdir):
+        _, dataset = load_dataset(settings.source, settings.image_size)
+        (split,) = load_splits(settings, dataset).values()
+        run = ComparisonRun(settings, dataset, split)
+        run.require_same_recipe()
+        remove_unfinished(workdir)
+        record = probe(run, probes)
+        write_run_report(workdir, dataset, svg_texts(draw_figures(workdir)))
     print(f"\n{record.paragraph}")
     print(f"\nprobes.json, report.html and figures are in {workdir} ({duration(time.perf_counter() - started)} in all)")
     return record

@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from resjax.records import Gallery, Summary, write_record, write_text
 from resjax.records.run_records import RunRecords, read_run_records
 from resjax.report.page.gallery import galleries, pictures_of
 from resjax.report.page.run_page import report_page
+from resjax.run.workdir.lock import one_at_a_time
 
 
 def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] | None = None) -> Summary:
@@ -23,24 +25,39 @@ def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] |
 
     `drawn` is the SVG of figures that are drawn already, by name.
     """
-    write_record(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
-    records = explained(read_run_records(workdir))
-    write_record(workdir / "summary.json", records.summary)
-    write_text(workdir / "report.html", report_page(records, drawn))
+    # No report that was begun with older records may come after it.
+    with one_at_a_time(workdir):
+        write_record(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
+        records = explained(read_run_records(workdir))
+        write_record(workdir / "summary.json", records.summary)
+        write_text(workdir / "report.html", report_page(records, drawn))
     return records.summary
 
 
 def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
-    """Writes the report of a workdir, or of several together, and returns its path.
+    """Writes the report of a workdir, or of several together, and returns its path. A workdir may be in training.
 
     Raises:
       RecordError: if there are no records, they cannot be read, or they are not of one recipe.
     """
-    records = [read_run_records(workdir) for workdir in workdirs]
-    together = records[0] if len(records) == 1 else merged(workdirs, records)
-    path = output or workdirs[0] / ("report.html" if len(records) == 1 else "merged_report.html")
-    write_page(path, report_page(explained(together)))
+    path = output or workdirs[0] / ("report.html" if len(workdirs) == 1 else "merged_report.html")
+    with page_of(path, workdirs):
+        records = [read_run_records(workdir) for workdir in workdirs]
+        together = records[0] if len(records) == 1 else merged(workdirs, records)
+        write_page(path, report_page(explained(together)))
     return path
+
+
+@contextmanager
+def page_of(path: Path, workdirs: Sequence[Path]) -> Iterator[None]:
+    """For making a page of the records of workdirs: nothing is renamed in these meanwhile but the page, at its end."""
+    target = path.parent.resolve()
+    # Always in the same order, so that two that need the same folders do not wait for each other.
+    folders = sorted({workdir.resolve() for workdir in workdirs})
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(one_at_a_time(folder, shared=folder != target))
+        yield
 
 
 def write_page(path: Path, page: str) -> None:

@@ -10,11 +10,12 @@ from resjax.run.progress import duration
 from resjax.run.setup.dataset import load_dataset, whole_splits
 from resjax.run.setup.device import describe_environment
 from resjax.run.workdir.lock import require_writable
+from resjax.run.workdir.ownership import require_own
 from resjax.sweep.cells import program_key
 from resjax.sweep.declaration import declare
 from resjax.sweep.grid import SweepSettings
 from resjax.sweep.training import Share
-from resjax.sweep.workdir import require_same_sweep, write_report, write_sweep
+from resjax.sweep.workdir import RECORD, require_same_sweep, write_report, write_sweep
 
 RECORD_SECONDS = 60.0
 """The record is written at most this often while cells are trained."""
@@ -30,6 +31,7 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
     """
     base = asked.base
     require_writable(base.workdir)
+    require_own(base.workdir, (RECORD, "report.html", "figures", "cells"), (RECORD, "cells/*/recipe.json"))
     _, dataset = load_dataset(base.source, base.image_size)
     (split,) = whole_splits(base, dataset).values()
     declared = declare(asked, dataset, split, describe_environment())

@@ -104,7 +104,7 @@ def test_a_process_that_is_stopped_or_killed_ends_both_with_a_line_and_whole_epo
     assert last.startswith(said) and "Traceback" not in errors[0]
     epochs = [[line.epoch for line in read_lines(path, MetricsLine)] for path in lines]
     assert all(each == [*range(1, len(each) + 1)] and len(each) >= 2 for each in epochs)
-    assert not (tmp_path / "out" / ".lock").exists()
+    assert not (tmp_path / "out" / ".resjax-lock").exists()
     if sent == signal.SIGTERM:
         assert epochs[0] == epochs[1]
 

@@ -37,6 +37,8 @@ from resjax.run.setup.dataset import SIDES, data_fingerprint, dataset_record, ne
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
+from resjax.run.workdir.lock import one_at_a_time
+from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
 from resjax.run.workdir.replica_folder import finished_result, quarantine_damaged
 from resjax.training.recipe import RECIPE_VERSION
@@ -124,12 +126,15 @@ class ComparisonWorkdir:
         """
         if (self.workdir / "splits.json").exists():
             raise BadInput(f"--workdir={self.workdir} holds a comparison on several splits: name a new folder")
-        for folder in sorted((self.workdir / "runs").glob("*/seed*")):
-            quarantine_damaged(folder)
-        self.require_recipe_of_summary()
+        require_own(self.workdir)
+        with one_at_a_time(self.workdir):
+            for folder in sorted((self.workdir / "runs").glob("*/seed*")):
+                quarantine_damaged(folder)
+            self.require_recipe_of_summary()
 
     def require_recipe_of_summary(self) -> None:
         """As `require_same_recipe`, by the records of the workdir alone: replicas are not looked at."""
+        require_own(self.workdir)
         before = recipe_before(self.workdir)
         if before is None:
             return

@@ -10,22 +10,26 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 from resjax.errors import BadInput
+from resjax.records.storage import TEMPORARY, hold, temporary_path
 
-NAME = ".lock"
+NAME = ".resjax-lock"
 BEAT_SECONDS = 20.0
 """How often an owner shows that it is alive, by the modification time of the file."""
 STALE_SECONDS = 300.0
-"""After this time without a sign an owner on another host counts as gone, such as a notebook's lost runtime. On the
-same host its process is looked up."""
+"""After this time without a sign an owner that cannot be looked up counts as gone: a notebook's lost runtime, say."""
+PLACES = ("", "figures", "runs/*/*", "*", "*/figures", "*/runs/*/*")
+"""Where a comparison writes files, on one split or on several."""
 
 
 class Owner(NamedTuple):
     """The content of a lock file."""
 
     host: str
+    system: str
+    """The system's start, and the process ids' namespace: within both a process id means one process at a time."""
     pid: int
     began: str
     """When the process began, as its system says: process ids are reused."""
@@ -36,25 +40,25 @@ class Owner(NamedTuple):
 def only_writer(workdir: Path) -> Iterator[None]:
     """Holds the workdir's lock. Makes the workdir if it is missing, and removes it again if it stays empty.
 
+    The file is locked by the system too (flock), where the drive has that. Then the lock of this host decides: two
+    containers of one name and with equal process ids cannot both have it, and a killed owner loses it at once. On
+    other drives the owner's process is looked up.
+
     Raises:
       BadInput: if another process holds it, or the folder cannot be written.
     """
     made = [folder for folder in (workdir, *workdir.parents) if not folder.exists()]
     path = workdir / NAME
-    me = Owner(platform.node(), os.getpid(), _began(os.getpid()), uuid.uuid4().hex)
+    me = Owner(platform.node(), _system(), os.getpid(), _began(os.getpid()), uuid.uuid4().hex)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        while not _take(path, me):
+        while (held := _take(path, me)) is None:
             _take_away_if_stale(path, workdir)
     except OSError as error:
         _remove_empty(made)
         raise BadInput(f"--workdir={workdir}: {error.strerror}, expected a folder that can be written") from error
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
-    # A killed writer left these unfinished; nobody else writes here now.
-    for unfinished in workdir.rglob(".*.tmp"):
-        if unfinished.stem.rpartition(".")[2].isdecimal():
-            unfinished.unlink(missing_ok=True)
     try:
         yield
     finally:
@@ -62,66 +66,122 @@ def only_writer(workdir: Path) -> Iterator[None]:
         if _owner(path) == me:
             with suppress(OSError):
                 path.unlink()
+        # After the file is gone: who holds it has the name, too.
+        held.close()
         _remove_empty(made)
 
 
-def _take(path: Path, me: Owner) -> bool:
-    """Writes the lock atomically; False if there is one."""
-    mine = path.with_name(f"{NAME}.{me.token}.tmp")
-    mine.write_text(json.dumps(me._asdict()))
+def remove_unfinished(workdir: Path) -> None:
+    """Removes the temporary files that killed writers left in a comparison's workdir.
+
+    For the owner of its lock, after the workdir is known to be one of ours. A file that another process is writing,
+    such as a report, stays.
+    """
+    for place in PLACES:
+        for path in workdir.glob(f"{place}/.*.tmp".lstrip("/")):
+            if TEMPORARY.fullmatch(path.name):
+                with suppress(OSError), open(path, "r+b") as file:
+                    held = hold(file)
+                    if held or (held is None and _age(file) > STALE_SECONDS):
+                        path.unlink()
+
+
+def _take(path: Path, me: Owner) -> IO[str] | None:
+    """Writes the lock atomically and returns the open file, which holds it; None if there is one."""
+    mine = temporary_path(path)
+    file = open(mine, "w")
     try:
-        os.link(mine, path)
-        return True
-    except FileExistsError:
-        return False
-    except OSError:
-        # The drive has no hard links.
+        hold(file)
+        _write(file, me)
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            os.link(mine, path)
+            return file
         except FileExistsError:
-            return False
-        with open(descriptor, "w") as file:
-            file.write(json.dumps(me._asdict()))
-        return True
+            file.close()
+            return None
+        except OSError:
+            file.close()
+            return _take_without_links(path, me)
+    except OSError:
+        file.close()
+        raise
     finally:
         mine.unlink(missing_ok=True)
+
+
+def _take_without_links(path: Path, me: Owner) -> IO[str] | None:
+    try:
+        file = open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "w")
+    except FileExistsError:
+        return None
+    # Others that find the file hold it for a moment only, because it is too young to be taken over.
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        _write(file, me)
+    except OSError:
+        file.close()
+        path.unlink()
+        raise
+    return file
+
+
+def _write(file: IO[str], me: Owner) -> None:
+    file.write(json.dumps(me._asdict()))
+    file.flush()
 
 
 def _take_away_if_stale(path: Path, workdir: Path) -> None:
     """Removes a lock whose owner is gone; raises BadInput if the owner is alive."""
     try:
-        owner, age = _owner(path), time.time() - path.stat().st_mtime
+        file = open(path, "r+")
     except FileNotFoundError:
         return
-    if _is_alive(owner, age):
-        known = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
-        raise BadInput(
-            f"--workdir={workdir} is being written by {known}, alive {max(age, 0):.0f} s ago: wait until it ends, "
-            f"name another folder, or delete {path} if the process is gone"
-        )
-    with one_at_a_time(workdir):
-        # Another process may have found it stale, too, and have taken it by now.
-        if _owner(path) != owner:
-            return
+    with file:
+        held, owner, age = hold(file), _owner(path), _age(file)
         who = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
-        print(f"the lock of {who} is {max(age, 0):.0f} s old and its owner is gone: taking it over", flush=True)
-        path.unlink(missing_ok=True)
+        if held is False or _is_alive(owner, age, held=held is True):
+            raise BadInput(
+                f"--workdir={workdir} is being written by {who}, alive {max(age, 0):.0f} s ago: wait until it ends, "
+                f"name another folder, or delete {path} if the process is gone"
+            )
+        with one_at_a_time(workdir):
+            # Another process may have found it stale, too, and have taken it by now.
+            if _owner(path) != owner or not _is_at(file, path):
+                return
+            print(f"the lock of {who} is {max(age, 0):.0f} s old and its owner is gone: taking it over", flush=True)
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keeps other processes and threads out, if the drive supports it; the system ends it with the process."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def one_at_a_time(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Keeps other processes and threads out for a moment, where the drive can; it ends with the process at the latest.
+
+    `shared` is for those that only read in the folder: they may be together, and keep those out that rename there.
+    Training goes on meanwhile: what it writes is whole or absent.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        # A folder that is missing or cannot be read is the caller's to name.
+        yield
+        return
     try:
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def _is_alive(owner: Owner | None, age: float) -> bool:
+def _is_alive(owner: Owner | None, age: float, *, held: bool) -> bool:
+    """Whether the owner of a lock may still write. `held` is whether the system gave us the file's lock."""
     if owner is None or owner.host != platform.node():
+        # Some network drives give each host locks of its own, so having it says nothing about another host.
+        return age < STALE_SECONDS
+    if held:
+        return False
+    if owner.system != _system():
         return age < STALE_SECONDS
     try:
         os.kill(owner.pid, 0)
@@ -139,12 +199,31 @@ def _owner(path: Path) -> Owner | None:
         return None
 
 
+def _age(file: IO[Any]) -> float:
+    """Seconds since the file was written or touched."""
+    return time.time() - os.fstat(file.fileno()).st_mtime
+
+
+def _is_at(file: IO[Any], path: Path) -> bool:
+    """Whether an open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _system() -> str:
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
 def _began(pid: int) -> str:
-    """When a process began: the id of the system's boot and clock ticks since then; empty if unknown."""
+    """When a process began, in clock ticks since the system's start; empty if unknown."""
     try:
         # The name, in brackets, may contain anything; the 20th field after it is the time.
-        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {ticks}"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
 
