@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from absl import flags, logging
 
+from resjax.cli.jax_settings import import_jax, use_own_jax_settings
 from resjax.cli.machine import keep_compiled_programs, keep_freed_memory, use_gpu_flags
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
@@ -71,6 +72,9 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
         words = _parse(sys.argv, command.takes_words)
         _silence_repeated_errors()
         keep_freed_memory()
+        use_own_jax_settings()
+        if "compile_cache" in FLAGS:
+            import_jax()
         if "gpu_flags" in FLAGS:
             use_gpu_flags(FLAGS.gpu_flags)
         if "compile_cache" in FLAGS and FLAGS.compile_cache:

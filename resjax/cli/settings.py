@@ -107,6 +107,12 @@ def define_training_flags() -> None:
         "minutes after which the run saves and stops, for a machine that is lent for a limited time; the same command "
         "resumes",
     )
+    flags.DEFINE_boolean(
+        "allow_mixed_environment",
+        False,
+        "resume, or add seeds and networks, although the finished ones were trained with another jax, device, dtype or "
+        "other setting that changes numbers; the report says so",
+    )
     flags.DEFINE_string("workdir", None, "folder of the results; by default runs/NAME for a flagfile NAME.flags")
 
 
@@ -200,6 +206,7 @@ def settings(experiment: str) -> Settings:
         flags=own_flags() | {"workdir": str(workdir)},
         looks=looks,
         replicas_as=FLAGS.replicas_as,
+        allow_mixed_environment=FLAGS.allow_mixed_environment,
         stopping=Stopping(FLAGS.max_minutes),
         mesh=parse_mesh(FLAGS.mesh) if FLAGS.mesh else None,
     )

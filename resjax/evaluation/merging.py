@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 
 from resjax.errors import RecordError
 from resjax.evaluation.comparison.summary import compare_networks, summarize_network
-from resjax.records import Done, NetworkCosts, Origin, Result, Summary
+from resjax.records import Done, NetworkCosts, Origin, Result, Summary, trained_in
 from resjax.records.base import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
 
@@ -45,6 +45,7 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecord
             name: summarize_network({seed: by_seed[seed] for seed in sorted(by_seed)}, classes, costs[name])
             for name, by_seed in results.items()
         },
+        environments=trained_in(results),
         comparisons=compare_networks(results, *_correctness(results, folders, first)),
         merged=[Origin(config=each.summary.config, environment=each.summary.environment) for each in records],
     )
@@ -53,7 +54,7 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecord
 
 
 def _untimed(result: Result) -> dict[str, object]:
-    return {**msgspec.structs.asdict(result), "timing": None}
+    return {**msgspec.structs.asdict(result), "timing": None, "environments": None}
 
 
 def _correctness(

@@ -48,6 +48,10 @@ from resjax.records.dataset import GivenSplit as GivenSplit
 from resjax.records.dataset import Listed as Listed
 from resjax.records.dataset import SplitImage as SplitImage
 from resjax.records.dataset import SplitRecord as SplitRecord
+from resjax.records.environment import ReplicaEnvironments as ReplicaEnvironments
+from resjax.records.environment import TrainedIn as TrainedIn
+from resjax.records.environment import numeric_differences as numeric_differences
+from resjax.records.environment import trained_in as trained_in
 from resjax.records.files import append_line as append_line
 from resjax.records.files import from_plain as from_plain
 from resjax.records.files import read_lines as read_lines

@@ -54,6 +54,16 @@ class Environment(Part, frozen=True, kw_only=True):
     """That the networks of a comparison really computed in."""
     processor: str | UnsetType = UNSET
     """Of a reproduction."""
+    jaxlib: str | UnsetType = UNSET
+    """This and what follows is absent in records of earlier versions."""
+    convolution: str | UnsetType = UNSET
+    """What computes convolutions: `matrix products` or `XLA`."""
+    prng: str | UnsetType = UNSET
+    """The implementation of our random keys."""
+    threefry_partitionable: bool | UnsetType = UNSET
+    x64: bool | UnsetType = UNSET
+    matmul_precision: str | None | UnsetType = UNSET
+    """JAX's default precision of matrix products and convolutions; null where it is the device's own."""
 
 
 class Fold(Part, frozen=True, kw_only=True):
@@ -93,7 +103,7 @@ def require_sides(counts: dict[Side, int], sides: tuple[Side, ...], name: str) -
 
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "gpu_flags", "pipeline"),
-    *("replicas_as", "mesh", "max_minutes"),
+    *("replicas_as", "mesh", "max_minutes", "allow_mixed_environment"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
     *("curvature_steps", "curvature_samples", "dose_training"),

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records.base import ClassScores, Part, Record, Reported, require_square
+from resjax.records.base import ClassScores, Environment, Part, Record, Reported, require_square
 from resjax.records.files import from_plain, read_values
 
 
@@ -81,6 +81,8 @@ class Done(Record, frozen=True, kw_only=True):
     """On the images that are on another side too; absent where no image leaks."""
     clean: PartScores | UnsetType = UNSET
     timing: ReplicaTiming
+    environments: list[Environment] | UnsetType = UNSET
+    """Those in which it was trained, in order; several where a mixture was allowed, absent in older records."""
 
     def __post_init__(self) -> None:
         require_square(self.confusion_matrix, len(self.per_class), "confusion_matrix")
@@ -104,6 +106,8 @@ class Diverged(Record, frozen=True, kw_only=True):
     confusion_matrix: None = None
     per_class: None = None
     timing: ReplicaTiming
+    environments: list[Environment] | UnsetType = UNSET
+    """Those in which it was trained, in order; several where a mixture was allowed, absent in older records."""
 
 
 Result = Done | Diverged

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from resjax.records.dataset import DatasetRecord, Gallery, SplitRecord
+from resjax.records.environment import ReplicaEnvironments
 from resjax.records.prediction import ExportConfig, Prediction
 from resjax.records.probes import Probes
 from resjax.records.replica import Diverged, Done, MetricsLine
@@ -26,6 +27,7 @@ KINDS: dict[str, tuple[type[Struct], ...]] = {
     "failure": (Failure,),
     "result": (Done, Diverged),
     "metrics": (MetricsLine,),
+    "environment": (ReplicaEnvironments,),
     "dataset": (DatasetRecord,),
     "split": (SplitRecord,),
     "gallery": (Gallery,),

@@ -15,6 +15,7 @@ from resjax.records.base import (
     require_square,
 )
 from resjax.records.comparison import ClassDifferences, Comparison, Depth, Described, Finding, PooledReliability
+from resjax.records.environment import TrainedIn
 
 
 class DataOfRun(Part, frozen=True, kw_only=True):
@@ -105,6 +106,9 @@ class Summary(Record, frozen=True, kw_only=True):
     """Of the numerics: replicas of different versions are not mixed."""
     config: Config
     environment: Environment
+    """That of the first replica, or of this start before there is one."""
+    environments: list[TrainedIn] | UnsetType = UNSET
+    """Each environment in which replicas were trained, with these; absent where none says so."""
     dataset: SummaryDataset
     architectures: dict[str, NetworkSummary]
     comparisons: list[Comparison]

@@ -1,7 +1,16 @@
 """Cautions on a comparison's numbers: leaks, lossy data, unfinished replicas, and what does not follow from a run."""
 
-from resjax.records import NetworkSummary, Side, SplitSummary, Summary, SummaryDataset, SweepDataset
+from resjax.records import (
+    NetworkSummary,
+    Side,
+    SplitSummary,
+    Summary,
+    SummaryDataset,
+    SweepDataset,
+    numeric_differences,
+)
 from resjax.records.base import Config
+from resjax.records.environment import NUMERIC
 from resjax.report.words import SIDES, counted, known, mean_of
 
 FEWEST_SEEDS = 6
@@ -58,6 +67,25 @@ def unfinished(summary: Summary) -> list[str]:
     return found
 
 
+def mixed_environments(summary: Summary) -> str:
+    """A caution on replicas whose numbers come from several environments; empty if they come from one."""
+    groups = known(summary.environments) or []
+    if len(groups) < 2:
+        return ""
+    pairs = ((groups[0].environment, other.environment) for other in groups[1:])
+    names = {name for pair in pairs for name, _, _ in numeric_differences(*pair)}
+    fields = [field for field, name in NUMERIC.items() if name in names]
+    parts = []
+    for group in groups:
+        replicas = "; ".join(f"{name} {', '.join(map(str, seeds))}" for name, seeds in group.replicas.items())
+        values = ", ".join(f"{NUMERIC[field]} {known(getattr(group.environment, field))}" for field in fields)
+        parts.append(f"{values} (seeds of {replicas})")
+    return (
+        f"Replicas were trained in {len(groups)} environments: {' and '.join(parts)}. A difference between networks "
+        "may come from there."
+    )
+
+
 def optimism(summary: Summary) -> str:
     """By how much the best epoch's accuracies are too high for having been chosen; empty where that is not known."""
     if not (found := _optimism(summary.architectures)):
@@ -80,6 +108,8 @@ def limits(summary: Summary) -> list[str]:
         found.append(
             f"Not counted: {', '.join(others[:MOST_LISTED])}{more}. The mean over the remaining seeds may be too high."
         )
+    if mixed := mixed_environments(summary):
+        found.append(mixed)
     seeds = min((len(pair.seeds) for pair in summary.comparisons), default=0)
     if 0 < seeds < FEWEST_SEEDS:
         found.append(

@@ -117,6 +117,7 @@ class ComparisonRun(ComparisonWorkdir):
         }
         if not any(pending.values()):
             return
+        self.require_same_environment()
         progress = ProgressBar(sum(map(len, pending.values())), self.settings.recipe.epochs)
 
         def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
@@ -153,6 +154,7 @@ class ComparisonRun(ComparisonWorkdir):
             self.split.sides,
             self.sides.get("test"),
             self.leaks,
+            self.environment,
         )
 
     @cached_property

@@ -75,6 +75,8 @@ class Settings:
     """How the replicas of a network are trained: one of `resjax.training.recipe.WAYS`, or `auto`."""
     mesh: dict[str, int] | None = None
     """Devices along `replica` and `batch`, if they are given."""
+    allow_mixed_environment: bool = False
+    """Whether replicas may be added to others that were trained where numbers come out otherwise."""
     stopping: Stopping = field(default_factory=Stopping, compare=False, repr=False)
     """Whether the run has been asked to stop."""
 

@@ -136,8 +136,8 @@ def _ended(folder: Path) -> tuple[Result | None, str | None]:
 
 
 def _untimed(result: Result) -> dict[str, Any]:
-    """What has to be equal in two results of one cell: all but its time and the way it was trained."""
-    return {**msgspec.structs.asdict(result), "timing": None, "trained_as": None}
+    """What has to be equal in two results of one cell: all but its time, and how and where it was trained."""
+    return {**msgspec.structs.asdict(result), "timing": None, "trained_as": None, "environments": None}
 
 
 def _judged(conditions: list[Condition]) -> list[Condition]:

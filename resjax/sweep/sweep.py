@@ -8,7 +8,8 @@ from resjax.records import Sweep
 from resjax.report.sweep_text import sweep_text
 from resjax.run.progress import duration
 from resjax.run.setup.dataset import load_dataset, whole_splits
-from resjax.run.setup.device import describe_environment
+from resjax.run.setup.device import describe_environment, usable_dtype
+from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import require_writable
 from resjax.run.workdir.ownership import require_own
 from resjax.sweep.cells import program_key
@@ -37,6 +38,10 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
     declared = declare(asked, dataset, split, describe_environment())
     require_same_sweep(base.workdir, declared)
     share = Share(asked, dataset, split)
+    if share.pending:
+        now = describe_environment(usable_dtype(base.dtype, jax.devices()[0])[0])
+        folders = base.workdir.glob("cells/*/runs/*/seed*")
+        require_same_environment(folders, now, mixed=base.allow_mixed_environment)
     base.workdir.mkdir(parents=True, exist_ok=True)
     print(announcement(asked, share), flush=True)
     written = time.monotonic()

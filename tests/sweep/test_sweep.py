@@ -11,6 +11,7 @@ from msgspec import UNSET
 from resjax.errors import BadInput, RecordError
 from resjax.records import Declaration, Failure, MetricsLine, Sweep, read_lines, read_record, read_result, write_record
 from resjax.run.compare import compare
+from resjax.run.workdir.environments import environments_of, record_environment
 from resjax.run.workdir.lock import only_writer
 from resjax.sweep.cells import FAILURE
 from resjax.sweep.declaration import differences, with_fingerprint
@@ -187,6 +188,19 @@ def test_a_workdir_of_something_else_is_refused_and_a_grid_may_grow(whole, cache
     (root / "summary.json").unlink()
     record, _ = sweep(asked_for(root, cache, rates=(1e-2, 1e-3), seeds=(0,)))
     assert counts_of(record) == (4, 0, 0, 0)
+
+
+def test_cells_of_another_environment_are_not_joined_unasked(whole, cache, tmp_path):
+    asked, _ = whole
+    root = tmp_path / "copy"
+    shutil.copytree(asked.base.workdir, root)
+    (cell, *_) = root.glob("cells/*/runs/*/seed0")
+    (here,) = environments_of(cell)
+    record_environment(cell, change(here, jaxlib="0.0.1"), resumed=False)
+    before = (root / "sweep.json").read_bytes()
+    with pytest.raises(BadInput, match=r"0\.0\.1.*--allow_mixed_environment"):
+        sweep(asked_for(root, cache, rates=(1e-2, 1e-3), seeds=(0, 1, 2)))
+    assert (root / "sweep.json").read_bytes() == before
 
 
 @pytest.mark.slow

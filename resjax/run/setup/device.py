@@ -8,7 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jax
+from msgspec import UNSET, UnsetType
 
+from resjax.models.layers import PRNG
 from resjax.records import Environment
 from resjax.run.setup.costs import Ledger
 
@@ -26,11 +28,17 @@ LEFT_FOR_ACTIVATIONS = 0.8
 """The fraction of the device's memory that is not images, weights, moments or XLA's own."""
 
 
-def describe_environment() -> Environment:
-    """Versions, device and git revision, for the records."""
+def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
+    """Versions, device, git revision and what else changes numbers, for the records.
+
+    Args:
+      dtype: that networks really compute in, if there are networks.
+    """
     devices = jax.devices()
+    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
     return Environment(
         jax=jax.__version__,
+        jaxlib=version("jaxlib"),
         flax=version("flax"),
         platform=devices[0].platform,
         device_kind=devices[0].device_kind,
@@ -39,7 +47,18 @@ def describe_environment() -> Environment:
         cpu_count=os.cpu_count(),
         xla_flags=os.environ.get("XLA_FLAGS"),
         git_revision=_git_revision(),
+        dtype=dtype,
+        convolution=UNSET if dtype is UNSET else convolution_backend(devices[0].platform, dtype),
+        prng=PRNG,
+        threefry_partitionable=jax.config.jax_threefry_partitionable,  # pyright: ignore[reportAttributeAccessIssue]
+        x64=jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]
+        matmul_precision=None if precision is None else str(precision),
     )
+
+
+def convolution_backend(platform: str, dtype: str) -> str:
+    """What `resjax.ops` computes convolutions with; those that it has no formulation for are XLA's everywhere."""
+    return "matrix products" if platform == "cpu" and dtype == "float32" else "XLA"
 
 
 def estimate_seconds(forward_flops: Sequence[float], images_per_replica: int, replicas: Sequence[int]) -> float:

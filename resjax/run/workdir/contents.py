@@ -1,13 +1,13 @@
 """The workdir of a comparison on one split: the results in it, and the records that are written into it."""
 
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Bool
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
@@ -20,6 +20,7 @@ from resjax.functional import Functional, require_matched
 from resjax.models.twins import families_of_twins
 from resjax.records import (
     Done,
+    Environment,
     NetworkCosts,
     RecipeData,
     RecipeNetwork,
@@ -28,6 +29,8 @@ from resjax.records import (
     Result,
     Summary,
     SummaryDataset,
+    read_record,
+    trained_in,
     write_record,
     write_text,
 )
@@ -37,6 +40,7 @@ from resjax.run.setup.dataset import SIDES, data_fingerprint, dataset_record, ne
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
+from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import one_at_a_time
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
@@ -96,6 +100,11 @@ class ComparisonWorkdir:
             name: {seed: finished_result(self.folder(name, seed)) for seed in self.seeds} for name in self.functionals
         }
 
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment of this process, for the replicas that it trains."""
+        return describe_environment(self.dtype)
+
     @property
     def reported_side(self) -> Reported:
         """The side that accuracies are reported on."""
@@ -131,6 +140,17 @@ class ComparisonWorkdir:
             for folder in sorted((self.workdir / "runs").glob("*/seed*")):
                 quarantine_damaged(folder)
             self.require_recipe_of_summary()
+            if any(result is None for by_seed in self.results().values() for result in by_seed.values()):
+                self.require_same_environment()
+
+    def require_same_environment(self) -> None:
+        """Refuses to train beside replicas whose numbers come from another environment, unless that is allowed.
+
+        Raises:
+          BadInput: names a replica and what differs.
+        """
+        folders = (self.workdir / "runs").glob("*/seed*")
+        require_same_environment(folders, self.environment, mixed=self.settings.allow_mixed_environment)
 
     def require_recipe_of_summary(self) -> None:
         """As `require_same_recipe`, by the records of the workdir alone: replicas are not looked at."""
@@ -179,10 +199,12 @@ class ComparisonWorkdir:
         results = self.results()
         is_pending = any(result is None for by_seed in results.values() for result in by_seed.values())
         families = families_of_twins(self.settings.architectures)
+        environments = trained_in(results)
         summary = Summary(
             recipe_version=RECIPE_VERSION,
             config=self.settings.flags,
-            environment=replace(describe_environment(), dtype=self.dtype),
+            environment=environments[0].environment if environments else self._environment_before(results),
+            environments=environments,
             dataset=self._dataset_part(),
             architectures={
                 name: summarize_network(
@@ -201,6 +223,13 @@ class ComparisonWorkdir:
         )
         write_record(self.workdir / "summary.json", summary)
         return summary
+
+    def _environment_before(self, results: Mapping[str, Mapping[int, Result | None]]) -> Environment:
+        """That of replicas that do not say where they were trained, as the summary says; otherwise that of now."""
+        path = self.workdir / "summary.json"
+        if any(result for by_seed in results.values() for result in by_seed.values()) and path.exists():
+            return read_record(path, Summary).environment
+        return self.environment
 
     def _dataset_part(self) -> SummaryDataset:
         dataset, split = self.dataset, self.split

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
@@ -20,6 +20,7 @@ from resjax.records import (
     Diverged,
     DivergedAt,
     Done,
+    Environment,
     MetricsLine,
     Progress,
     ReplicaTiming,
@@ -38,6 +39,7 @@ from resjax.records import (
 )
 from resjax.run.setup.costs import parameter_count
 from resjax.run.timing import phase
+from resjax.run.workdir.environments import record_environment
 from resjax.run.workdir.replica_progress import correct_by_epoch, partial_epoch, progress_values
 from resjax.training.checkpoint import UNUSED, Checkpoints, ResumePoint, on_host
 from resjax.training.loop import EpochResult, PartialEpoch, Trainer, UnfinishedEpoch
@@ -122,6 +124,7 @@ class ReplicaFolder:
       test: the test set, on which the best epoch's network is evaluated once.
       leaks: the images of val and test that are on another side, too. If there are any, the result has the accuracy on
         them and on the rest.
+      environment: of this process, to be recorded with the replica; none without.
     """
 
     def __init__(
@@ -134,9 +137,12 @@ class ReplicaFolder:
         sides: Mapping[str, np.ndarray],
         test: Side | None,
         leaks: Mapping[str, np.ndarray],
+        environment: Environment | None = None,
     ):
         self.trainer, self.name, self.seed, self.folder = trainer, name, seed, folder
         self._dataset, self._sides, self._test, self._leaks = dataset, sides, test, leaks
+        self._environment = environment
+        self._environments: list[Environment] | UnsetType = UNSET
         self.lines: list[MetricsLine] = []
         """The epochs so far, as in `metrics.jsonl`."""
         self._correct: list[np.ndarray] = []
@@ -197,6 +203,9 @@ class ReplicaFolder:
             set_aside(metrics, mark=UNUSED)
         self._checkpoints.discard_after(len(self.lines), unfinished=self.begun is None)
         write_lines(metrics, self.lines)
+        if self._environment is not None:
+            resumed = state is not initial
+            self._environments = record_environment(self.folder, self._environment, resumed=resumed)
         self._parameters = parameter_count(state.variables)
         self._like = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding), state
@@ -293,6 +302,7 @@ class ReplicaFolder:
             evaluated_on=self._reported,
             diverged_at=DivergedAt(epoch=self.lines[-1].epoch, step=step),
             timing=self._timing(),
+            environments=self._environments,
         )
 
     def _done(self) -> Done:
@@ -337,6 +347,7 @@ class ReplicaFolder:
             leaked=by_leak.get("leaked", UNSET),
             clean=by_leak.get("clean", UNSET),
             timing=self._timing(),
+            environments=self._environments,
         )
 
     def _best_variables(self) -> Variables:
