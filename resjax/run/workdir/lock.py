@@ -89,10 +89,15 @@ def remove_unfinished(workdir: Path) -> None:
 def _take(path: Path, me: Owner) -> IO[str] | None:
     """Writes the lock atomically and returns the open file, which holds it; None if there is one."""
     mine = temporary_path(path)
-    file = open(mine, "w")
     try:
-        hold(file)
-        _write(file, me)
+        with open(mine, "w") as written:
+            _write(written, me)
+        # Open for reading where that suffices: a file that is open for writing keeps its drive from becoming read-only.
+        file = open(mine)
+        if hold(file) is None:
+            file.close()
+            file = open(mine, "r+")
+            hold(file)
         try:
             os.link(mine, path)
             return file
@@ -102,9 +107,6 @@ def _take(path: Path, me: Owner) -> IO[str] | None:
         except OSError:
             file.close()
             return _take_without_links(path, me)
-    except OSError:
-        file.close()
-        raise
     finally:
         mine.unlink(missing_ok=True)
 
