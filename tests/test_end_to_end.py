@@ -242,22 +242,22 @@ def test_the_same_command_elsewhere_gives_the_same_numbers_bit_for_bit(finished,
 
 
 def test_a_pretrained_network_is_fine_tuned_and_another_file_is_refused(photographs, tmp_path):
-    described = architecture("resnet10", width=2, stem="cifar")
+    described = architecture("resnet8_project", width=2, stem="cifar")
     save_weights(tmp_path / "w.safetensors", Functional(described, 7).init(jax.random.key(3)))
     flags = [f"--dataset=csv:{photographs}/train.csv", "--workdir=out", *TINY, "--seeds=1", "--epochs=1"]
-    flags += ["--architectures=plain10,resnet10", "--init_from=w.safetensors", "--freeze=stem.*,stages.[012].*"]
+    flags += ["--architectures=plain8,resnet8_project", "--init_from=w.safetensors", "--freeze=stem.*,stages.[012].*"]
     done = compare(*flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "plain10: w.safetensors: 15 arrays of the shortcut's projections are left out" in done.stdout
-    assert "resnet10: w.safetensors: its head has 7 classes, not 3: the head is fresh" in done.stdout
-    assert re.search(r"^resnet10: [\d,]+ parameters; .* GFLOP .* XLA.* of activations$", done.stdout, re.M)
+    assert "plain8: w.safetensors: 10 arrays of the shortcut's projections are left out" in done.stdout
+    assert "resnet8_project: w.safetensors: its head has 7 classes, not 3: the head is fresh" in done.stdout
+    assert re.search(r"^resnet8_project: [\d,]+ parameters; .* GFLOP .* XLA.* of activations$", done.stdout, re.M)
     summary = read_values(tmp_path / "out" / "summary.json")
     for arm in summary["architectures"].values():
         assert arm["init_from"]["file"] == "w.safetensors" and len(arm["init_from"]["sha256"]) == 64
         assert arm["forward_flops_xla"] > 0 and arm["activation_bytes"] > 0
     save_weights(tmp_path / "w.safetensors", Functional(described, 7).init(jax.random.key(4)))
     refused = compare(*flags, cwd=tmp_path)
-    assert refused.returncode == 2 and "--init_from: resnet10 started from another file" in refused.stderr
+    assert refused.returncode == 2 and "--init_from: resnet8_project started from another file" in refused.stderr
 
 
 def test_a_diverged_replica_is_recorded_and_the_rest_goes_on(tmp_path):
