@@ -15,7 +15,7 @@ NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 SIGNALS = {getattr(signal, name): said for name, said in NAMES.items() if hasattr(signal, name)}
 NEXT_EPOCH = 1.2
 """How much longer than the longest epoch so far the next epoch may take."""
-GRACE_SECONDS = 0.6
+GRACE_SECONDS = 0.4
 """How long Python gets to end the program by itself where nothing is unsaved. Compiled code may keep it for long."""
 
 EXIT_SECONDS = 5.0
@@ -82,9 +82,17 @@ def listening(resume: str = "the same command") -> Iterator[None]:
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     ended = threading.Event()
     threading.Thread(target=_watch, args=(reading, ended), daemon=True).start()
+    unraisable = sys.unraisablehook
+    sys.unraisablehook = lambda failed: None if isinstance(failed.exc_value, Stopped) else unraisable(failed)
     try:
         yield
+    except (ImportError, SystemError):
+        # A module that is being imported may make this of a signal.
+        if _process.signal is None:
+            raise
+        raise Stopped(_reason(_process.signal), 128 + _process.signal) from None
     finally:
+        sys.unraisablehook = unraisable
         ended.set()
         signal.set_wakeup_fd(wakeup)
         os.close(writing)
@@ -201,6 +209,9 @@ def _watch(reading: int, ended: threading.Event) -> None:
                 doing = "saving after this step; Ctrl-C again leaves at once"
             else:
                 doing = "nothing is unsaved"
+            # The main thread may have said the last word already.
+            if ended.is_set():
+                continue
             say(f"\nstopping ({SIGNALS[signal.Signals(number)]}): {doing}")
             threading.Thread(target=_leave_when_saved, args=(number, ended), daemon=True).start()
         elif number == signal.SIGINT:

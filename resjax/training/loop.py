@@ -31,6 +31,8 @@ from resjax.training.step import (
 )
 from resjax.types import Batch, Variables
 
+MOST_QUEUED = 3
+"""Steps that are begun before the first of them is finished: a stop request waits for all of them."""
 ImageNumbers = Int32[Array | np.ndarray, "..."]
 
 
@@ -110,6 +112,8 @@ class EpochSteps(NamedTuple):
             batches.append(np.asarray(rest))
         first_step += len(order[0]) + bool(rest.size) - len(batches)
         for number, batch in enumerate(self.batches(batches), first_step):
+            if len(sums) > MOST_QUEUED:
+                jax.block_until_ready(sums[-MOST_QUEUED])
             if self.asked_to_stop():
                 break
             try:

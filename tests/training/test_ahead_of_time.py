@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -13,7 +12,7 @@ import pytest
 from resjax.data.pipeline import ResidentSide
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
-from resjax.training.ahead_of_time import WAITED, AheadOfTimeJit, compiling
+from resjax.training.ahead_of_time import WAITED, AheadOfTimeJit, CompilingThread, StillCompiling, compiling
 from resjax.training.loop import EpochResult, Trainer
 from resjax.training.recipe import Recipe
 from resjax.training.step import compiled_step
@@ -66,7 +65,7 @@ def test_an_arm_compiled_ahead_trains_bit_for_bit_as_one_compiled_when_called_an
     after = trainer(sides, batch_size=batch_size)
     state = after.initial_state(0)
     del compiled[:]
-    with ThreadPoolExecutor(1) as executor:
+    with CompilingThread(lambda: False) as executor:
         after.compile_ahead(executor, SIZE)
     # Full and last batch, where there are such; the evaluation is known from the first trainer.
     assert len(compiled) == programs
@@ -80,7 +79,7 @@ def doubled() -> AheadOfTimeJit:
 
 def test_a_call_with_another_shape_compiles_as_ever():
     function = doubled()
-    with ThreadPoolExecutor(1) as executor:
+    with CompilingThread(lambda: False) as executor:
         function.compile(executor, jax.ShapeDtypeStruct((3,), jnp.float32))
     assert function(jnp.ones(3)).tolist() == [2, 2, 2] and function(jnp.ones(2)).tolist() == [2, 2]
 
@@ -90,13 +89,25 @@ def test_a_call_waits_for_its_program_and_says_how_long():
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: waited.append(seconds) if event == WAITED else None
     )
-    with ThreadPoolExecutor(1) as executor:
+    with CompilingThread(lambda: False) as executor:
         executor.submit(go_on.wait)
         function.compile(executor, jnp.ones(3))
         threading.Timer(0.05, go_on.set).start()
         assert function(jnp.ones(3)).tolist() == [2, 2, 2]
     assert len(waited) == 1 and waited[0] > 0
     assert function(jnp.ones(3)).tolist() == [2, 2, 2] and len(waited) == 1
+
+
+def test_a_call_does_not_wait_for_its_program_once_training_is_asked_to_stop():
+    asked, go_on, function = threading.Event(), threading.Event(), doubled()
+    with compiling(asked.is_set) as executor:
+        executor.submit(go_on.wait)
+        function.compile(executor, jnp.ones(3))
+        threading.Timer(0.05, asked.set).start()
+        with pytest.raises(StillCompiling):
+            function(jnp.ones(3))
+        go_on.set()
+    assert function(jnp.ones(3)).tolist() == [2, 2, 2]
 
 
 def test_what_a_run_that_ends_has_not_begun_to_compile_is_left_and_compiled_where_it_is_called():
@@ -121,7 +132,7 @@ def test_what_compiling_raised_is_raised_by_the_call():
         raise ValueError(f"no program for {x.shape}")
 
     function = AheadOfTimeJit(jax.jit(refuses), lambda x: x.shape)
-    with ThreadPoolExecutor(1) as executor:
+    with CompilingThread(lambda: False) as executor:
         function.compile(executor, jnp.ones(3))
     with pytest.raises(ValueError, match="no program for"):
         function(jnp.ones(3))

@@ -141,10 +141,11 @@ def test_going_on_from_a_state_gives_the_numbers_of_the_uninterrupted_run(traine
     }
 
 
-@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize("steps", [0, 2, 3])
 def test_an_epoch_that_was_stopped_inside_goes_on_bit_for_bit(trainer, functional, sides, steps):
     whole = list(trainer.fit(trainer.initial_state(3)))
-    answers = iter([False] * (trainer.steps_per_epoch + steps) + [True])
+    # Also before the evaluation of each epoch, with all steps finished.
+    answers = iter([False] * (trainer.steps_per_epoch + 1 + steps) + [True])
     stopping = Trainer(functional, RECIPE, **sides, asked_to_stop=lambda: next(answers))
     first, unfinished = stopping.fit(stopping.initial_state(3))
     assert isinstance(unfinished, UnfinishedEpoch) and unfinished.epoch == 2

@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple
 
 from resjax.errors import BadInput
 from resjax.records.storage import TEMPORARY, hold, temporary_path
+from resjax.run.stopping import released_on_leaving
 
 NAME = ".resjax-lock"
 BEAT_SECONDS = 20.0
@@ -60,7 +61,8 @@ def only_writer(workdir: Path) -> Iterator[None]:
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
     try:
-        yield
+        with released_on_leaving(lambda: path.unlink() if _owner(path) == me else None):
+            yield
     finally:
         ended.set()
         if _owner(path) == me:
