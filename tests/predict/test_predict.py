@@ -315,7 +315,7 @@ def test_where_nothing_can_be_read_there_is_one_line_and_no_file(folder, tmp_pat
         ),
         (["--workdir=RUN", "x.png", "--output=/no/where.txt"], "--output=/no/where.txt: there is no folder /no;"),
         (["--workdir=RUN", "--export=x", "--grad_cam=y"], "--grad_cam without images"),
-        (["--workdir=RUN", "x.png", "--repilca=best"], "Unknown command line flag 'repilca'. Did you mean: replica ?"),
+        (["--workdir=RUN", "x.png", "--repilca=best"], "--repilca: there is no such flag; did you mean --replica?"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_read(words, said, folder):
