@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -238,3 +239,28 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(BadInput, match="can be written is accepted"), only_writer(tmp_path):
         pass
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not say which files are open")
+def test_the_owner_has_no_file_open_for_writing_which_would_keep_a_drive_busy(tmp_path):
+    with only_writer(tmp_path):
+        links = {int(link.name): link for link in Path("/proc/self/fd").iterdir()}
+        (own,) = [fd for fd, link in links.items() if link.exists() and link.samefile(tmp_path / NAME)]
+        assert fcntl.fcntl(own, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+
+
+def test_a_drive_that_locks_only_what_is_open_for_writing_has_locks_too(tmp_path, monkeypatch):
+    flock = fcntl.flock
+
+    def as_nfs_does(file, operation):
+        descriptor = file if isinstance(file, int) else file.fileno()
+        if operation & fcntl.LOCK_EX and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", as_nfs_does)
+    with only_writer(tmp_path):
+        # Its process is said to be gone, and it holds the file all the same.
+        write_lock(tmp_path, seconds_ago=STALE_SECONDS + 1, began="another process")
+        with pytest.raises(BadInput, match="is being written"), only_writer(tmp_path):
+            pytest.fail("two writers")

@@ -14,7 +14,6 @@ from typing import IO, Any, NamedTuple
 
 from resjax.errors import BadInput
 from resjax.records.storage import TEMPORARY, hold, temporary_path
-from resjax.run.stopping import released_on_leaving
 
 NAME = ".resjax-lock"
 BEAT_SECONDS = 20.0
@@ -61,8 +60,7 @@ def only_writer(workdir: Path) -> Iterator[None]:
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
     try:
-        with released_on_leaving(lambda: path.unlink() if _owner(path) == me else None):
-            yield
+        yield
     finally:
         ended.set()
         if _owner(path) == me:
@@ -90,16 +88,10 @@ def remove_unfinished(workdir: Path) -> None:
 
 def _take(path: Path, me: Owner) -> IO[str] | None:
     """Writes the lock atomically and returns the open file, which holds it; None if there is one."""
-    mine = temporary_path(path)
+    mine, text = temporary_path(path), json.dumps(me._asdict())
     try:
-        with open(mine, "w") as written:
-            _write(written, me)
-        # Open for reading where that suffices: a file that is open for writing keeps its drive from becoming read-only.
-        file = open(mine)
-        if hold(file) is None:
-            file.close()
-            file = open(mine, "r+")
-            hold(file)
+        mine.write_text(text)
+        file, _ = _open_held(mine)
         try:
             os.link(mine, path)
             return file
@@ -108,41 +100,53 @@ def _take(path: Path, me: Owner) -> IO[str] | None:
             return None
         except OSError:
             file.close()
-            return _take_without_links(path, me)
+            return _take_without_links(path, text)
     finally:
         mine.unlink(missing_ok=True)
 
 
-def _take_without_links(path: Path, me: Owner) -> IO[str] | None:
+def _take_without_links(path: Path, text: str) -> IO[str] | None:
     try:
-        file = open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "w")
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "w") as file:
+            file.write(text)
     except FileExistsError:
         return None
-    # Others that find the file hold it for a moment only, because it is too young to be taken over.
-    with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        _write(file, me)
     except OSError:
-        file.close()
-        path.unlink()
+        path.unlink(missing_ok=True)
         raise
-    return file
+    # Others that find the file hold it for a moment only, because it is too young to be taken over.
+    while True:
+        file, held = _open_held(path)
+        if held is not False:
+            return file
+        file.close()
+        time.sleep(0.01)
 
 
-def _write(file: IO[str], me: Owner) -> None:
-    file.write(json.dumps(me._asdict()))
-    file.flush()
+def _open_held(path: Path) -> tuple[IO[str], bool | None]:
+    """A lock file, open for as long as it is held, and whether it is, as `hold` says.
+
+    It is open for reading, because a file that is open for writing keeps a drive from being made read-only or taken
+    away. Network drives may lock only what is open for writing.
+    """
+    file = open(path)
+    held = hold(file)
+    if held is None:
+        with suppress(OSError):
+            writable = open(path, "r+")
+            file.close()
+            file, held = writable, hold(writable)
+    return file, held
 
 
 def _take_away_if_stale(path: Path, workdir: Path) -> None:
     """Removes a lock whose owner is gone; raises BadInput if the owner is alive."""
     try:
-        file = open(path, "r+")
+        file, held = _open_held(path)
     except FileNotFoundError:
         return
     with file:
-        held, owner, age = hold(file), _owner(path), _age(file)
+        owner, age = _owner(path), _age(file)
         who = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
         if held is False or _is_alive(owner, age, held=held is True):
             raise BadInput(
