@@ -161,7 +161,10 @@ class _KernelGradient(_Bilinear):
     """dk of images and dy."""
 
     def anywhere(self, images: Features, gradient: Features) -> tuple[Kernel]:
-        kernel = jax.ShapeDtypeStruct((*self.taps, images.shape[3], gradient.shape[3]), gradient.dtype)
+        shape = (*self.taps, images.shape[3], gradient.shape[3])
+        # On a mesh of explicit axes, every device has the whole kernel.
+        whole = jax.typeof(images).sharding.update(spec=jax.P(None, None, None, None))
+        kernel = jax.ShapeDtypeStruct(shape, gradient.dtype, sharding=whole)
         return jax.linear_transpose(lambda kernel: _xla(images, kernel, self.described), kernel)(gradient)
 
     def on_cpu(self, images: Features, gradient: Features) -> tuple[Kernel]:

@@ -81,11 +81,15 @@ def _varying_alike(arrays: tuple[Array, ...]) -> list[Array]:
 
 
 @partial(jax.jit, static_argnames=("operation", "axes"))
-def _evaluate(*arrays: Array, operation: Operation, axes: Axes) -> list[Array]:
+def _compiled(*arrays: Array, operation: Operation, axes: Axes) -> list[Array]:
     return _primitive.bind(*arrays, operation=operation, axes=axes)
 
 
-_primitive.def_impl(_evaluate)
+@_primitive.def_impl
+def _evaluate(*arrays: Array, operation: Operation, axes: Axes) -> list[Array]:
+    # A primitive is compiled alone under `jax.disable_jit` too, as those of JAX are.
+    with jax.disable_jit(False):
+        return _compiled(*arrays, operation=operation, axes=axes)
 
 
 def _mapped(function: Callable[..., tuple[Array, ...]], axes: Axes) -> Callable[..., tuple[Array, ...]]:
