@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,10 @@ class Functional:
     """What every shortcut is multiplied by before the addition."""
 
     def init(self, key: PRNGKey) -> Variables:
-        """Fresh parameters and statistics; the parameters that twins share get the same numbers from the same key."""
+        """Fresh parameters and statistics; the parameters that twins share get the same numbers from the same key.
+
+        Both are nested dicts of arrays: `parameters["stages"][0][1]["conv2"]["kernel"]`.
+        """
         # Not under jit: layer by layer, what is compiled for one network serves the next.
         return _split(self._build(key))[1]
 
@@ -73,7 +76,7 @@ class Functional:
             raise BadInput(f"{self.architecture.name}: training with stochastic depth needs a key")
         network = nnx.merge(self._graphs[0], *variables)
         logits = network(images, key=key, changes=self._changes())
-        return logits, nnx.as_pure(nnx.state(network, nnx.BatchStat))
+        return logits, _plain(nnx.state(network, nnx.BatchStat))
 
     def apply_eval(self, variables: Variables, images: Images) -> Logits:
         """Logits by the running statistics."""
@@ -88,7 +91,7 @@ class Functional:
         """
         network = nnx.merge(self._graphs[0 if training else 1], *variables)
         logits, features = network.trace(images, changes=self._changes() if changes is None else changes)
-        return Trace(logits, features, nnx.as_pure(nnx.state(network, nnx.BatchStat)))
+        return Trace(logits, features, _plain(nnx.state(network, nnx.BatchStat)))
 
     def batch_statistics(self, variables: Variables, images: Images, changes: Changes | None = None) -> Statistics:
         """The statistics of this batch alone, in the place of the running ones."""
@@ -97,8 +100,8 @@ class Functional:
         statistics = self.trace(empty, images, changes, training=True).statistics
         return jax.tree.map(lambda each: each / (1 - MOMENTUM), statistics)
 
-    def _changes(self) -> Changes:
-        return Changes() if self.dose == 1 else Changes(shortcut=jnp.full(sum(self.architecture.blocks), self.dose))
+    def _changes(self) -> Changes | None:
+        return None if self.dose == 1 else Changes(shortcut=jnp.full(sum(self.architecture.blocks), self.dose))
 
     def features(self, variables: Variables, images: Images) -> tuple[Features, ...]:
         """What comes out of each stage, by the running statistics."""
@@ -114,7 +117,12 @@ class Functional:
 
 def _split(network) -> tuple[nnx.GraphDef, Variables]:
     graph, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
-    return graph, Variables(nnx.as_pure(parameters), nnx.as_pure(statistics))
+    return graph, Variables(_plain(parameters), _plain(statistics))
+
+
+def _plain(state: nnx.State) -> dict[str, Any]:
+    """The arrays in nested dicts; stages and blocks have numbers as keys, which sort as numbers."""
+    return nnx.to_pure_dict(nnx.as_pure(state))
 
 
 @lru_cache(maxsize=64)

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from flax.serialization import from_bytes, to_bytes
+from flax.traverse_util import flatten_dict
 
 from resjax.errors import BadInput
 from resjax.functional import Functional, frozen_mask, path_name, require_matched
+from resjax.models.architecture import Architecture
 from resjax.models.network import build
 from resjax.run.setup.costs import parameter_count
 from resjax.types import Variables
@@ -35,13 +38,33 @@ def test_variables_are_plain_float32_arrays_and_shapes_foretells_them(tiny, tiny
     assert [leaf.shape for leaf in jax.tree.leaves(foretold)] == [leaf.shape for leaf in leaves]
 
 
+def test_variables_are_nested_dicts_that_flax_flattens_and_serializes(tiny, tiny_variables):
+    for tree in (*tiny_variables, *tiny.apply_train(tiny_variables, jnp.zeros((1, 2, 2, 3)))[1:], *tiny.shapes()):
+        flat = flatten_dict(tree)
+        assert len(flat) == len(jax.tree.leaves(tree)) and all(
+            type(part) in (str, int) for path in flat for part in path
+        )
+    zeros = jax.tree.map(jnp.zeros_like, tiny_variables.parameters)
+    restored = from_bytes(zeros, to_bytes(tiny_variables.parameters))
+    jax.tree.map(np.testing.assert_array_equal, restored, tiny_variables.parameters)
+    assert jax.tree.structure(restored) == jax.tree.structure(zeros)
+
+
+def test_blocks_are_in_the_order_of_their_numbers():
+    shapes = Functional(Architecture("long", (12,), "none", stem="cifar", width=4), classes=3).shapes()
+    paths = [path_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(shapes.parameters)[0]]
+    blocks = [int(path.split(".")[2]) for path in paths if path.startswith("stages.")]
+    assert blocks == sorted(blocks) and blocks[-1] == 11
+
+
 def test_the_functions_are_those_of_the_module(tiny, tiny_variables, tiny_images):
     network = build(tiny.architecture, classes=tiny.classes, key=jax.random.key(0))
     eval_logits = nnx.view(network, use_running_average=True)(tiny_images)
     np.testing.assert_array_equal(tiny.apply_eval(tiny_variables, tiny_images), eval_logits)
     logits, statistics = tiny.apply_train(tiny_variables, tiny_images)
     np.testing.assert_array_equal(logits, network(tiny_images))
-    jax.tree.map(np.testing.assert_array_equal, statistics, nnx.as_pure(nnx.state(network, nnx.BatchStat)))
+    seen = nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
+    jax.tree.map(np.testing.assert_array_equal, statistics, seen)
 
 
 def test_nothing_given_is_changed(tiny, tiny_variables, tiny_images):

@@ -7,7 +7,7 @@ is a plain block: the same without the addition.
 import jax.numpy as jnp
 from flax import nnx
 
-from resjax.models.changes import UNSCALED, BlockScales
+from resjax.models.changes import BlockScales
 from resjax.models.normalization import Norm
 from resjax.models.residual import ORIGINAL, Block, BlockLayers, BlockVariant
 from resjax.models.shortcut import IdentityShortcut
@@ -52,7 +52,9 @@ class BasicBlock(Block):
         self.conv2 = make.conv("conv2", outputs, outputs, 3, last=True)
         self.norm2 = make.norm(outputs, last=True)
 
-    def __call__(self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales = UNSCALED) -> Features:
+    def __call__(
+        self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales | None = None
+    ) -> Features:
         branch = nnx.relu(self.norm1(self.conv1(features)))
         branch = self.norm2(self.conv2(branch))
         return nnx.relu(self.add_shortcut(branch, features, key, scales))
@@ -103,7 +105,9 @@ class BottleneckBlock(Block):
         self.conv3 = make.conv("conv3", inner, outputs, 1, last=True)
         self.norm3 = make.norm(outputs, last=True)
 
-    def __call__(self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales = UNSCALED) -> Features:
+    def __call__(
+        self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales | None = None
+    ) -> Features:
         branch = nnx.relu(self.norm1(self.conv1(features)))
         branch = nnx.relu(self.norm2(self.conv2(branch)))
         branch = self.norm3(self.conv3(branch))
@@ -153,7 +157,9 @@ class PreactivationBlock(Block):
         self.norm2 = make.norm(outputs)
         self.conv2 = make.conv("conv2", outputs, outputs, 3)
 
-    def __call__(self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales = UNSCALED) -> Features:
+    def __call__(
+        self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales | None = None
+    ) -> Features:
         activated = features if self.norm1 is None else nnx.relu(self.norm1(features))
         branch = self.conv1(activated)
         branch = self.conv2(nnx.relu(self.norm2(branch)))
@@ -209,7 +215,9 @@ class PreactivationBottleneckBlock(Block):
         self.norm3 = make.norm(inner)
         self.conv3 = make.conv("conv3", inner, outputs, 1)
 
-    def __call__(self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales = UNSCALED) -> Features:
+    def __call__(
+        self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales | None = None
+    ) -> Features:
         activated = features if self.norm1 is None else nnx.relu(self.norm1(features))
         branch = self.conv1(activated)
         branch = self.conv2(nnx.relu(self.norm2(branch)))

@@ -16,9 +16,6 @@ class BlockScales(NamedTuple):
     shortcut: Float[Array, ""] | None = None
 
 
-UNSCALED = BlockScales()
-
-
 class Changes(NamedTuple):
     """Numbers for the blocks of a network in order; None changes nothing, to the last bit.
 

@@ -18,8 +18,6 @@ from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
 from resjax.types import Features, Images, Logits, PRNGKey
 
-_UNCHANGED = Changes()
-
 
 class Stem(nnx.Module):
     """From RGB to the first stage's channels.
@@ -95,36 +93,37 @@ class Network(nnx.Module):
         Raises:
           BadInput: for images smaller than the network's stride, or of another number of channels than 3.
         """
-        passed = self._pass(images, key, _UNCHANGED)
+        passed = self._pass(images, key, None)
         ends = np.cumsum([len(blocks) for blocks in self.stages])
         return tuple(passed[end] for end in ends)
 
-    def __call__(self, images: Images, *, key: PRNGKey | None = None, changes: Changes = _UNCHANGED) -> Logits:
+    def __call__(self, images: Images, *, key: PRNGKey | None = None, changes: Changes | None = None) -> Logits:
         """The logits; with a key, stochastic depth drops branches. Raises as `features`."""
         return self.trace(images, key=key, changes=changes)[0]
 
     def trace(
-        self, images: Images, *, key: PRNGKey | None = None, changes: Changes = _UNCHANGED
+        self, images: Images, *, key: PRNGKey | None = None, changes: Changes | None = None
     ) -> tuple[Logits, tuple[Features, ...]]:
         """The logits, and what enters each block, in order, with what leaves the last one. Raises as `features`."""
         passed = self._pass(images, key, changes)
         return self._classify(passed[-1]), passed
 
-    def _pass(self, images: Images, key: PRNGKey | None, changes: Changes) -> tuple[Features, ...]:
+    def _pass(self, images: Images, key: PRNGKey | None, changes: Changes | None) -> tuple[Features, ...]:
         _require_images(images.shape, self.name, self.stride)
         features, passed, place = self.stem(images), [], 0
         for stage, blocks in enumerate(self.stages):
             for index, block in enumerate(blocks):
-                if changes.added is not None:
+                if changes is not None and changes.added is not None:
                     features = features + changes.added[place]
                 passed.append(features)
                 block_key = None if key is None else layer_key(key, f"stage{stage}.block{index}")
-                scales = changes.scales(place)
+                scales = None if changes is None else changes.scales(place)
                 output = block(features, key=block_key, scales=scales)
-                is_plain = block.shortcut is None
-                features = mixed_with_input(output, features, scales.branch) if is_plain else output
+                if scales is not None and block.shortcut is None:
+                    output = mixed_with_input(output, features, scales.branch)
+                features = output
                 place += 1
-        if changes.added is not None:
+        if changes is not None and changes.added is not None:
             features = features + changes.added[place]
         return (*passed, features)
 

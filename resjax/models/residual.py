@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from resjax.models.changes import UNSCALED, BlockScales, scaled
+from resjax.models.changes import BlockScales, scaled
 from resjax.models.layers import Convolution, SqueezeExcitation, convolution, layer_key
 from resjax.models.normalization import Norm, make_norm
 from resjax.models.shortcut import Shortcut, addition, make_shortcut
@@ -113,17 +113,21 @@ class Block(nnx.Module):
         self.scale: nnx.Param | None = nnx.data(nnx.Param(jnp.zeros((), jnp.float32)) if has_scale else None)
         self.drop_rate = make.variant.drop_rate
 
-    def __call__(self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales = UNSCALED) -> Features:
+    def __call__(
+        self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales | None = None
+    ) -> Features:
         """The block's output.
 
         Args:
           features: (batch, height, width, inputs).
           key: decides which images' branches stochastic depth drops; None drops nothing.
-          scales: what a probe multiplies branch and shortcut by.
+          scales: what a probe multiplies branch and shortcut by; None for as they are.
         """
         raise NotImplementedError
 
-    def add_shortcut(self, branch: Features, entering: Features, key: PRNGKey | None, scales: BlockScales) -> Features:
+    def add_shortcut(
+        self, branch: Features, entering: Features, key: PRNGKey | None, scales: BlockScales | None
+    ) -> Features:
         """The branch, gated, scaled and dropped as the variant says, plus the shortcut of what enters it.
 
         A plain block adds nothing. Then `scales` is not used, see `Changes`.
@@ -136,8 +140,10 @@ class Block(nnx.Module):
             branch = drop_branches(branch, self.drop_rate, key)
         if self.shortcut is None:
             return branch
-        branch = scaled(branch, scales.branch)
-        return addition(branch, scaled(self.shortcut(entering), scales.shortcut))
+        shortcut = self.shortcut(entering)
+        if scales is not None:
+            branch, shortcut = scaled(branch, scales.branch), scaled(shortcut, scales.shortcut)
+        return addition(branch, shortcut)
 
 
 def drop_branches(branch: Features, rate: float, key: PRNGKey) -> Features:

@@ -8,7 +8,7 @@ measurement. All other convolutions are XLA's own, also those with a symbolic ba
 """
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from resjax.ops import matrix_products
 from resjax.ops.matrix_products import Kernel, Padding, sizes_after
+from resjax.ops.operation import Operation
 from resjax.types import Features
 
 CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
@@ -60,8 +61,7 @@ def conv_general_dilated(
     >>> layer(jnp.zeros((2, 10, 10, 8))).shape
     (2, 10, 10, 16)
 
-    The CPU formulations have their own reverse rule, so forward-mode differentiation (`jax.jvp`) raises an error;
-    second derivatives by two reverse passes work.
+    Forward and reverse mode work at any order, and the gradients of a backward pass have CPU formulations too.
 
     Args:
       lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
@@ -82,7 +82,7 @@ def conv_general_dilated(
         )
         described = Convolution(window_strides[0], cast(Padding, tuple((int(low), int(high)) for low, high in pads)))
         if len(set(window_strides)) == 1 and _is_served(lhs, rhs, described):
-            return _convolution(lhs, rhs, described)
+            return _Forward(described, lhs.shape[1:3], rhs.shape[:2])(lhs, rhs)[0]
     return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **numbers, **groups, **options)
 
 
@@ -111,39 +111,67 @@ def _xla(images: Features, kernel: Kernel, described: Convolution) -> Features:
     return lax.conv_general_dilated(images, kernel, strides, described.padding, dimension_numbers=CHANNELS_LAST)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolution(images: Features, kernel: Kernel, described: Convolution) -> Features:
-    return _by_platform(images, kernel, described)
+@dataclass(frozen=True)
+class _Bilinear(Operation):
+    """What a convolution and its two gradients have in common: each is linear in each of its two arrays.
+
+    The transposes of each are the other two, so three functions serve every derivative. `on_cpu` says how each is
+    computed on a CPU; three calls of a foreign library would stand there, and nothing else would change.
+    """
+
+    described: Convolution
+    sizes: tuple[int, ...]
+    """Rows and columns of the images."""
+    taps: tuple[int, ...]
+    """Rows and columns of the kernel."""
+    groups = (0,), (1,)
+
+    def other(self, kind: "type[_Bilinear]", *places: int) -> tuple["_Bilinear", tuple[int, ...]]:
+        return kind(self.described, self.sizes, self.taps), places
 
 
-# Under jit, so that layers with the same shapes are traced and lowered once.
-@partial(jax.jit, static_argnums=2)
-def _by_platform(images: Features, kernel: Kernel, described: Convolution) -> Features:
-    return lax.platform_dependent(
-        images, kernel, cpu=partial(_forward, described=described), default=partial(_xla, described=described)
-    )
+class _Forward(_Bilinear):
+    """y of images and kernel."""
+
+    def anywhere(self, images: Features, kernel: Kernel) -> tuple[Features]:
+        return (_xla(images, kernel, self.described),)
+
+    def on_cpu(self, images: Features, kernel: Kernel) -> tuple[Features]:
+        return (_forward(images, kernel, self.described),)
+
+    def transposed(self, group: int) -> tuple[_Bilinear, tuple[int, ...]]:
+        return self.other(_ImageGradient, 2, 1) if group == 0 else self.other(_KernelGradient, 0, 2)
 
 
-def _forward_rule(images: Features, kernel: Kernel, described: Convolution) -> tuple[Features, tuple[Features, Kernel]]:
-    return _convolution(images, kernel, described), (images, kernel)
+class _ImageGradient(_Bilinear):
+    """dx of dy and kernel."""
+
+    def anywhere(self, gradient: Features, kernel: Kernel) -> tuple[Features]:
+        images = jax.ShapeDtypeStruct((len(gradient), *self.sizes, kernel.shape[2]), gradient.dtype)
+        return jax.linear_transpose(lambda images: _xla(images, kernel, self.described), images)(gradient)
+
+    def on_cpu(self, gradient: Features, kernel: Kernel) -> tuple[Features]:
+        return (_image_gradient(gradient, kernel, self.sizes, self.described),)
+
+    def transposed(self, group: int) -> tuple[_Bilinear, tuple[int, ...]]:
+        return self.other(_Forward, 2, 1) if group == 0 else self.other(_KernelGradient, 2, 0)
 
 
-@partial(jax.jit, static_argnums=0)
-def _backward_rule(
-    described: Convolution, residuals: tuple[Features, Kernel], gradient: Features
-) -> tuple[Features, Kernel]:
-    def xla(images: Features, kernel: Kernel, gradient: Features) -> tuple[Features, Kernel]:
-        return jax.vjp(partial(_xla, described=described), images, kernel)[1](gradient)
+class _KernelGradient(_Bilinear):
+    """dk of images and dy."""
 
-    def ours(images: Features, kernel: Kernel, gradient: Features) -> tuple[Features, Kernel]:
-        return _image_gradient(images, kernel, gradient, described), _kernel_gradient(
-            images, kernel, gradient, described
-        )
+    def anywhere(self, images: Features, gradient: Features) -> tuple[Kernel]:
+        shape = (*self.taps, images.shape[3], gradient.shape[3])
+        # On a mesh of explicit axes, every device has the whole kernel.
+        whole = jax.typeof(images).sharding.update(spec=jax.P(None, None, None, None))
+        kernel = jax.ShapeDtypeStruct(shape, gradient.dtype, sharding=whole)
+        return jax.linear_transpose(lambda kernel: _xla(images, kernel, self.described), kernel)(gradient)
 
-    return lax.platform_dependent(*residuals, gradient, cpu=ours, default=xla)
+    def on_cpu(self, images: Features, gradient: Features) -> tuple[Kernel]:
+        return (_kernel_gradient(images, gradient, self.taps, self.described),)
 
-
-_convolution.defvjp(_forward_rule, _backward_rule)
+    def transposed(self, group: int) -> tuple[_Bilinear, tuple[int, ...]]:
+        return self.other(_ImageGradient, 1, 2) if group == 0 else self.other(_Forward, 0, 2)
 
 
 def _forward(images: Features, kernel: Kernel, described: Convolution) -> Features:
@@ -159,12 +187,11 @@ def _forward(images: Features, kernel: Kernel, described: Convolution) -> Featur
     return _direct(images, kernel, described)
 
 
-def _image_gradient(images: Features, kernel: Kernel, gradient: Features, described: Convolution) -> Features:
-    sizes = images.shape[1:3]
+def _image_gradient(gradient: Features, kernel: Kernel, sizes: tuple[int, ...], described: Convolution) -> Features:
     if described.stride == 2:
         if image_gradient_formulation(kernel.shape, 2, gradient.shape[1:3]) == "phases":
             return matrix_products.image_gradient_by_phases(gradient, kernel, sizes, described.padding)
-        return jax.linear_transpose(lambda images: _xla(images, kernel, described), images)(gradient)[0]
+        return _ImageGradient(described, sizes, kernel.shape[:2]).anywhere(gradient, kernel)[0]
     # At stride 1 this is a convolution with the kernel reversed, and its inputs and outputs exchanged.
     (top, bottom), (left, right) = described.padding
     down, along = kernel.shape[0] - 1, kernel.shape[1] - 1
@@ -194,10 +221,10 @@ def _direct(
     return lax.conv_general_dilated(images, kernel, (stride, stride), padding, dimension_numbers=dimensions)
 
 
-def _kernel_gradient(images: Features, kernel: Kernel, gradient: Features, described: Convolution) -> Kernel:
+def _kernel_gradient(images: Features, gradient: Features, taps: tuple[int, ...], described: Convolution) -> Kernel:
     stride, padding = described
-    taps = kernel.shape[:2]
-    formulation = kernel_gradient_formulation(kernel.shape, stride, gradient.shape[1:3])
+    kernel = (*taps, images.shape[3], gradient.shape[3])
+    formulation = kernel_gradient_formulation(kernel, stride, gradient.shape[1:3])
     if formulation == "few channels":
         return matrix_products.kernel_gradient_of_few_channels(images, gradient, taps, stride, padding)
     if formulation == "rows":

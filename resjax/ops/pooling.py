@@ -1,5 +1,7 @@
 """The max pool of a ResNet's stem, with a gradient that is fast on a CPU."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import reduce
 
 import jax
@@ -8,9 +10,13 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Int8
 
+from resjax.ops.operation import Operation
 from resjax.types import Features
 
 WINDOW, STRIDE, PAD = 3, 2, 1
+
+Places = Int8[Array, "batch height width channel"]
+"""Which of a window's nine pixels is the largest, the first of equal ones."""
 
 
 def _xla(features: Features) -> Features:
@@ -18,7 +24,6 @@ def _xla(features: Features) -> Features:
     return nnx.max_pool(features, (WINDOW, WINDOW), (STRIDE, STRIDE), padding)  # pyright: ignore[reportArgumentType]
 
 
-@jax.custom_vjp
 def max_pool(features: Features) -> Features:
     """Max pool over 3 x 3 pixels with stride 2 and padding 1: (batch, height, width, channel), height and width halved.
 
@@ -29,54 +34,84 @@ def max_pool(features: Features) -> Features:
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0].tolist()
     [[5.0, 7.0], [13.0, 15.0]]
     """
-    return lax.platform_dependent(features, cpu=lambda features: _largest(features)[0], default=_xla)
+    return _Largest()(features)[0]
 
 
-def _forward_rule(features: Features) -> tuple[Features, tuple[Features, Int8[Array, "batch height width channel"]]]:
-    def xla(features: Features) -> tuple[Features, Array]:
+@dataclass(frozen=True)
+class _Largest(Operation):
+    """The maximum and its place. On a CPU the gradient uses the place, elsewhere it finds it again."""
+
+    def anywhere(self, features: Features) -> tuple[Features, Places]:
         largest = _xla(features)
         return largest, jnp.zeros(largest.shape, jnp.int8)
 
-    largest, first = lax.platform_dependent(features, cpu=_largest, default=xla)
-    return largest, (features, first)
+    def on_cpu(self, features: Features) -> tuple[Features, Places]:
+        return _largest(features)
+
+    def tangent(self) -> tuple[Operation, tuple[int, ...]]:
+        return _Select(), (0, 2, 3)
 
 
-def _backward_rule(
-    residuals: tuple[Features, Int8[Array, "batch height width channel"]], gradient: Features
-) -> tuple[Features]:
-    def xla(features: Features, first: Array, gradient: Features) -> Features:
-        return jax.vjp(_xla, features)[1](gradient)[0]
+@dataclass(frozen=True)
+class _Select(Operation):
+    """The tangent: that of the largest pixel. Its place jumps, so it has no derivative by the features."""
 
-    def ours(features: Features, first: Array, gradient: Features) -> Features:
-        return _spread(first, gradient, features.shape[1:3])
+    groups = ((2,),)
 
-    return (lax.platform_dependent(*residuals, gradient, cpu=ours, default=xla),)
+    def anywhere(self, features: Features, first: Places, moved: Features) -> tuple[Features]:
+        return (_select(_largest(lax.stop_gradient(features))[1], moved),)
+
+    def on_cpu(self, features: Features, first: Places, moved: Features) -> tuple[Features]:
+        return (_select(first, moved),)
+
+    def transposed(self, group: int) -> tuple[Operation, tuple[int, ...]]:
+        return _Spread(), (0, 1, 3)
 
 
-max_pool.defvjp(_forward_rule, _backward_rule)
+@dataclass(frozen=True)
+class _Spread(Operation):
+    """The gradient: to the largest pixel."""
+
+    groups = ((2,),)
+
+    def anywhere(self, features: Features, first: Places, gradient: Features) -> tuple[Features]:
+        return jax.vjp(_xla, lax.stop_gradient(features))[1](gradient)
+
+    def on_cpu(self, features: Features, first: Places, gradient: Features) -> tuple[Features]:
+        return (_spread(first, gradient, features.shape[1:3]),)
+
+    def transposed(self, group: int) -> tuple[Operation, tuple[int, ...]]:
+        return _Select(), (0, 1, 3)
 
 
-def _largest(features: Features) -> tuple[Features, Int8[Array, "batch height width channel"]]:
-    """The maximum of the nine strided slices, and the number of the slice that holds it."""
+def _slices(features: Features, padding: float) -> Iterator[Features]:
+    """The nine pixels of each window, row by row: (batch, height / 2, width / 2, channel) each, rounded up."""
     rows, columns = (-(-size // STRIDE) for size in features.shape[1:3])
-    low = jnp.asarray(-jnp.inf, features.dtype)
-    padded = lax.pad(features, low, ((0, 0, 0), (PAD, PAD, 0), (PAD, PAD, 0), (0, 0, 0)))
+    pad = jnp.asarray(padding, features.dtype)
+    padded = lax.pad(features, pad, ((0, 0, 0), (PAD, PAD, 0), (PAD, PAD, 0), (0, 0, 0)))
+    for row in range(WINDOW):
+        for column in range(WINDOW):
+            yield padded[:, row : row + STRIDE * rows - 1 : STRIDE, column : column + STRIDE * columns - 1 : STRIDE]
 
-    def slice_at(tap: int) -> Features:
-        row, column = divmod(tap, WINDOW)
-        return padded[:, row : row + STRIDE * rows - 1 : STRIDE, column : column + STRIDE * columns - 1 : STRIDE]
 
-    best = slice_at(0)
+def _largest(features: Features) -> tuple[Features, Places]:
+    """The maximum of the nine strided slices, and the number of the slice that holds it."""
+    best, *others = _slices(features, -jnp.inf)
     first = jnp.zeros(best.shape, jnp.int8)
-    for tap in range(1, WINDOW * WINDOW):
-        seen = slice_at(tap)
+    for tap, seen in enumerate(others, 1):
         # A NaN is larger than everything, as in XLA's max pool.
         larger = (seen > best) | (seen != seen) & (best == best)
         best, first = jnp.where(larger, seen, best), jnp.where(larger, jnp.int8(tap), first)
     return best, first
 
 
-def _spread(first: Int8[Array, "batch height width channel"], gradient: Features, sizes: tuple[int, ...]) -> Features:
+def _select(first: Places, moved: Features) -> Features:
+    """The tangent of the slice that holds the maximum."""
+    nothing = jnp.zeros((), moved.dtype)
+    return reduce(jnp.add, [jnp.where(first == tap, seen, nothing) for tap, seen in enumerate(_slices(moved, 0.0))])
+
+
+def _spread(first: Places, gradient: Features, sizes: tuple[int, ...]) -> Features:
     """The gradient of each place at its largest pixel, computed for even and odd rows and columns apart.
 
     Pixel 2a is the middle pixel of place a only; pixel 2a + 1 is the last of place a and the first of place a + 1.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax import lax
+from jax.sharding import AxisType
 
 from resjax.ops import conv_general_dilated
 from resjax.ops.convolution import forward_formulation, image_gradient_formulation, kernel_gradient_formulation
@@ -122,6 +123,17 @@ def test_other_platforms_get_xlas_convolution_and_nothing_else():
         assert (text.count("stablehlo.dot_general") >= 1) == (others > 0)
 
 
+def test_without_jit_the_numbers_are_the_same():
+    images, kernel = arrays(2, 6, 5, 16, 16, 3)
+
+    def convolve(images, kernel):
+        return conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=NHWC)
+
+    with jax.disable_jit():
+        alone = convolve(images, kernel)
+    np.testing.assert_array_equal(alone, convolve(images, kernel))
+
+
 def test_layers_of_the_same_shape_are_lowered_once():
     images, kernel = arrays(2, 8, 8, 16, 16, 3)
 
@@ -151,17 +163,62 @@ def test_under_vmap_and_map_every_replica_gets_its_own():
     require_close(jax.jit(lambda pairs: lax.map(lambda pair: gradient(*pair), pairs))(stacked), expected)
 
 
-def test_second_derivatives_by_two_reverse_passes():
-    images, kernel = arrays(2, 5, 5, 16, 16, 3)
-    direction = arrays(2, 5, 5, 16, 16, 3, seed=5)[1]
+@pytest.mark.parametrize("stride", [1, 2])
+def test_forward_mode_and_second_derivatives_are_xlas(stride):
+    # 16 outputs: fewer are left to XLA.
+    arguments, directions = arrays(2, 6, 5, 16, 16, 3), arrays(2, 6, 5, 16, 16, 3, seed=5)
 
-    def curvature(convolution):
-        def loss(kernel):
-            return jnp.tanh(convolution(images, kernel, (1, 1), "SAME", dimension_numbers=NHWC)).sum()
+    def by(convolution):
+        def convolve(images, kernel):
+            return convolution(images, kernel, (stride, stride), [(1, 1)] * 2, dimension_numbers=NHWC)
 
-        return jax.jit(jax.grad(lambda kernel: (jax.grad(loss)(kernel) * direction).sum()))(kernel)
+        def loss(images, kernel):
+            return jnp.tanh(convolve(images, kernel) / 10).sum()
 
-    require_close([curvature(conv_general_dilated)], [curvature(lax.conv_general_dilated)], 1e-4)
+        def along(images, kernel):
+            gradients = jax.grad(loss, (0, 1))(images, kernel)
+            return sum((one * other).sum() for one, other in zip(gradients, directions, strict=True))
+
+        tangent = jax.jvp(convolve, arguments, directions)[1]
+        forward_over_reverse = jax.jvp(jax.grad(loss, (0, 1)), arguments, directions)[1]
+        return tangent, *forward_over_reverse, *jax.grad(along, (0, 1))(*arguments)
+
+    require_close(*jax.jit(lambda: (by(conv_general_dilated), by(lax.conv_general_dilated)))(), relative=1e-4)
+
+
+def test_what_a_vmap_shares_gets_the_sum_of_its_gradients():
+    (images, kernel), (_, other) = arrays(3, 6, 5, 16, 16, 3), arrays(3, 6, 5, 16, 16, 3, seed=1)
+
+    def by(convolution):
+        def loss(images, kernel):
+            return jnp.square(convolution(images, kernel, (1, 1), "SAME", dimension_numbers=NHWC)).sum()
+
+        def of_all(images, kernels):
+            return jax.vmap(loss, (None, 0))(images, kernels).sum()
+
+        of_each = jax.vmap(jax.grad(lambda kernel, image: loss(image[None], kernel)), (None, 0))(kernel, images)
+        return of_each, *jax.grad(of_all, (0, 1))(images, jnp.stack([kernel, other]))
+
+    require_close(*jax.jit(lambda: (by(conv_general_dilated), by(lax.conv_general_dilated)))(), relative=1e-4)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_gradients_on_a_mesh(axis_type):
+    images, kernel = arrays(2, 6, 5, 16, 16, 3)
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(axis_type,))
+
+    def loss(images, kernel):
+        return jnp.square(conv_general_dilated(images, kernel, (2, 2), [(1, 1)] * 2, dimension_numbers=NHWC)).sum()
+
+    gradient = jax.grad(loss, (0, 1))
+    expected = jax.jit(gradient)(images, kernel)
+    with jax.set_mesh(mesh):
+        if axis_type == AxisType.Auto:
+            specs = {"in_specs": (jax.P("batch"), jax.P()), "out_specs": (jax.P("batch"), jax.P())}
+            found = jax.jit(jax.shard_map(gradient, mesh=mesh, **specs))(images, kernel)
+        else:
+            found = jax.jit(gradient)(jax.reshard(images, jax.P("batch")), kernel)
+    require_close(found, expected)
 
 
 def test_a_flax_user_gets_it_with_one_argument():

@@ -32,11 +32,15 @@ def test_max_pool_and_its_gradient_are_flaxs_where_pixels_are_equal_too(rows, co
     @jax.jit
     def both(features, gradient):
         pools = [jax.vjp(pool, features) for pool in (max_pool, flax_max_pool)]
-        return [(after, backwards(gradient)[0]) for after, backwards in pools]
+        return [(after, backwards(gradient)[0]) for after, backwards in pools], jax.jvp(max_pool, [features], [tangent])
 
-    (ours, our_gradient), (theirs, their_gradient) = both(features, gradient)
+    # The tangent is held to the gradient, because they are transposes of each other.
+    tangent = rng.standard_normal(features.shape, np.float32)
+    ((ours, our_gradient), (theirs, their_gradient)), (again, moved) = both(features, gradient)
     np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(again, theirs)
     np.testing.assert_allclose(our_gradient, their_gradient, rtol=1e-6)
+    assert float((moved * gradient).sum()) == pytest.approx(float((tangent * their_gradient).sum()), rel=1e-4)
 
 
 def test_max_pool_keeps_nan_and_bfloat16():
