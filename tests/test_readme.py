@@ -92,7 +92,8 @@ def page_of(record: str) -> str:
 def known_flags() -> frozenset[str]:
     """The flags of every command and study, as their help lists them."""
     modules = [f"experiments.{name}" for name in COMMANDS]
-    modules += [f"experiments.studies.{name}" for name in ("calibration", "near_duplicates", "self_comparison")]
+    studies = ("calibration", "near_duplicates", "near_duplicate_kinds", "self_comparison")
+    modules += [f"experiments.studies.{name}" for name in studies]
     programs = [
         subprocess.Popen([sys.executable, "-m", module, "--helpfull"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for module in modules

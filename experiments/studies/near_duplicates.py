@@ -5,7 +5,7 @@
 The study takes pictures of different contents from the data, makes a copy of each by every change that usually makes
 near-duplicates, and looks for each picture among all copies. Pairs of pictures with different labels are the negatives.
 Hard negatives are pictures in the same frame or with the same caption, drawn dishes of one kind, and plain pictures.
-The search and its thresholds are those of `resjax.data.duplicates`.
+The hash and the detail are those of `resjax.data.duplicates`; `near_duplicate_kinds` measures the whole search.
 """
 
 import io

@@ -252,10 +252,13 @@ def _divide(
     for label, name in enumerate(dataset.classes):
         of_class = groups_of_class[label]
         if len(of_class) < len(shares):
+            files = len(np.unique(np.asarray(dataset.contents)[dataset.labels == label]))
+            way_out = "add images or leave the class out"
+            if method != "random" and dataset.thumbnails is not None and files >= len(shares):
+                way_out += f", or count its {files} files as distinct with --nonear_copies"
             raise BadInput(
                 f"class {name!r} has too few {'distinct ' * (method != 'random')}images for {parts}: {len(of_class)}, "
-                f"expected at least {len(shares)}{_elsewhere(dataset, label, groups_of_class)}; add images or leave "
-                "the class out"
+                f"expected at least {len(shares)}{_elsewhere(dataset, label, groups_of_class)}; {way_out}"
             )
         for part, images in zip(_part_of_each([len(images) for images in of_class], shares), of_class, strict=True):
             divided[part] += images

@@ -176,6 +176,16 @@ def test_copies_are_not_distinct_images():
         make_split(dataset_of([[1] * 9, [5]]))
 
 
+def test_near_copies_that_leave_too_few_pictures_name_the_flag_that_does_without_them():
+    dataset = dataset_of([[1] * 9, [1] * 5])
+    near = replace(dataset, groups=np.array([*range(9), *[9] * 5], np.int32), thumbnails=dataset.images)
+    with pytest.raises(BadInput, match="--nonear_copies"):
+        make_split(near)
+    with pytest.raises(BadInput) as exact_copies:
+        make_split(replace(dataset_of([[1] * 9, [5]]), thumbnails=np.zeros((14, 1, 1, 3), np.uint8)))
+    assert "--nonear_copies" not in str(exact_copies.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.benchmarks.rows import EndToEndRow, PipelineRow, TrainStepRow
 from experiments.studies.calibration_tables import read_calibration, write_calibration
+from experiments.studies.near_duplicate_kinds import KindsStudy
 from experiments.studies.near_duplicates import Study
 from experiments.studies.self_comparison import SelfComparison
 from resjax.records import read_lines, read_record, write_lines, write_record
@@ -30,6 +31,8 @@ COPIES: dict[str, Callable[[Path, Path], None]] = {
     "calibration/resnet34_itself.json": record_of(SelfComparison),
     "near_copies/cifar10_jpeg.json": record_of(Study),
     "near_copies/five_dishes.json": record_of(Study),
+    "near_copies/kinds.json": record_of(KindsStudy),
+    "near_copies/kinds_cifar10_jpeg.json": record_of(KindsStudy),
 }
 
 

@@ -13,6 +13,9 @@ from resjax.errors import BadInput
 MOST_COMPARED = 64
 """Of a larger group of near-copies so many are compared with each other, to say how alike they are."""
 
+FEWEST_SWALLOWED = 8
+"""Distinct files of a class, from which on a group is said to swallow the class."""
+
 
 class CopyGroup(NamedTuple):
     """Images of one picture, by number; more than one."""
@@ -53,6 +56,41 @@ def copy_groups(
         return not group.in_conflict, link, min(str(contents[image]) for image in group.images)
 
     return sorted(found, key=urgency)
+
+
+class Swallowed(NamedTuple):
+    """Groups that hold more than half of the distinct files of a class, and what was made of them."""
+
+    groups: Int[np.ndarray, " image"]
+    """The duplicate groups, less those that are not believed."""
+    parted: int
+    """Groups of several labels: parted into files with the same bytes."""
+    kept: int
+    """Groups of one label, which sets that were enlarged with changed copies have."""
+
+
+def without_swallowed_classes(
+    groups: Int[np.ndarray, " image"], labels: Int[np.ndarray, " image"], contents: Sequence[str]
+) -> Swallowed:
+    """The groups without those that cross labels and hold more than half of a class: they are no copies."""
+    names, content_of = np.unique(np.asarray(contents), return_inverse=True)
+    content_of = content_of.reshape(-1)
+    files = np.unique(np.stack([labels, content_of, groups]), axis=1)
+    in_class = np.bincount(files[0])
+    parted, kept = [], 0
+    for group in np.flatnonzero(np.bincount(files[2]) >= FEWEST_SWALLOWED).tolist():
+        of_class = np.bincount(files[0, files[2] == group], minlength=len(in_class))
+        if np.any((2 * of_class > in_class) & (of_class >= FEWEST_SWALLOWED)):
+            if np.count_nonzero(of_class) > 1:
+                parted.append(group)
+            else:
+                kept += 1
+    loose = np.where(np.isin(groups, parted), len(groups) + content_of, groups)
+    _, first, number = np.unique(loose, return_index=True, return_inverse=True)
+    # Groups stay numbered by their contents in ascending order.
+    smallest = np.full(len(first), len(names))
+    np.minimum.at(smallest, number.reshape(-1), content_of)
+    return Swallowed(np.argsort(np.argsort(smallest)).astype(np.int32)[number.reshape(-1)], len(parted), kept)
 
 
 def weakest_link(thumbnails: Pixels, images: Int[np.ndarray, " image"]) -> float:

@@ -1,10 +1,11 @@
 """Finds near-duplicates: pictures that were re-encoded, rescaled, cropped a little, mirrored or recoloured.
 
-Two comparisons of small thumbnails decide. The first is cheap and loose: a perceptual hash by imagehash (pHash: C.
+Three comparisons of small thumbnails decide. The first is cheap and loose: a perceptual hash by imagehash (pHash: C.
 Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1) selects the pairs that
-are worth the second. The second is sharp: the correlation of the fine detail alone, under each of the expected crops.
-Pictures of the same kind of thing agree in their large shapes; only copies agree in their detail. `python -m
-experiments.studies.near_duplicates` measures the thresholds.
+are worth the second. The second is the correlation of the fine detail alone, under each of the expected crops:
+different photographs of the same kind of thing agree in their large shapes; only copies agree in their detail. The
+third asks whether the pair is more alike than chance makes pictures of this set (`verification`). `python -m
+experiments.studies.near_duplicates` measures them.
 """
 
 import hashlib
@@ -19,16 +20,21 @@ from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir
 from resjax.data.dataset import Pixels
+from resjax.data.duplicates.background import LEAST_PICTURES, MOST_COPIES
+from resjax.data.duplicates.detail import GREY, WINDOWS, blurred, resampling
+from resjax.data.duplicates.verification import links_that_stand_out
 from resjax.errors import BadInput
 
-VERSION = "pictures-v1"
+VERSION = "pictures-v2"
 """Part of the cache's key; change it with anything that changes the groups."""
 
 HASH_DISTANCE = 20
 """The most bits, of 64, in which the hashes of a picture and its copy differ. A crop of 5 % at one corner changes 12 to
 20 bits; unrelated photographs differ in 32 on average."""
 DETAIL = 0.75
-"""The least correlation of detail between copies; different pictures stay below it."""
+"""The least correlation of detail between copies; different photographs stay below it."""
+LONGEST_CHAIN = 2
+"""Links between the picture of a group that has the most of them, and any other picture of the group."""
 
 COMPARED_SIZE = 32
 """Pixels of height and width at which details are compared."""
@@ -41,10 +47,7 @@ FAINT = 0.1
 """The share of the pixels that must have detail: plain pictures are duplicates only if their bytes are equal."""
 MARGIN = 3
 """Pixels along the border that are not compared: the blur sees only one side of them, and frames lie there."""
-WINDOWS = ((0.0, 1.0), (0.0, 0.95), (0.025, 0.975), (0.05, 1.0))
-"""The parts of the height, and of the width, that a crop of 5 % leaves."""
 COMPARED_PIXELS = (COMPARED_SIZE - 2 * MARGIN) ** 2
-GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 PAIRS_AT_ONCE = 2**23
 """Pairs of hashes in memory at a time, 8 bytes each; this keeps memory linear in the number of pictures."""
@@ -92,8 +95,9 @@ def near_duplicate_groups(
 ) -> Int32[np.ndarray, " image"]:
     """The duplicate group of each image: images with the same number are copies or near-duplicates of each other.
 
-    A copy of a copy is in the same group. Groups are numbered by their contents in ascending order, so names and order
-    of files have no influence. Time is quadratic in the number of distinct contents (one XOR per pair), memory linear.
+    A copy of a copy is in the same group; longer chains are parted. Groups are numbered by their contents in ascending
+    order, so names and order of files have no influence. Time is quadratic in the number of distinct contents (one XOR
+    per pair), memory linear.
 
     Args:
       thumbnails: (image, height, width, 3), uint8: whole pictures, each resized to the same square of about 64 pixels;
@@ -111,18 +115,18 @@ def near_duplicate_groups(
         )
     _, distinct, content_of = np.unique(np.asarray(contents), return_index=True, return_inverse=True)
     prints = fingerprint(thumbnails, distinct, progress=progress)
-    pictures = np.arange(len(distinct), dtype=np.int32)
+    links = [np.empty((0, 2), np.int64)]
     step = int(np.clip(PAIRS_AT_ONCE // max(1, len(distinct)), 1, ROWS_AT_ONCE))
     starts = range(0, len(distinct), step)
     for start in tqdm(starts, desc="comparing pictures", disable=None if progress else True):
         rows = np.arange(start, min(start + step, len(distinct)))
-        # Pairs that are in one group already are not compared again: many copies of one picture stay cheap.
         candidates = hash_distances(prints.hashes[rows], prints.hashes) <= HASH_DISTANCE
-        candidates &= pictures[rows, None] != pictures[None]
-        links = _confirmed(thumbnails, distinct, prints, rows, candidates)
-        if len(links):
-            pictures = _merge(pictures, links)
-    return _in_order_of_appearance(pictures)[content_of.reshape(-1)]
+        candidates[np.arange(len(rows)), rows] = False
+        links.append(_confirmed(thumbnails, distinct, prints, rows, candidates))
+    pairs = np.unique(np.sort(np.concatenate(links), axis=1), axis=0)
+    if len(distinct) >= LEAST_PICTURES:
+        pairs = links_that_stand_out(thumbnails, distinct, pairs, DETAIL, progress=progress)
+    return _in_order_of_appearance(connected(len(distinct), pairs))[content_of.reshape(-1)]
 
 
 def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"], *, progress: bool = False) -> Fingerprints:
@@ -133,7 +137,7 @@ def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"], *, progress
         chunk = slice(start, start + ROWS_AT_ONCE)
         images = thumbnails[rows[chunk]]
         prints.hashes[chunk] = perceptual_hashes(images)
-        whole = _resampling(images.shape[1], WINDOWS[0])
+        whole = resampling(images.shape[1], WINDOWS[0], COMPARED_SIZE)
         prints.details[chunk] = _detail(whole @ (images @ GREY) @ whole.T)
     return prints
 
@@ -163,7 +167,7 @@ def detail_under_crops(
     images: UInt8[np.ndarray, "image height width 3"],
 ) -> Float32[np.ndarray, "image view pixel"]:
     """The detail of each image under each of the expected crops, and of their mirror images."""
-    windows = np.stack([_resampling(images.shape[1], window) for window in WINDOWS])
+    windows = np.stack([resampling(images.shape[1], window, COMPARED_SIZE) for window in WINDOWS])
     rows = windows @ (images @ GREY)[:, None]
     crops = rows[:, :, None] @ windows.transpose(0, 2, 1)
     details = _detail(crops.reshape(len(images), len(WINDOWS) ** 2, COMPARED_SIZE, COMPARED_SIZE))
@@ -201,7 +205,7 @@ def _confirmed(
     rows: Int[np.ndarray, " row"],
     candidates: Bool[np.ndarray, "row picture"],
 ) -> Int[np.ndarray, "link 2"]:
-    """The pairs of candidates whose detail agrees.
+    """The pairs of candidates whose detail agrees; of each row the most alike, up to `MOST_COPIES`.
 
     Every pair is compared in both directions: as a crop of the first picture, and in the row of the second picture as a
     crop of that one.
@@ -210,19 +214,29 @@ def _confirmed(
     links = [np.empty((0, 2), np.int64)]
     for row, views in zip(rows_with_some, detail_under_crops(thumbnails[distinct[rows[rows_with_some]]]), strict=True):
         others = np.flatnonzero(candidates[row])
-        correlations = views @ prints.details[others].astype(np.float32).T
-        copies = others[correlations.max(axis=0) >= DETAIL]
+        agreement = (views @ prints.details[others].astype(np.float32).T).max(axis=0)
+        best = np.argsort(-agreement, kind="stable")[:MOST_COPIES]
+        copies = others[best[agreement[best] >= DETAIL]]
         links.append(np.stack([np.full_like(copies, rows[row]), copies], axis=1))
     return np.concatenate(links)
 
 
-def _merge(pictures: Int32[np.ndarray, " image"], links: Int[np.ndarray, "link 2"]) -> Int32[np.ndarray, " image"]:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    first, second = pictures[links].T
-    graph = coo_array((np.ones(len(links), bool), (first, second)), shape=(len(pictures),) * 2)
-    return connected_components(graph, directed=False)[1][pictures]
+def connected(count: int, links: Int[np.ndarray, "link 2"]) -> Int32[np.ndarray, " image"]:
+    """The group of each picture: pictures within `LONGEST_CHAIN` links of the one that has the most."""
+    partners: dict[int, set[int]] = {}
+    for first, second in links.tolist():
+        partners.setdefault(first, set()).add(second)
+        partners.setdefault(second, set()).add(first)
+    groups = np.arange(count, dtype=np.int32)
+    free = set(partners)
+    for centre in sorted(partners, key=lambda picture: (-len(partners[picture]), picture)):
+        if centre in free:
+            reached = {centre}
+            for _ in range(LONGEST_CHAIN):
+                reached |= free & set().union(*(partners[picture] for picture in reached))
+            groups[list(reached)] = centre
+            free -= reached
+    return groups
 
 
 def _in_order_of_appearance(numbers: Int32[np.ndarray, " image"]) -> Int32[np.ndarray, " image"]:
@@ -230,31 +244,10 @@ def _in_order_of_appearance(numbers: Int32[np.ndarray, " image"]) -> Int32[np.nd
     return np.argsort(np.argsort(first)).astype(np.int32)[inverse]
 
 
-def _resampling(size: int, window: tuple[float, float]) -> Float32[np.ndarray, "compared size"]:
-    """The matrix that resizes a part of an axis to `COMPARED_SIZE` by Pillow's bilinear filter with antialiasing."""
-    start, end = (size * share for share in window)
-    scale = (end - start) / COMPARED_SIZE
-    centres = start + scale * (np.arange(COMPARED_SIZE) + 0.5)
-    distances = np.abs(np.arange(size) + 0.5 - centres[:, None])
-    weights = np.maximum(0.0, 1.0 - distances / max(1.0, scale))
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
 def _detail(images: Float32[np.ndarray, "... size size"]) -> Float32[np.ndarray, "... pixel"]:
     """The detail of grey images, with mean 0 and norm 1, or a smaller norm where there is hardly any detail."""
-    detail = images - _blurred(images)
-    detail /= np.sqrt(_blurred(detail**2) + NOISE**2)
+    detail = images - blurred(images, BLUR)
+    detail /= np.sqrt(blurred(detail**2, BLUR) + NOISE**2)
     inner = detail[..., MARGIN:-MARGIN, MARGIN:-MARGIN].reshape(*images.shape[:-2], COMPARED_PIXELS)
     inner = inner - inner.mean(axis=-1, keepdims=True)
     return inner / np.sqrt((inner**2).sum(axis=-1, keepdims=True) + FAINT**2 * COMPARED_PIXELS)
-
-
-def _blurred(images: Float32[np.ndarray, "... size size"]) -> Float32[np.ndarray, "... size size"]:
-    offsets = np.arange(COMPARED_SIZE) - np.arange(COMPARED_SIZE)[:, None]
-    weights = np.exp(-0.5 * (offsets / BLUR) ** 2)
-    blur = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    # One large matrix product per axis is several times faster than two small ones per image.
-    for _ in range(2):
-        images = images.swapaxes(-1, -2)
-        images = (images.reshape(-1, COMPARED_SIZE) @ blur.T).reshape(images.shape)
-    return images

@@ -15,7 +15,7 @@ from resjax.data import splits
 from resjax.data.dataset import Dataset, Exclusion, ValueRanges
 from resjax.data.decoding import decode
 from resjax.data.deep_images import described_ranges
-from resjax.data.duplicates.groups import copy_groups, expected_leak
+from resjax.data.duplicates.groups import copy_groups, expected_leak, without_swallowed_classes
 from resjax.data.duplicates.near_duplicates import cached_near_duplicate_groups
 from resjax.data.given_split import ImageOnSide, given_split
 from resjax.data.sources.opening import Catalogue, open_catalogue
@@ -70,7 +70,18 @@ def load_dataset(
         groups = cached_near_duplicate_groups(
             dataset.thumbnails, contents or dataset.contents, cache_dir=source.cache_dir, progress=True
         )
-        dataset = replace(dataset, groups=groups)
+        found = without_swallowed_classes(groups, dataset.labels, dataset.contents)
+        dataset = replace(dataset, groups=found.groups)
+        if found.parted:
+            print(
+                f"WARNING: {found.parted} groups of near-copies have several labels and more than half of a class, so "
+                "they are not believed; files with the same bytes still count as copies there"
+            )
+        if found.kept:
+            print(
+                f"WARNING: {found.kept} groups of near-copies have more than half of a class; if the pictures are not "
+                "copies (python -m experiments.audit shows them), use --nonear_copies"
+            )
     dataset = replace(dataset, notes=catalogue.notes)
     print(described(dataset, near_copies_known(source, dataset)))
     return catalogue, dataset
