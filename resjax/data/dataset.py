@@ -19,6 +19,12 @@ class Exclusion:
     detail: str = ""
 
 
+PIPELINES = ("auto", "resident", "streamed")
+"""How images come to the device: see `resjax.data.pipeline`."""
+RESIDENT_SHARE = 0.4
+"""The share of the device's free memory that images may take; the rest is for activations, weights and XLA."""
+
+
 class Pixels(Protocol):
     """Images on the host, (image, height, width, 3) in uint8: a numpy array, or rows of the cache on disk."""
 
