@@ -29,10 +29,17 @@ class Device:
 
 
 def find_device() -> Device:
-    """The device of this process: an accelerator by its name, a processor by its name and number of cores."""
-    # It imports jax, which --help does without.
+    """The device of this process: an accelerator by its name, a processor by its name and number of cores.
+
+    Raises:
+      BadInput: if JAX has no device.
+    """
+    # They import jax, which --help does without.
     import jax
 
+    from resjax.run.setup.device import require_backend
+
+    require_backend()
     device = jax.devices()[0]
     if device.platform != "cpu":
         capability = getattr(device, "compute_capability", None)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
+from resjax.cli.jax_settings import import_jax
 from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
 from resjax.cli.settings import DTYPES, define_size_flags
@@ -82,6 +83,8 @@ def main() -> None:
         require_range("--samples", FLAGS.samples, 1 if FLAGS.measure == "end_to_end" else LEAST_SAMPLES)
     if FLAGS.json and not os.access(Path(FLAGS.json).absolute().parent, os.W_OK):
         raise BadInput(f"--json={FLAGS.json}: expected a file in a folder that exists and can be written")
+    # The measures import it, and so do their processes.
+    import_jax()
     # Both sides share a card, and each takes memory when it needs it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     MEASURES[FLAGS.measure]()

@@ -25,7 +25,7 @@ USUAL = {
     "seeds": ("s", "seed", "n_seeds", "num_seeds", "replicas", "runs"),
     "val_fraction": ("val_split", "validation_split", "valid_fraction", "val_ratio"),
     "weight_decay": ("decay", "l2", "weightdecay"),
-    "workdir": ("o", "out", "output", "output_dir", "out_dir", "outdir", "logdir", "log_dir", "save_dir", "work_dir"),
+    "workdir": ("o", "out", "output", "output_dir", "out_dir", "outdir", "logdir", "save_dir", "work_dir"),
 }
 """Each flag with its usual other names; `lr`, `bs` and `wd` are real second names of theirs."""
 ELSEWHERE = {

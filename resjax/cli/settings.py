@@ -9,7 +9,7 @@ from resjax.cli import data_flags, probe_flags
 from resjax.cli.data_flags import source_settings, split_settings
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
 from resjax.cli.path_flags import define_path
-from resjax.data.pipeline import PIPELINES, RESIDENT_SHARE
+from resjax.data.dataset import PIPELINES, RESIDENT_SHARE
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.planning import LEVEL, looks_until
@@ -224,7 +224,13 @@ def settings(experiment: str) -> Settings:
 
 
 def given_sizes() -> dict[str, object]:
-    """The fields of `Architecture` that flags change."""
+    """The fields of `Architecture` that flags change.
+
+    Raises:
+      BadInput: for an unknown stem.
+    """
+    if FLAGS.stem is not None:
+        require_choice("--stem", FLAGS.stem, STEMS)
     return {name: FLAGS[name].value for name in SIZES if FLAGS[name].value is not None}
 
 

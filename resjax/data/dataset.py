@@ -19,6 +19,12 @@ class Exclusion:
     detail: str = ""
 
 
+PIPELINES = ("auto", "resident", "streamed")
+"""How images come to the device: see `resjax.data.pipeline`."""
+RESIDENT_SHARE = 0.4
+"""The share of the device's free memory that images may take; the rest is for activations, weights and XLA."""
+
+
 @dataclass(frozen=True)
 class ValueRanges:
     """The values that become black and white in images with more than 8 bits a channel, by the kind of number.

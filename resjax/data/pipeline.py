@@ -16,12 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32
 
-from resjax.data.dataset import Dataset, Pixels
+from resjax.data.dataset import RESIDENT_SHARE, Dataset, Pixels
 from resjax.types import Batch, PRNGKey
 
-PIPELINES = ("auto", "resident", "streamed")
-RESIDENT_SHARE = 0.4
-"""The share of the device's free memory that images may take; the rest is for activations, weights and XLA."""
 READ_AHEAD = 4
 """Batches that a stream holds ready, at most."""
 READERS = 4

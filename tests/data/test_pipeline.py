@@ -4,11 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from resjax.data.dataset import Dataset
+from resjax.data.dataset import RESIDENT_SHARE, Dataset
 from resjax.data.pipeline import (
     READ_AHEAD,
     READERS,
-    RESIDENT_SHARE,
     ResidentSide,
     StreamedSide,
     epoch_order,
