@@ -114,6 +114,10 @@ def released_on_leaving(release: Callable[[], object]) -> Iterator[None]:
 def compute_together() -> None:
     """Says that other processes compute with this one until the end of `listening`: none leaves the others at once."""
     _process.is_alone = False
+    # JAX takes SIGTERM for itself, below Python, when it connects processes.
+    for number in SIGNALS:
+        if signal.getsignal(number) is _heard:
+            signal.signal(number, _heard)
 
 
 class Stopping:

@@ -51,13 +51,11 @@ def test_parameters_of_the_cifar_networks_are_the_papers(name, count):
 
 
 def steps_of(jaxpr):
-    """The steps of a traced function, with those within; of what is formulated by platform, XLA's own way."""
+    """The steps of a traced function, with those within; of our operations, those of their form for any platform."""
     for step in jaxpr.eqns:
-        if step.primitive.name == "cond":
-            # The last branch is the default of `lax.platform_dependent`.
-            yield from steps_of(step.params["branches"][-1].jaxpr)
-        elif step.primitive.name == "custom_vjp_call":
-            yield from steps_of(step.params["call_jaxpr"].jaxpr)
+        if step.primitive.name == "resjax_operation":
+            operation = step.params["operation"]
+            yield from steps_of(jax.make_jaxpr(operation.anywhere)(*(each.aval for each in step.invars)).jaxpr)
         elif step.primitive.name == "jit":
             yield from steps_of(step.params["jaxpr"].jaxpr)
         else:

@@ -68,7 +68,7 @@ def test_later_probes_join_the_record_and_say_what_they_leave_out(workdir):
 
 def test_names_of_probes_are_known_or_listed():
     assert parse_probes("all") == tuple(PROBES) and parse_probes("none") == ()
-    with pytest.raises(BadInput, match="--probes=lesion: expected .*gradients"):
+    with pytest.raises(BadInput, match="--probes=lesion: .*lesions.*gradients"):
         parse_probes("gradients,lesion")
 
 
