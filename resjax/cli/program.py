@@ -159,7 +159,7 @@ def _flagfile(name: str) -> str:
     if os.sep not in name:
         for folder in FLAGFILES:
             path = folder / f"{name.removesuffix('.flags')}.flags"
-            if path.exists():
+            if os.path.exists(path):
                 return str(path)
     raise BadInput(f"--flagfile={name}: no such file; expected a path, or one of {', '.join(flagfile_names())}")
 

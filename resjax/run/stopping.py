@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 # Windows has no SIGHUP.
@@ -83,7 +83,12 @@ def listening(resume: str = "the same command") -> Iterator[None]:
     ended = threading.Event()
     threading.Thread(target=_watch, args=(reading, ended), daemon=True).start()
     unraisable = sys.unraisablehook
-    sys.unraisablehook = lambda failed: None if isinstance(failed.exc_value, Stopped) else unraisable(failed)
+
+    def without_stopped(failed: Any) -> None:
+        if not isinstance(failed.exc_value, Stopped):
+            unraisable(failed)
+
+    sys.unraisablehook = without_stopped
     try:
         yield
     except (ImportError, SystemError):
@@ -92,7 +97,9 @@ def listening(resume: str = "the same command") -> Iterator[None]:
             raise
         raise Stopped(_reason(_process.signal), 128 + _process.signal) from None
     finally:
-        sys.unraisablehook = unraisable
+        # The block may have set a hook that stays.
+        if sys.unraisablehook is without_stopped:
+            sys.unraisablehook = unraisable
         ended.set()
         signal.set_wakeup_fd(wakeup)
         os.close(writing)

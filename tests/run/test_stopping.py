@@ -101,6 +101,17 @@ def test_afterwards_signals_are_handled_as_before():
     assert [signal.getsignal(number) for number in module.SIGNALS] == before
 
 
+def test_a_hook_for_errors_of_threads_that_a_command_sets_stays(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = sys.unraisablehook
+    with listening():
+        assert sys.unraisablehook is not before
+    assert sys.unraisablehook is before
+    with listening():
+        sys.unraisablehook = own = lambda failed: None
+    assert sys.unraisablehook is own
+
+
 def test_a_run_under_nohup_goes_on_after_its_terminal():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
