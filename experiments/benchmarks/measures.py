@@ -9,7 +9,7 @@ from absl import flags
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from resjax.cli.settings import given_sizes
+from resjax.cli.flags.settings import given_sizes
 from resjax.errors import BadInput
 from resjax.records import write_lines
 from resjax.training.recipe import require_range

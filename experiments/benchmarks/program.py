@@ -21,10 +21,10 @@ from pathlib import Path
 
 from absl import flags
 
+from resjax.cli.flags.paths import define_path
+from resjax.cli.flags.settings import DTYPES, define_size_flags
 from resjax.cli.jax_settings import import_jax
-from resjax.cli.path_flags import define_path
 from resjax.cli.program import Command
-from resjax.cli.settings import DTYPES, define_size_flags
 from resjax.errors import BadInput
 from resjax.training.recipe import WAYS, require_choice, require_range
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.flags.data import define_source_flags, define_split_flags
+from resjax.cli.flags.settings import define_training_flags, settings
 from resjax.cli.machine import define_process_flags, take_part
 from resjax.cli.program import Command
-from resjax.cli.settings import define_training_flags, settings
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
 from resjax.records import ReproductionRecord

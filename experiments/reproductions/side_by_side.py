@@ -32,7 +32,7 @@ from resjax.records import (
     read_record,
 )
 from resjax.report.cautions import data_note, leak_warning
-from resjax.run.workdir.replica_folder import finished_result
+from resjax.run.workdir.sound_records import finished_result
 
 from .recipes import Reproduction
 

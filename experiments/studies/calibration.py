@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 from msgspec.structs import replace
 
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.evaluation.comparison.intervals import (
     bca_interval,

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from experiments.studies.near_duplicates import CHANGES, Change, thumbnails
 from experiments.studies.picture_kinds import KINDS
-from resjax.cli.data_flags import define_source_flags, source_settings
+from resjax.cli.flags.data import define_source_flags, source_settings
 from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.duplicates.near_duplicates import near_duplicate_groups

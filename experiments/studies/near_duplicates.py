@@ -16,8 +16,8 @@ import numpy as np
 from absl import flags
 from PIL import Image, ImageDraw, ImageEnhance
 
-from resjax.cli.data_flags import define_source_flags, source_settings
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.data import define_source_flags, source_settings
+from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.duplicates.near_duplicates import DETAIL, HASH_DISTANCE, resemblance

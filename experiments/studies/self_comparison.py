@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
@@ -54,7 +54,7 @@ def compare_with_itself(workdir: Path, name: str, pairings: int) -> SelfComparis
       BadInput: if fewer than four seeds are finished, or their predictions were not kept.
     """
     # It imports jax, which --help does without.
-    from resjax.run.workdir.replica_folder import finished_result
+    from resjax.run.workdir.sound_records import finished_result
 
     folders = sorted((workdir / "runs" / name).glob("seed*"), key=lambda folder: int(folder.name.removeprefix("seed")))
     results = {folder: finished_result(folder) for folder in folders}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.data_flags import define_source_flags, source_settings
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.data import define_source_flags, source_settings
+from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command
 from resjax.data.splits import VAL_FRACTION
 

@@ -16,11 +16,11 @@ With several devices each trains a replica (--replicas_as), or several share eve
 the same command everywhere with --coordinator_address.
 """
 
-from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.flags.data import define_source_flags, define_split_flags
+from resjax.cli.flags.probes import define_probe_flags, probe_settings
+from resjax.cli.flags.settings import define_training_flags, settings
 from resjax.cli.machine import define_process_flags, take_part
-from resjax.cli.probe_flags import define_probe_flags, probe_settings
 from resjax.cli.program import Command
-from resjax.cli.settings import define_training_flags, settings
 
 
 def main() -> None:

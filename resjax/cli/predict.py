@@ -18,9 +18,9 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.paths import define_path
+from resjax.cli.flags.settings import define_compile_cache_flag
 from resjax.cli.program import Command
-from resjax.cli.settings import define_compile_cache_flag
 from resjax.errors import BadInput
 from resjax.predict.answering import TOP, PredictSettings
 from resjax.run.workdir.lock import require_writable

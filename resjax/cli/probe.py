@@ -12,11 +12,11 @@ with a section on the probes. Results of earlier probes stay in the record.
 import os
 from pathlib import Path
 
-from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.flags.data import define_source_flags, define_split_flags
+from resjax.cli.flags.probes import define_probe_flags, probe_settings
+from resjax.cli.flags.settings import define_training_flags, settings
 from resjax.cli.machine import define_process_flags
-from resjax.cli.probe_flags import define_probe_flags, probe_settings
 from resjax.cli.program import Command
-from resjax.cli.settings import define_training_flags, settings
 from resjax.errors import BadInput
 
 

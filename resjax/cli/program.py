@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-from resjax.cli.flag_names import described_names, unknown_flag
+from resjax.cli.flags.names import described_names, unknown_flag
 from resjax.cli.jax_settings import import_jax, use_own_jax_settings
 from resjax.cli.machine import allow_open_files, keep_compiled_programs, keep_freed_memory, use_gpu_flags
 from resjax.data.cache import default_cache_dir

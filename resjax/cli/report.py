@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command
 from resjax.errors import RecordError
 

@@ -27,10 +27,10 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.data_flags import define_source_flags, define_split_flags
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.data import define_source_flags, define_split_flags
+from resjax.cli.flags.paths import define_path
+from resjax.cli.flags.settings import define_training_flags, settings
 from resjax.cli.program import Command
-from resjax.cli.settings import define_training_flags, settings
 from resjax.errors import BadInput
 from resjax.sweep.grid import (
     DEPTH,

@@ -29,7 +29,7 @@ from resjax.run.timing import phase, timed
 from resjax.run.workdir.contents import write_flags
 from resjax.run.workdir.lock import only_writer, remove_unfinished, require_writable
 from resjax.run.workdir.ownership import COMPARISON_RECORDS, require_own
-from resjax.run.workdir.replica_folder import read_or_quarantine
+from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.training.processes import announcing_end
 
 

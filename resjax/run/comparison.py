@@ -19,7 +19,8 @@ from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_m
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase
 from resjax.run.workdir.contents import ComparisonWorkdir
-from resjax.run.workdir.replica_folder import ReplicaFolder, finished_result
+from resjax.run.workdir.replica_folder import ReplicaFolder
+from resjax.run.workdir.sound_records import finished_result
 from resjax.training.ahead_of_time import CompilingThread, StillCompiling, compiling
 from resjax.training.loop import Trainer
 from resjax.training.mesh import require_divisible

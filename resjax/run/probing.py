@@ -39,7 +39,7 @@ from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.run.setup.dataset import load_dataset, load_splits
 from resjax.run.setup.device import describe_environment, estimate_seconds
 from resjax.run.workdir.lock import only_writer, remove_unfinished
-from resjax.run.workdir.replica_folder import finished_result
+from resjax.run.workdir.sound_records import finished_result
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import EpochResult, Trainer
 from resjax.types import Batch, Variables

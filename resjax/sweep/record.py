@@ -36,7 +36,7 @@ from resjax.records import (
     TunedNetwork,
     read_record,
 )
-from resjax.run.workdir.replica_folder import finished_result
+from resjax.run.workdir.sound_records import finished_result
 from resjax.sweep.cells import FAILURE
 from resjax.sweep.grid import TUNED
 

@@ -20,7 +20,7 @@ from resjax.run.replica import NetworkPrograms, run_replicas, schedule
 from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.workdir.contents import ledger_of
 from resjax.run.workdir.lock import one_at_a_time, only_writer, remove_unfinished
-from resjax.run.workdir.replica_folder import finished_result, quarantine_damaged, read_or_quarantine
+from resjax.run.workdir.sound_records import finished_result, quarantine_damaged, read_or_quarantine
 from resjax.sweep.cells import FAILURE, Cell, all_cells, program_key, relative_cost, share_of
 from resjax.sweep.grid import SweepSettings
 from resjax.training.replicas import Way

@@ -10,7 +10,7 @@ from resjax.report.figures.style import svg_texts
 from resjax.report.figures.sweep_figures import draw_sweep
 from resjax.report.page.sweep_page import sweep_page
 from resjax.run.workdir.lock import one_at_a_time
-from resjax.run.workdir.replica_folder import read_or_quarantine
+from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.sweep.declaration import differences
 from resjax.sweep.record import sweep_record
 

@@ -5,8 +5,8 @@ from absl import flags
 
 from resjax.cli.audit import COMMAND as AUDIT
 from resjax.cli.compare import COMMAND as COMPARE
-from resjax.cli.flag_names import ELSEWHERE, USUAL, unknown_flag
-from resjax.cli.settings import own_flags
+from resjax.cli.flags.names import ELSEWHERE, USUAL, unknown_flag
+from resjax.cli.flags.settings import own_flags
 from resjax.cli.sweep import COMMAND as SWEEP
 from resjax.errors import BadInput, closest
 from resjax.models.architecture import architecture

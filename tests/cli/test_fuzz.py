@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from resjax.cli import program as frame
-from resjax.cli import settings as options
-from resjax.cli.data_flags import define_source_flags, define_split_flags
+from resjax.cli.flags import settings as options
+from resjax.cli.flags.data import define_source_flags, define_split_flags
 from resjax.cli.machine import define_process_flags
 from resjax.data.dataset import Dataset
 from resjax.data.decoding import decode

@@ -8,13 +8,13 @@ from absl import flags
 
 from resjax.cli.audit import COMMAND as AUDIT
 from resjax.cli.compare import COMMAND as COMPARE
-from resjax.cli.path_flags import PathParser
+from resjax.cli.flags.paths import PathParser
+from resjax.cli.flags.settings import settings
 from resjax.cli.predict import COMMAND as PREDICT
 from resjax.cli.probe import COMMAND as PROBE
 from resjax.cli.probe import with_flags_of_run
 from resjax.cli.program import shipped_flagfiles
 from resjax.cli.report import COMMAND as REPORT
-from resjax.cli.settings import settings
 from resjax.cli.sweep import COMMAND as SWEEP
 from tests.commands import parsed_flags, require_bad_input, run_in_process
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from resjax.cli.data_flags import define_source_flags
+from resjax.cli.flags.data import define_source_flags
+from resjax.cli.flags.settings import parse_looks, parse_seeds
 from resjax.cli.program import Command
-from resjax.cli.settings import parse_looks, parse_seeds
 from resjax.errors import BadInput
 from resjax.run.progress import duration
 from resjax.run.stopping import Stopped

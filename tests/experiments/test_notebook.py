@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from experiments import notebook
+from experiments.notebook import cells as notebook
 from resjax.records import Summary, read_record
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +153,7 @@ def test_the_stop_button_is_one_ctrl_c_for_the_command():
     print("saved", flush=True)
     """
     child = textwrap.dedent(child)
-    code = f"import sys; from experiments.notebook import stream; stream([sys.executable, '-c', {child!r}])"
+    code = f"import sys; from experiments.notebook.cells import stream; stream([sys.executable, '-c', {child!r}])"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -18,7 +18,8 @@ from resjax.data.dataset import Dataset
 from resjax.records import MetricsLine, plain, read_lines, read_result
 from resjax.run.replica import run_replica
 from resjax.run.workdir import replica_folder
-from resjax.run.workdir.replica_folder import ReplicaFolder, quarantine_damaged
+from resjax.run.workdir.replica_folder import ReplicaFolder
+from resjax.run.workdir.sound_records import quarantine_damaged
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import EpochResult
 from resjax.training.replicas import Way

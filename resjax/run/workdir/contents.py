@@ -51,7 +51,7 @@ from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import one_at_a_time
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
-from resjax.run.workdir.replica_folder import finished_result, quarantine_damaged
+from resjax.run.workdir.sound_records import finished_result, quarantine_damaged
 from resjax.training.recipe import RECIPE_VERSION
 
 ledger_of = lru_cache(maxsize=512)(ledger)

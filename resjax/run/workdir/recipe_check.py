@@ -10,7 +10,7 @@ from resjax.records import RecipeRecord, SplitRecord, Summary
 from resjax.records.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
-from resjax.run.workdir.replica_folder import read_or_quarantine
+from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.training.recipe import RECIPE_VERSION
 
 

@@ -1,9 +1,9 @@
 """The files and records of one replica, whether it is trained alone or together with others."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,6 @@ from msgspec import UNSET, UnsetType
 
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side
-from resjax.errors import DamagedRecord
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.evaluation.selection import LAST_EPOCHS, optimism_of_best
 from resjax.records import (
@@ -29,9 +28,6 @@ from resjax.records import (
     append_line,
     from_plain,
     read_lines,
-    read_npz,
-    read_record,
-    read_result,
     set_aside,
     write_lines,
     write_npz,
@@ -41,70 +37,13 @@ from resjax.run.setup.costs import parameter_count
 from resjax.run.timing import phase
 from resjax.run.workdir.environments import record_environment
 from resjax.run.workdir.replica_progress import correct_by_epoch, partial_epoch, progress_values
+from resjax.run.workdir.sound_records import set_damaged_aside
 from resjax.training.checkpoint import UNUSED, Checkpoints, ResumePoint, on_host
 from resjax.training.loop import EpochResult, PartialEpoch, Trainer, UnfinishedEpoch
 from resjax.training.saving import BackgroundSaver
 from resjax.training.state import TrainState
 from resjax.training.step import predict_logits
 from resjax.types import Variables
-
-T = TypeVar("T")
-
-
-def finished_result(folder: Path) -> Result | None:
-    """The result of a replica that is done or has diverged, None for a pending replica."""
-    path = folder / "result.json"
-    return read_result(path) if path.exists() else None
-
-
-def quarantine_damaged(folder: Path) -> None:
-    """Quarantines the damaged records of a finished replica.
-
-    A replica without its result is pending: it is finished again from its last checkpoint, with the same result.
-    """
-    damaged = [name for name, read in READERS.items() if _set_aside_if_damaged(folder / name, read)]
-    result = folder / "result.json"
-    if result.exists() and not damaged:
-        metrics = folder / "metrics.jsonl"
-        if not metrics.exists() or len(_read_metrics(metrics)) == read_result(result).last.epoch:
-            return
-        print(f"WARNING: {metrics} was cut short: it is made again", flush=True)
-    if result.exists() and (folder / "checkpoints" / "last").exists():
-        # It may be all that is left, if the checkpoint cannot be used either.
-        set_aside(result, mark=UNUSED)
-
-
-def read_or_quarantine(path: Path, kind: type[T]) -> T | None:
-    """Reads a record of one kind; None if there is no file, or if it was damaged and is now quarantined."""
-
-    def read(path: Path) -> Any:
-        return read_result(path) if kind is Result else read_record(path, kind)
-
-    return None if _set_aside_if_damaged(path, read) or not path.exists() else read(path)
-
-
-def _set_aside_if_damaged(path: Path, read: Callable[[Path], object]) -> bool:
-    if not path.exists():
-        return False
-    try:
-        read(path)
-    except DamagedRecord as error:
-        print(f"WARNING: {error}: it is now {set_aside(path).name}, and is made again", flush=True)
-        return True
-    return False
-
-
-def _read_metrics(path: Path) -> list[MetricsLine]:
-    return read_lines(path, MetricsLine)
-
-
-READERS: Mapping[str, Callable[[Path], object]] = {
-    "result.json": read_result,
-    "metrics.jsonl": _read_metrics,
-    "predictions.npz": read_npz,
-    "correctness.npz": read_npz,
-}
-"""The records of a replica, with the function that reads each and raises DamagedRecord."""
 
 
 class ReplicaFolder:
@@ -196,10 +135,13 @@ class ReplicaFolder:
                 state = stand.state
                 break
         # All is read before anything is removed.
-        for name, read in READERS.items():
-            _set_aside_if_damaged(self.folder / name, read)
+        set_damaged_aside(self.folder)
         metrics = self.folder / "metrics.jsonl"
-        if self._checkpoints.has_quarantined and metrics.exists() and len(_read_metrics(metrics)) > len(self.lines):
+        if (
+            self._checkpoints.has_quarantined
+            and metrics.exists()
+            and len(read_lines(metrics, MetricsLine)) > len(self.lines)
+        ):
             set_aside(metrics, mark=UNUSED)
         self._checkpoints.discard_after(len(self.lines), unfinished=self.begun is None)
         write_lines(metrics, self.lines)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli import data_flags, probe_flags
-from resjax.cli.data_flags import source_settings, split_settings
+from resjax.cli.flags import data, probes
+from resjax.cli.flags.data import source_settings, split_settings
+from resjax.cli.flags.paths import define_path
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
-from resjax.cli.path_flags import define_path
 from resjax.data.dataset import PIPELINES, RESIDENT_SHARE
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
@@ -236,7 +236,7 @@ def given_sizes() -> dict[str, object]:
 
 def own_flags() -> dict[str, object]:
     """Every flag that says what is compared, with its value. Those of absl, of processes and of a grid are left out."""
-    modules = (data_flags.__name__, __name__, probe_flags.__name__)
+    modules = (data.__name__, __name__, probes.__name__)
     return {flag.name: flag.value for module in modules for flag in FLAGS.get_flags_for_module(module)}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.path_flags import define_path
+from resjax.cli.flags.paths import define_path
 from resjax.data.splits import METHODS, VAL_FRACTION
 from resjax.errors import BadInput
 from resjax.run.settings import SourceSettings, SplitSettings
