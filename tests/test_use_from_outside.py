@@ -74,7 +74,8 @@ def test_seeds_are_vmapped():
 
 
 def test_a_batch_is_sharded_over_two_devices():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)}
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", SHARDED], env=environment, check=True)
 
 

@@ -47,6 +47,7 @@ def parameter_shapes(described: Architecture) -> dict[str, tuple[int, ...]]:
 
 
 @cache
+@cache
 def initial(short: Architecture) -> Variables:
     return Functional(short, CLASSES).init(KEY)
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from resjax.cli.settings import parse_looks
+from resjax.cli.flags.settings import parse_looks
 from resjax.errors import BadInput
 from resjax.evaluation.metrics import per_class_scores
 from resjax.records import Summary, read_record, write_npz, write_record

@@ -7,14 +7,14 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
+from resjax.cli.flags.probes import PROBES, parse_probes
 from resjax.cli.probe import with_flags_of_run
-from resjax.cli.probe_flags import PROBES, parse_probes
 from resjax.errors import BadInput
 from resjax.records import LeftOut, Probes, read_record
 from tests.commands import run_program
 
 TRAIN = [
-    *("--dataset=synthetic:40", "--image_size=16", "--architectures=plain20,resnet20", "--width=2", "--seeds=2"),
+    *("--dataset=synthetic:40", "--image_size=16", "--architectures=plain8,resnet8", "--width=2", "--seeds=2"),
     *("--epochs=1", "--batch_size=16", "--augment=none", "--near_copies=False"),
 ]
 SMALL = [
@@ -33,7 +33,7 @@ def workdir(tmp_path_factory) -> Path:
     flags = [*TRAIN, *SMALL, "--probes=fast", f"--workdir={folder}/run", f"--cache_dir={folder}/cache"]
     found = run("compare", *flags, cwd=folder)
     assert found.returncode == 0, found.stderr
-    assert "probes of plain20 and resnet20, 2 seeds each" in found.stdout
+    assert "probes of plain8 and resnet8, 2 seeds each" in found.stdout
     assert "leave it open" in found.stdout
     return folder / "run"
 
@@ -44,7 +44,7 @@ def test_a_comparison_with_probes_leaves_their_record_pictures_and_section(workd
     assert list(record.probes) == ["gradients", "signals", "lesions"]
     states = {(m.network, m.seed, m.at) for m in record.probes["gradients"].measurements}
     # After one epoch the last is the best: one state, not two.
-    assert states == {(arm, seed, at) for arm in ("plain20", "resnet20") for seed in (0, 1) for at in ("init", "best")}
+    assert states == {(arm, seed, at) for arm in ("plain8", "resnet8") for seed in (0, 1) for at in ("init", "best")}
     assert (workdir / "figures" / "probe_lesions.png").exists()
     assert record.probes["lesions"].sentence in (workdir / "report.html").read_text()
 
@@ -52,7 +52,7 @@ def test_a_comparison_with_probes_leaves_their_record_pictures_and_section(workd
 @pytest.mark.slow
 def test_later_probes_join_the_record_and_say_what_they_leave_out(workdir):
     before = read_record(workdir / "probes.json", Probes).probes["gradients"]
-    shutil.rmtree(workdir / "runs" / "resnet20" / "seed1" / "checkpoints")
+    shutil.rmtree(workdir / "runs" / "resnet8" / "seed1" / "checkpoints")
     found = run(
         "probe", f"--workdir={workdir}", "--probes=dose,saliency", *SMALL, "--dose_training=0.5", cwd=workdir.parent
     )
@@ -60,8 +60,8 @@ def test_later_probes_join_the_record_and_say_what_they_leave_out(workdir):
     record = read_record(workdir / "probes.json", Probes)
     assert record.probes["gradients"] == before
     dose = record.probes["dose"]
-    assert LeftOut(network="resnet20", seed=1, reason="no checkpoint") in dose.left_out
-    assert any(each.network == "plain20" and "no shortcut to scale" in each.reason for each in dose.left_out)
+    assert LeftOut(network="resnet8", seed=1, reason="no checkpoint") in dose.left_out
+    assert any(each.network == "plain8" and "no shortcut to scale" in each.reason for each in dose.left_out)
     (measured,) = dose.measurements
     assert measured.values["trained_doses"] == [0.5] and 0 <= measured.values["trained_accuracy"][0] <= 1
 

@@ -59,7 +59,7 @@ json.dump(found, sys.stdout)
 def found() -> dict:
     """What one device and meshes of eight came to."""
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8",
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
     }
