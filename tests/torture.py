@@ -26,7 +26,7 @@ import msgspec
 from resjax.cli.compare import COMMAND
 from resjax.cli.program import run_command
 from resjax.records import MetricsLine, Summary, read_lines, read_npz, read_record, read_result, write_record
-from resjax.records.base import Part, Record
+from resjax.records.kinds.base import Part, Record
 from resjax.training import saving
 
 FLAGS = (

@@ -1,6 +1,14 @@
 """Divides the images into train, val and test, by a seed and the images' contents alone.
 
 The best epoch is chosen on val; test is for one look at the end.
+
+Splits are our own and not scikit-learn's. `StratifiedGroupKFold` gives each group to the fold that it evens out most,
+so every choice depends on all earlier ones. Ours lays the groups of a class end to end in the order of a hash of seed
+and content, and cuts. Its folds are even to within one group, and an added image moves at most one group (measured
+(experiments/results/checks/README.md)). `test` is cut off first, then val or the folds: the test images are the same
+with any `--val_fraction` and with `--folds`. A group with two labels goes as a whole, with the class of most of its
+images. `random` and `overlapping` know an image by its content and its place by name among the files with the same
+content, so renaming swaps copies at most.
 """
 
 import hashlib

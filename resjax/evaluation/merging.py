@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from resjax.errors import RecordError
 from resjax.evaluation.comparison.summary import compare_networks, summarize_network
 from resjax.records import Done, NetworkCosts, Origin, Result, Summary, trained_in
-from resjax.records.base import OUTSIDE_RECIPE
+from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
 
 

@@ -1,4 +1,13 @@
-"""Measured reasons why networks differ: gradients, activations, ablations, saliency, and the shape of the loss."""
+"""Measured reasons why networks differ: gradients, activations, ablations, saliency, and the shape of the loss.
+
+Probes change blocks by arrays (`Changes`), so one compiled program serves every lesion and dose. A plain block that
+changes the shape cannot be removed (null in the record); means use the blocks that keep the shape. Hessian-vector
+products are reverse over reverse; forward over reverse would change the last bits of the records. Gradients and
+curvature use the batch's statistics, as training does; lesions, landscape, saliency and linear probes the running
+ones; dose, shattering and connectivity estimate them anew. An explanation is supported if the 95 % interval over
+seeds (three or more) excludes zero in its direction and the mean passes the threshold. There is no correction for the
+number of claims (nine).
+"""
 
 import lazy_loader
 

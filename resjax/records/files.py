@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from resjax.errors import DamagedRecord, RecordError
-from resjax.records.base import SCHEMA_VERSION, Record
+from resjax.records.kinds.base import SCHEMA_VERSION, Record
 from resjax.records.storage import CHECKSUM, atomic, checksum_of, line_of, sealed, sync, unsealed
 
 T = TypeVar("T")

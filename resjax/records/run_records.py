@@ -8,12 +8,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from resjax.errors import RecordError
-from resjax.records.dataset import DatasetRecord, Gallery, SplitRecord
 from resjax.records.files import read_lines, read_record
-from resjax.records.probes import Probes
-from resjax.records.replica import MetricsLine, Result, read_result
+from resjax.records.kinds.dataset import DatasetRecord, Gallery, SplitRecord
+from resjax.records.kinds.probes import Probes
+from resjax.records.kinds.replica import MetricsLine, Result, read_result
+from resjax.records.kinds.summary import Summary
 from resjax.records.storage import read_npz
-from resjax.records.summary import Summary
 
 T = TypeVar("T")
 

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from resjax.records.dataset import DatasetRecord, Gallery, SplitRecord
-from resjax.records.environment import ReplicaEnvironments
-from resjax.records.prediction import ExportConfig, Prediction
-from resjax.records.probes import Probes
-from resjax.records.replica import Diverged, Done, MetricsLine
-from resjax.records.reproduction import ReproductionRecord
-from resjax.records.splits import Splits
+from resjax.records.kinds.dataset import DatasetRecord, Gallery, SplitRecord
+from resjax.records.kinds.environment import ReplicaEnvironments
+from resjax.records.kinds.prediction import ExportConfig, Prediction
+from resjax.records.kinds.probes import Probes
+from resjax.records.kinds.replica import Diverged, Done, MetricsLine
+from resjax.records.kinds.reproduction import ReproductionRecord
+from resjax.records.kinds.splits import Splits
+from resjax.records.kinds.summary import RecipeRecord, Summary
+from resjax.records.kinds.sweep import Failure, Sweep
 from resjax.records.storage import CHECKSUM
-from resjax.records.summary import RecipeRecord, Summary
-from resjax.records.sweep import Failure, Sweep
 
 KINDS: dict[str, tuple[type[Struct], ...]] = {
     "summary": (Summary,),

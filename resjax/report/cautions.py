@@ -9,8 +9,8 @@ from resjax.records import (
     SweepDataset,
     numeric_differences,
 )
-from resjax.records.base import Config
-from resjax.records.environment import NUMERIC
+from resjax.records.kinds.base import Config
+from resjax.records.kinds.environment import NUMERIC
 from resjax.report.words import SIDES, counted, known, mean_of
 
 FEWEST_SEEDS = 6

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.records import Config, Declaration, Environment, SweepDataset, plain
-from resjax.records.base import OUTSIDE_RECIPE
+from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.setup.dataset import data_fingerprint
 from resjax.sweep.grid import SweepSettings
 from resjax.training.recipe import RECIPE_VERSION

@@ -10,7 +10,7 @@ import pytest
 
 from resjax.cli.machine import COMPILED, keep_compiled_programs, processor, trim
 from resjax.errors import BadInput
-from resjax.records.base import OUTSIDE_RECIPE
+from resjax.records.kinds.base import OUTSIDE_RECIPE
 
 ROOT = Path(__file__).parents[2]
 HITS_AND_VALUE = """

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from resjax.errors import BadInput
 from resjax.records import Environment, Summary, numeric_differences, read_record, read_result, trained_in, write_record
-from resjax.records.environment import NUMERIC
+from resjax.records.kinds.environment import NUMERIC
 from resjax.report.cautions import limits, mixed_environments
 from resjax.run import compare as engine
 from resjax.run.compare import compare

@@ -1,4 +1,13 @@
-"""One writer per workdir: a lock file that names its owner, and that is taken over if the owner is gone."""
+"""One writer per workdir: a lock file that names its owner, and that is taken over if the owner is gone.
+
+The lock of a workdir (`.resjax-lock`) is made by a hard link, or by O_EXCL on drives without links; its owner touches
+it every 20 s and holds it by flock. Where the drive has flock, that decides on this host, also between containers of
+one name. Another host's lock, and one that cannot be looked up, counts as gone after five minutes of silence. It is
+held open for reading, because a file open for writing keeps a drive from becoming read-only. `compare` and `probe`
+hold it; `report` and `predict` take a shared flock of the folder while they read, and whoever renames records there
+takes it alone, so they work beside training. Temporary files have a name that only we use and are held by flock while
+they are written; the next owner removes those that nobody holds, once the workdir is known to be ours.
+"""
 
 import fcntl
 import json

@@ -7,7 +7,7 @@ from resjax.data.splits import listed
 from resjax.errors import BadInput
 from resjax.models.architecture import architecture
 from resjax.records import RecipeRecord, SplitRecord, Summary
-from resjax.records.base import OUTSIDE_RECIPE
+from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
 from resjax.run.workdir.sound_records import read_or_quarantine

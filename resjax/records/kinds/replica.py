@@ -5,8 +5,8 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records.base import ClassScores, Environment, Part, Record, Reported, require_square
 from resjax.records.files import from_plain, read_values
+from resjax.records.kinds.base import ClassScores, Environment, Part, Record, Reported, require_square
 
 
 class MetricsLine(Part, frozen=True, kw_only=True):

@@ -4,7 +4,16 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from resjax.records.base import ClassScores, Environment, Interval, Part, Record, Reported, Side, ValueRangesRecord
+from resjax.records.kinds.base import (
+    ClassScores,
+    Environment,
+    Interval,
+    Part,
+    Record,
+    Reported,
+    Side,
+    ValueRangesRecord,
+)
 
 
 class Prediction(Part, frozen=True, kw_only=True):

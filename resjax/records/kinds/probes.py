@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from resjax.records.base import Environment, Interval, Part, Record
+from resjax.records.kinds.base import Environment, Interval, Part, Record
 
 
 class ProbedBlock(Part, frozen=True, kw_only=True):

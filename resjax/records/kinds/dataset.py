@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records.base import Fold, Part, Record, Side, ValueRangesRecord
+from resjax.records.kinds.base import Fold, Part, Record, Side, ValueRangesRecord
 
 
 class Listed(Part, frozen=True, kw_only=True):

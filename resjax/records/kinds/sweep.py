@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from resjax.records.base import Config, Environment, Part, Record, Reported, Side, Status, require_sides
-from resjax.records.comparison import Comparison, Depth, Described
-from resjax.records.summary import DataOfRun
+from resjax.records.kinds.base import Config, Environment, Part, Record, Reported, Side, Status, require_sides
+from resjax.records.kinds.comparison import Comparison, Depth, Described
+from resjax.records.kinds.summary import DataOfRun
 
 CellStatus = Literal["done", "diverged", "failed", "pending"]
 

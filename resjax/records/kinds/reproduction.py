@@ -4,8 +4,8 @@ from typing import Literal
 
 from msgspec import field
 
-from resjax.records.base import Config, Environment, Part, Record, Status
-from resjax.records.comparison import Depth, Described
+from resjax.records.kinds.base import Config, Environment, Part, Record, Status
+from resjax.records.kinds.comparison import Depth, Described
 
 
 class PublishedNumber(Part, frozen=True, kw_only=True):

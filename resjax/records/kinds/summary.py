@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records.base import (
+from resjax.records.kinds.base import (
     ClassScores,
     Config,
     Environment,
@@ -15,8 +15,8 @@ from resjax.records.base import (
     require_sides,
     require_square,
 )
-from resjax.records.comparison import ClassDifferences, Comparison, Depth, Described, Finding, PooledReliability
-from resjax.records.environment import TrainedIn
+from resjax.records.kinds.comparison import ClassDifferences, Comparison, Depth, Described, Finding, PooledReliability
+from resjax.records.kinds.environment import TrainedIn
 
 
 class DataOfRun(Part, frozen=True, kw_only=True):

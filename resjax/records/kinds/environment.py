@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records.base import Environment, Part, Record
-from resjax.records.replica import Result
+from resjax.records.kinds.base import Environment, Part, Record
+from resjax.records.kinds.replica import Result
 
 NUMERIC = {
     "jax": "jax",

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from resjax.records.base import Interval, Part
+from resjax.records.kinds.base import Interval, Part
 
 Verdict = Literal["candidate better", "baseline better", "inconclusive"]
 

@@ -2,9 +2,9 @@
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records.base import Config, Fold, Part, Record, Side, Status, require_sides
-from resjax.records.comparison import Comparison, Described, PooledDifference
-from resjax.records.summary import NetworkSummary
+from resjax.records.kinds.base import Config, Fold, Part, Record, Side, Status, require_sides
+from resjax.records.kinds.comparison import Comparison, Described, PooledDifference
+from resjax.records.kinds.summary import NetworkSummary
 
 
 class NetworkOnSplit(Part, frozen=True, kw_only=True):

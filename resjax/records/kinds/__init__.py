@@ -1,0 +1,1 @@
+"""The kinds of records: what each file holds, as msgspec Structs."""
