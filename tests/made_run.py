@@ -1,11 +1,13 @@
 """A finished run made of records alone, for the tests of the report: no image is decoded and no network trained."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from resjax.evaluation.comparison.summary import compare_networks, summarize_network
+from resjax.evaluation.comparison.comparing import compare_networks
+from resjax.evaluation.comparison.summary import summarize_network
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.records import (
     DatasetRecord,
@@ -203,7 +205,7 @@ def _summary(
             left_out=0,
         ),
         architectures={name: summarize_network(of, classes, costs) for name, of in results.items()},
-        comparisons=compare_networks(results),
+        comparisons=compare_networks(results, [*combinations(results, 2)]),
         depth=None,
     )
 

@@ -19,7 +19,9 @@ from absl import flags
 from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.errors import BadInput
-from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
+from resjax.evaluation.comparison.measures import metric_name
+from resjax.evaluation.comparison.paired import Scores, paired_statistics
+from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.run_evaluation import correctness
 from resjax.records import Done, Record, Reported, SplitRecord, read_record, write_record
 from resjax.training.recipe import require_range
@@ -73,8 +75,8 @@ def compare_with_itself(workdir: Path, name: str, pairings: int) -> SelfComparis
         order = rng.permutation(len(answers))[: 2 * pairs]
         drawn = np.stack([answers[place] for place in order])
         differences = drawn[pairs:].mean(1) - drawn[:pairs].mean(1)
-        known = Answers(drawn[:pairs], drawn[pairs:], groups)
-        metric = f"{side} accuracy at the best epoch"
+        known = Scores(drawn[:pairs], drawn[pairs:], groups)
+        metric = metric_name("accuracy", tested=side == "test")
         pair = paired_statistics(name, f"{name} again", metric, range(pairs), differences.tolist(), known)
         (pair,) = judged([pair])
         verdicts += pair.verdict != "inconclusive"

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Int
 
 from resjax.errors import RecordError
-from resjax.evaluation.comparison.summary import compare_networks, summarize_network
+from resjax.evaluation.comparison.comparing import Evidence, compare_networks
+from resjax.evaluation.comparison.measures import MEASURES, Contributions
+from resjax.evaluation.comparison.summary import summarize_network
 from resjax.records import Done, NetworkCosts, Origin, Result, Summary, trained_in
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
@@ -46,7 +48,7 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords]) -> RunRecord
             for name, by_seed in results.items()
         },
         environments=trained_in(results),
-        comparisons=compare_networks(results, *_correctness(results, folders, first)),
+        comparisons=compare_networks(results, [*combinations(results, 2)], _evidence(results, folders, first)),
         merged=[Origin(config=each.summary.config, environment=each.summary.environment) for each in records],
     )
     thumbnails = {name: uri for each in records for name, uri in each.thumbnails.items()}
@@ -57,25 +59,28 @@ def _untimed(result: Result) -> dict[str, object]:
     return {**msgspec.structs.asdict(result), "timing": None, "environments": None}
 
 
-def _correctness(
-    results: Mapping[str, Mapping[int, Result | None]], folders: Mapping[str, Mapping[int, Path]], first: RunRecords
-) -> tuple[dict[str, dict[int, Bool[np.ndarray, " image"]]], Int[np.ndarray, " image"]] | tuple[None, None]:
-    """Which images each finished replica has right, and their groups of copies; nothing if it is not known of one."""
+def _evidence(
+    results: Mapping[str, Mapping[int, Result | None]],
+    folders: Mapping[str, Mapping[int, Path]],
+    first: RunRecords,
+    measure: str = "accuracy",
+) -> Evidence | None:
+    """What each image adds to the measure of each finished replica; None if that is not known of one."""
     together = replace(first, folders=folders)
-    correct: dict[str, dict[int, np.ndarray]] = {name: {} for name in results}
+    known: dict[str, dict[int, Contributions]] = {name: {} for name in results}
     ids = None
     for name, by_seed in results.items():
         for seed, result in by_seed.items():
             if isinstance(result, Done):
                 found = together.predictions(name, seed, result.evaluated_on)
                 if found is None or (ids is not None and found.ids != ids):
-                    return None, None
+                    return None
                 ids = found.ids
-                correct[name][seed] = found.logits.argmax(-1) == found.labels
+                known[name][seed] = MEASURES[measure].contributions(found.logits, found.labels)
     group_of = {image.id: image.group for image in first.split.images} if first.split else {}
     if ids is None or not group_of.keys() >= set(ids):
-        return None, None
-    return correct, np.unique([group_of[name] for name in ids], return_inverse=True)[1]
+        return None
+    return Evidence(known, np.unique([group_of[name] for name in ids], return_inverse=True)[1])
 
 
 def _differing(one: Summary, other: Summary) -> list[str]:

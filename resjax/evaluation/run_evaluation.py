@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool
 
+from resjax.evaluation.comparison.measures import MEASURES, Contributions
 from resjax.evaluation.diagnosis.diagnose import Replica, diagnose
 from resjax.records import Done, Result, read_npz
 from resjax.records.run_records import RunRecords
@@ -23,8 +24,8 @@ def explained(records: RunRecords) -> RunRecords:
     return replace(records, summary=msgspec.structs.replace(records.summary, **found._asdict()))
 
 
-def correctness(folder: Path, side: str) -> Bool[np.ndarray, " image"] | None:
-    """Whether the replica in `folder` has each image of `val` or `test` right, in the order of the split.
+def contributions(folder: Path, side: str, measure: str) -> Contributions | None:
+    """What each image of `val` or `test` adds to a measure of the replica in `folder`, in the order of the split.
 
     None if its predictions were not kept.
     """
@@ -33,7 +34,12 @@ def correctness(folder: Path, side: str) -> Bool[np.ndarray, " image"] | None:
         return None
     stored = read_npz(path)
     of_side = stored["side"] == side
-    return stored["logits"][of_side].argmax(-1) == stored["label"][of_side]
+    return MEASURES[measure].contributions(stored["logits"][of_side], stored["label"][of_side])
+
+
+def correctness(folder: Path, side: str) -> Bool[np.ndarray, " image"] | None:
+    """Whether the replica in `folder` has each image of a side right, as `contributions` of the accuracy."""
+    return contributions(folder, side, "accuracy")
 
 
 def _replica(records: RunRecords, name: str, seed: int, result: Result) -> Replica:

@@ -10,6 +10,7 @@ from resjax.data.dataset import Dataset
 from resjax.data.pipeline import Side, make_sides
 from resjax.data.splits import Split, listed
 from resjax.errors import BadInput
+from resjax.evaluation.comparison.pairs import undecidable
 from resjax.records import MetricsLine, Result, Summary
 from resjax.report.comparison_text import costs_line, plan
 from resjax.run.progress import ProgressBar, duration
@@ -94,6 +95,13 @@ class ComparisonRun(ComparisonWorkdir):
         if self.settings.looks:
             listed_looks = ", ".join(map(str, self.looks))
             print(f"judged after {listed_looks} seeds, until every comparison has a verdict", flush=True)
+        if self.pairs:
+            print(
+                f"compared: {', '.join(f'{candidate} with {baseline}' for baseline, candidate in self.pairs)}",
+                flush=True,
+            )
+        if why := undecidable(len(self.pairs), len(self.settings.seeds), self.question.level):
+            print(f"WARNING: {why}", flush=True)
         print(
             f"split {self.split.label}: {', '.join(f'{count} {side}' for side, count in sides.items())}; "
             f"{sum(len(images) for images in self.leaks.values())} leaked images",

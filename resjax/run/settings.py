@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resjax.evaluation.comparison.comparing import Question
 from resjax.models.architecture import Architecture
 from resjax.run.stopping import Stopping
 from resjax.training.recipe import Recipe
@@ -69,6 +70,10 @@ class Settings:
     workdir: Path
     flags: dict[str, object]
     """Every flag of the experiment with its value, for the records."""
+    comparisons: str = "twins"
+    """Which networks are compared with which: see `resjax.evaluation.comparison.pairs`."""
+    question: Question = Question()
+    """What is asked of each comparison."""
     looks: tuple[int, ...] = ()
     """With --seeds=auto, the numbers of seeds after which the comparison is judged and may end; otherwise empty."""
     replicas_as: str = "auto"

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from resjax.errors import DamagedRecord, RecordError
 from resjax.evaluation.comparison import tuning
+from resjax.evaluation.comparison.comparing import Evidence, differences_of_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics import describe
-from resjax.evaluation.comparison.summary import differences_of_networks
 from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.run_evaluation import correctness
 from resjax.models.architecture import Architecture, architecture
@@ -198,9 +198,8 @@ class _ConditionResults:
             for name, choice in choices.items()
         }
         groups = self._groups(side)
-        comparisons = differences_of_networks(
-            chosen, pairs, answers, groups, comparisons_in_all=len(pairs) * conditions
-        )
+        evidence = None if groups is None else Evidence(answers, groups)
+        comparisons = differences_of_networks(chosen, pairs, evidence, comparisons_in_all=len(pairs) * conditions)
         networks = {name: self._network(name, choice, side, groups) for name, choice in choices.items()}
         families = sorted(families_of_twins(_known(names)), key=min)
         depth = [differences_by_depth(family, chosen) for family in families]

@@ -3,7 +3,8 @@
 import pytest
 from msgspec import UNSET
 
-from resjax.evaluation.comparison.summary import compare_networks, summarize_network
+from resjax.evaluation.comparison.comparing import compare_networks
+from resjax.evaluation.comparison.summary import summarize_network
 from resjax.records import PartScores
 from tests.made_results import COSTS, made_diverged, made_done
 
@@ -38,7 +39,7 @@ def test_differences_are_candidate_minus_baseline_over_shared_finished_seeds():
             2: made_done(0.9),
         },
     }
-    (pair,) = compare_networks(networks)
+    (pair,) = compare_networks(networks, [tuple(networks)])
     assert (pair.baseline, pair.candidate, pair.seeds) == ("plain34", "resnet34", [0, 1])
     assert pair.differences == pytest.approx([0.2, -0.1])
     assert pair.metric == "best_val_accuracy"
@@ -46,12 +47,12 @@ def test_differences_are_candidate_minus_baseline_over_shared_finished_seeds():
 
 def test_differences_are_on_the_test_set_where_there_is_one():
     networks = {"a": {0: made_done(0.5, test=0.4)}, "b": {0: made_done(0.5, test=0.6)}}
-    (pair,) = compare_networks(networks)
+    (pair,) = compare_networks(networks, [tuple(networks)])
     assert pair.metric == "test_accuracy" and pair.mean == pytest.approx(0.2)
 
 
 def test_no_shared_seed_gives_no_mean():
-    (pair,) = compare_networks({"a": {0: None}, "b": {0: None}})
+    (pair,) = compare_networks({"a": {0: None}, "b": {0: None}}, [("a", "b")])
     assert pair.mean is None and pair.differences == []
 
 

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from resjax.evaluation.comparison.comparing import Evidence, compare_networks
 from resjax.evaluation.comparison.intervals import Components, components_of_seeds
+from resjax.evaluation.comparison.paired import Scores, paired_statistics
 from resjax.evaluation.comparison.planning import level_of_looks, looks_until, seeds_to_settle, smallest_detectable
-from resjax.evaluation.comparison.summary import compare_networks
-from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
+from resjax.evaluation.comparison.verdict import judged
 from resjax.records import plain
 from tests.made_results import made_diverged, made_done
 
@@ -22,7 +23,7 @@ def drawn(seeds, images, better, seed=0, copies=1):
     rng = np.random.default_rng(seed)
     ease = np.repeat(rng.random(images // copies), copies)
     baseline, candidate = (rng.random((seeds, images)) < 0.4 * ease + 0.3 + extra for extra in (0, better))
-    return Answers(baseline, candidate, np.repeat(np.arange(images // copies), copies))
+    return Scores(baseline, candidate, np.repeat(np.arange(images // copies), copies))
 
 
 def record_of(answers, **more):
@@ -58,13 +59,13 @@ def test_seeds_that_agree_on_few_images_say_nothing_of_other_images():
     baseline, candidate = right.copy(), right.copy()
     candidate[:, :5], baseline[:, 5:7] = True, True
     candidate[::2, 11] = True
-    record = record_of(Answers(baseline, candidate, np.arange(12)))
+    record = record_of(Scores(baseline, candidate, np.arange(12)))
     assert record.over_seeds.p_value < 0.01 and record.over_both.p_value > 0.05
     assert record.verdict == "inconclusive" and record.ci95[0] < 0
 
 
 def test_between_two_looks_there_is_no_verdict():
-    record = record_of(drawn(9, 200, 0.3), next_look=12)
+    record = record_of(drawn(9, 200, 0.3), next_looks=[12])
     assert record.verdict == "inconclusive" and record.sentence.endswith("It is judged after 12 seeds.")
 
 
@@ -85,7 +86,7 @@ def test_degenerate_differences_give_nulls_and_a_sentence(differences, known):
     if known and differences:
         hits = np.round(np.maximum(differences, 0) * images).astype(int)
         misses = np.round(np.maximum(np.negative(differences), 0) * images).astype(int)
-        answers = Answers(np.arange(images) < misses[:, None], np.arange(images) < hits[:, None], np.arange(images))
+        answers = Scores(np.arange(images) < misses[:, None], np.arange(images) < hits[:, None], np.arange(images))
     (record,) = judged([comparison(differences, answers)])
     text = json.dumps(plain(record), allow_nan=False)
     assert "nan" not in text.lower() and record.sentence
@@ -97,11 +98,12 @@ def test_degenerate_differences_give_nulls_and_a_sentence(differences, known):
 def test_networks_without_a_shared_seed_and_diverged_ones_are_compared_as_far_as_they_go():
     done = made_done(0.5)
     networks = {"a": {0: done, 1: None}, "b": {0: made_diverged(), 1: done}, "c": {0: done, 1: done}}
-    records = compare_networks(networks)
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    records = compare_networks(networks, pairs)
     assert [record.verdict for record in records] == [None, "inconclusive", "inconclusive"]
-    assert records[0].sentence == "No verdict on b against a: no seed is finished in both."
-    answers = {name: {0: np.ones(4, bool)} for name in networks}
-    assert compare_networks(networks, answers, np.arange(4))[1].over_images[0].p_value is None
+    assert records[0].mean is None and records[0].divergence.only_candidate == 1
+    evidence = Evidence({name: {0: np.ones(4, bool)} for name in networks}, np.arange(4))
+    assert compare_networks(networks, pairs, evidence)[1].over_images[0].p_value is None
 
 
 def test_more_seeds_detect_less_and_images_set_a_limit():

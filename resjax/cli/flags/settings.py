@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.flags import data, probes
+from resjax.cli.flags import data, probes, verdict
 from resjax.cli.flags.data import source_settings, split_settings
 from resjax.cli.flags.paths import define_path
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
@@ -77,6 +77,7 @@ def define_training_flags() -> None:
         f"the same results; auto: resident if they fit into {RESIDENT_SHARE:.0%} of the device's free memory",
     )
     define_size_flags()
+    verdict.define_verdict_flags()
     flags.DEFINE_string(
         "dtype", "float32", f"one of {', '.join(DTYPES)}: number format of the computation; parameters stay float32"
     )
@@ -215,6 +216,8 @@ def settings(experiment: str) -> Settings:
         init_from=parse_init_from(FLAGS.init_from, names),
         workdir=workdir,
         flags=own_flags() | {"workdir": str(workdir)},
+        comparisons=FLAGS.comparisons.replace(" ", ""),
+        question=verdict.question(),
         looks=looks,
         replicas_as=FLAGS.replicas_as,
         allow_mixed_environment=FLAGS.allow_mixed_environment,
@@ -236,7 +239,7 @@ def given_sizes() -> dict[str, object]:
 
 def own_flags() -> dict[str, object]:
     """Every flag that says what is compared, with its value. Those of absl, of processes and of a grid are left out."""
-    modules = (data.__name__, __name__, probes.__name__)
+    modules = (data.__name__, __name__, verdict.__name__, probes.__name__)
     return {flag.name: flag.value for module in modules for flag in FLAGS.get_flags_for_module(module)}
 
 

@@ -1,10 +1,10 @@
+from .comparing import compare_networks as compare_networks
+from .comparing import differences_of_networks as differences_of_networks
 from .cross_validation import cross_validate as cross_validate
 from .depth import differences_by_depth as differences_by_depth
+from .paired import paired_statistics as paired_statistics
 from .statistics import describe as describe
 from .statistics import newcombe as newcombe
 from .statistics import wilson as wilson
-from .summary import compare_networks as compare_networks
-from .summary import differences_of_networks as differences_of_networks
 from .summary import summarize_network as summarize_network
 from .verdict import judged as judged
-from .verdict import paired_statistics as paired_statistics

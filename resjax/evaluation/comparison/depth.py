@@ -5,9 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+from resjax.evaluation.comparison.comparing import Results, finished
 from resjax.evaluation.comparison.paired_tests import sign_flip_test
 from resjax.evaluation.comparison.statistics import describe
-from resjax.evaluation.comparison.summary import Results, finished
 from resjax.records import Depth, DepthMeasure, Slope, Twins
 
 MEASURES = {

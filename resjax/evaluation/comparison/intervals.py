@@ -49,15 +49,28 @@ class Components(NamedTuple):
 
     def p_value(self) -> float | None:
         """Two-sided p of no difference: the level at which the interval ends at zero; None if nothing varies."""
-        from scipy.optimize import brentq
-
         if not self.variance:
             return None
-        ratio = abs(self.mean) / self.variance**0.5
+        return max(SMALLEST_P, 2 * self._tail(abs(self.mean) / self.variance**0.5))
+
+    def p_above(self, bound: float) -> float | None:
+        """One-sided p of a true difference of at most `bound`; None if nothing varies."""
+        if not self.variance:
+            return None
+        ratio = (self.mean - bound) / self.variance**0.5
+        tail = self._tail(abs(ratio))
+        return tail if ratio >= 0 else 1 - tail
+
+    def _tail(self, ratio: float) -> float:
+        """The probability above `ratio` (0 or more) standard errors: `quantile` read backwards."""
+        from scipy.optimize import brentq
+
         if ratio >= self.quantile(SMALLEST_P / 2):
-            return SMALLEST_P
-        log_p = brentq(lambda log_p: self.quantile(math.exp(log_p) / 2) - ratio, math.log(SMALLEST_P), 0.0)
-        return math.exp(cast(float, log_p))
+            return SMALLEST_P / 2
+        log_tail = brentq(
+            lambda log_tail: self.quantile(math.exp(log_tail)) - ratio, math.log(SMALLEST_P / 2), math.log(0.5)
+        )
+        return math.exp(cast(float, log_tail))
 
 
 def group_sums(

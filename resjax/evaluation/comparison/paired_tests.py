@@ -40,6 +40,24 @@ def sign_flip_test(differences: Sequence[float]) -> float | None:
     return (1 + at_least) / (1 + SAMPLED_FLIPS)
 
 
+def one_sided_sign_flip_test(differences: Sequence[float]) -> float | None:
+    """p of a mean difference of at most zero: the fraction of the sign flips whose mean is at least the observed one.
+
+    Above 16 differences flips are drawn, as in `sign_flip_test`. The smallest p of n differences is 2^-n. None for
+    fewer than two differences.
+    """
+    values = np.asarray(differences, np.float64)
+    if len(values) < 2:
+        return None
+    flipped = _signs(len(values)) @ values
+    observed = values.sum() - 1e-9 * np.abs(values).sum()
+    at_least = int((flipped >= observed).sum())
+    if len(values) > EXACT_SEEDS:
+        return (1 + at_least) / (1 + SAMPLED_FLIPS)
+    # The flips with the other first sign are the same with all signs reversed.
+    return (at_least + int((-flipped >= observed).sum())) / 2 ** len(values)
+
+
 def fewest_seeds(level: float) -> int:
     """The smallest number of seeds with which a sign-flip test can reach `level`: 2^(1 - n) <= `level`.
 
@@ -89,3 +107,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(known) - rank) * p))
         adjusted[place] = largest
     return adjusted
+
+
+def bonferroni(p_values: Sequence[float | None]) -> list[float | None]:
+    """p values of several comparisons, each times their number and at most 1. A None stays None and does not count.
+
+    >>> bonferroni([0.01, None, 0.7])
+    [0.02, None, 1.0]
+    """
+    count = sum(p is not None for p in p_values)
+    return [None if p is None else min(1.0, count * p) for p in p_values]

@@ -58,6 +58,23 @@ def wilson(right: float, images: float, level: float = 0.95) -> Interval | None:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def clopper_pearson(events: int, trials: int, level: float = 0.95) -> Interval | None:
+    """The exact interval of a share, None for no trials (Clopper and Pearson 1934, Biometrika 26, p. 404).
+
+    >>> low, high = clopper_pearson(0, 6)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.000 0.459'
+    """
+    from scipy.special import betaincinv
+
+    if trials <= 0:
+        return None
+    tail = (1 - level) / 2
+    low = float(betaincinv(events, trials - events + 1, tail)) if events else 0.0
+    high = float(betaincinv(events + 1, trials - events, 1 - tail)) if events < trials else 1.0
+    return low, high
+
+
 def newcombe(first: tuple[float, float], second: tuple[float, float], level: float = 0.95) -> Interval | None:
     """Newcombe's hybrid score interval of the second share minus the first, each given as `(right, images)`.
 

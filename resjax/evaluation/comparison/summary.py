@@ -1,25 +1,15 @@
-"""From the results of replicas to the summary of a network, and to comparisons of networks."""
+"""From the results of replicas to the summary of a network."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int
 from msgspec import UNSET, UnsetType
 
-from resjax.evaluation.comparison.planning import LEVEL
+from resjax.evaluation.comparison.comparing import Results, finished
+from resjax.evaluation.comparison.measures import MEASURES
 from resjax.evaluation.comparison.statistics import describe
-from resjax.evaluation.comparison.verdict import Answers, judged, paired_statistics
 from resjax.evaluation.metrics import per_class_scores
-from resjax.records import Comparison, Done, NetworkCosts, NetworkSummary, Result, Status
-
-Results = Mapping[int, Result | None]
-"""The results of a network's replicas by seed; None for a pending replica."""
-
-
-def finished(results: Results) -> dict[int, Done]:
-    """The results of the replicas that were trained to their end: neither pending nor diverged."""
-    return {seed: result for seed, result in results.items() if isinstance(result, Done)}
+from resjax.records import Done, NetworkCosts, NetworkSummary, Status
 
 
 def _test_accuracy(result: Done) -> float | None:
@@ -64,6 +54,9 @@ def summarize_network(
         values = [value for each in done.values() if isinstance(value := read(each), float)]
         if values or metric not in OPTIONAL:
             described[metric] = describe(values)
+    measures = {
+        name: describe([measure.of_result(each) for each in done.values()]) for name, measure in MEASURES.items()
+    }
     confusion = sum((np.asarray(each.confusion_matrix) for each in done.values()), np.zeros([len(classes)] * 2, int))
     return NetworkSummary(
         parameters=costs.parameters,
@@ -78,72 +71,9 @@ def summarize_network(
         best_updates={seed: result.best_updates for seed, result in done.items()},
         confusion_matrix=confusion.tolist(),
         per_class=per_class_scores(confusion, classes),
+        measures=measures if done else UNSET,
         problem=problem,
     )
-
-
-def compare_networks(
-    networks: Mapping[str, Results],
-    correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
-    groups: Int[np.ndarray, " image"] | None = None,
-    *,
-    level: float = LEVEL,
-    next_look: int | None = None,
-) -> list[Comparison]:
-    """Compares every pair of networks over the seeds that both have finished, candidate minus baseline, with a verdict.
-
-    The network named first is the baseline of each pair. The metric is test accuracy if there is a test set, and the
-    best validation accuracy otherwise.
-
-    Args:
-      correct: which images of the reported side each finished replica has right, with `groups` of copies among these
-        images. Without them for every seed of a pair, its interval is over seeds alone.
-      level: of the verdict; intervals cover with 1 - `level`.
-      next_look: while seeds are still being added, the number of seeds at which the comparison is judged.
-    """
-    pairs = [*combinations(networks, 2)]
-    return judged(differences_of_networks(networks, pairs, correct, groups, level=level), next_look)
-
-
-def differences_of_networks(
-    networks: Mapping[str, Results],
-    pairs: Sequence[tuple[str, str]],
-    correct: Mapping[str, Mapping[int, Bool[np.ndarray, " image"]]] | None = None,
-    groups: Int[np.ndarray, " image"] | None = None,
-    *,
-    level: float = LEVEL,
-    comparisons_in_all: int | None = None,
-) -> list[Comparison]:
-    """As `compare_networks`, for some pairs (baseline, candidate) and without verdicts.
-
-    `judged` adds the verdicts to the comparisons of several calls together. There are `comparisons_in_all` of these, by
-    default as many as `pairs`.
-    """
-    done = {name: finished(results) for name, results in networks.items()}
-    planned_for = len(pairs) if comparisons_in_all is None else comparisons_in_all
-    comparisons = []
-    for baseline, candidate in pairs:
-        shared = [seed for seed in done[baseline] if seed in done[candidate]]
-        results = [(done[baseline][seed], done[candidate][seed]) for seed in shared]
-        tested = bool(results) and all(each.evaluated_on == "test" for pair in results for each in pair)
-        if tested:
-            differences = [second.accuracy - first.accuracy for first, second in results]
-        else:
-            differences = [second.best.val_accuracy - first.best.val_accuracy for first, second in results]
-        answers = None
-        if (
-            shared
-            and correct
-            and groups is not None
-            and all(seed in correct[name] for name in (baseline, candidate) for seed in shared)
-        ):
-            first, second = (np.stack([correct[name][seed] for seed in shared]) for name in (baseline, candidate))
-            answers = Answers(first, second, groups)
-        metric = "test_accuracy" if tested else "best_val_accuracy"
-        comparisons.append(
-            paired_statistics(baseline, candidate, metric, shared, differences, answers, level, planned_for)
-        )
-    return comparisons
 
 
 def _each_once(words: Iterable[str]) -> list[str]:

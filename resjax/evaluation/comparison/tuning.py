@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from resjax.evaluation.comparison.summary import Results, finished
+from resjax.evaluation.comparison.comparing import Results, finished
 from resjax.evaluation.selection import optimism_of_best
 from resjax.records import Done, MeanAtPoint
 

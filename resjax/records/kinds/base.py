@@ -116,7 +116,8 @@ OUTSIDE_RECIPE = (
     *("probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
     *("curvature_steps", "curvature_samples", "dose_training"),
     *("split", "split_seed", "split_file", "folds", "val_fraction", "test_fraction"),
-    "train_fraction",
+    *("train_fraction", "comparisons", "metric", "margin"),
 )
-"""Flags that do not say what becomes of a replica: those of the first two lines and of the probes never do, the others
+"""Flags that do not say what becomes of a replica: those of the first two lines, of the probes
+and of the verdict never do, the others
 only through the data and its split or through the content of a file, which have a fingerprint of their own."""

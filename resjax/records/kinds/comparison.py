@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType, field
 
 from resjax.records.kinds.base import Interval, Part
 
-Verdict = Literal["candidate better", "baseline better", "inconclusive"]
+Verdict = Literal["candidate better", "baseline better", "equivalent", "inconclusive"]
 
 
 class Described(Part, frozen=True, kw_only=True):
@@ -58,6 +58,60 @@ class PairedDifference(Part, frozen=True, kw_only=True):
     ci95: Interval | None
 
 
+class Equivalence(Part, frozen=True, kw_only=True):
+    """Whether a difference is smaller than a margin: two one-sided tests, over seeds and over seeds and images."""
+
+    margin: float
+    """In the unit of the differences."""
+    over_seeds: float | None
+    """The larger p of the two sign-flip tests."""
+    over_both: float | None
+    """The larger p of the two tests of the interval."""
+    p_value: float | None
+    """The largest of the four."""
+    adjusted_p_value: float | None
+    """Times the number of comparisons; null where there is one."""
+
+
+class DivergedShare(Part, frozen=True, kw_only=True):
+    """How many of a network's replicas diverged, with the exact 95 % interval of the share (Clopper and Pearson)."""
+
+    diverged: int
+    seeds: int
+    """Replicas that ended."""
+    interval: Interval | None
+
+
+class Divergence(Part, frozen=True, kw_only=True):
+    """The replicas of two networks that diverged, and what they change; only where one did."""
+
+    baseline: DivergedShare
+    candidate: DivergedShare
+    only_baseline: int
+    """Seeds of which only the baseline's replica diverged."""
+    only_candidate: int
+    p_value: float | None
+    """McNemar's exact p over the seeds that ended in both; null where no seed tells the networks apart."""
+    value_at_chance: float
+    """What a diverged replica counts as below."""
+    seeds: list[int]
+    """Of this analysis: all that ended in both networks."""
+    differences: list[float]
+    mean: float | None
+    ci95: Interval | None
+    p_value_at_chance: float | None
+    """As the comparison's `p_value`, with diverged replicas at chance."""
+
+
+class EarlierLook(Part, frozen=True, kw_only=True):
+    """A verdict that was shown before this one: on fewer seeds, or on another question."""
+
+    seeds: int
+    metric: str
+    margin: float | None
+    verdict: Verdict
+
+
 class Comparison(PairedDifference, frozen=True, kw_only=True):
     """Whether one network is better than another, with all that the verdict rests on."""
 
@@ -77,6 +131,14 @@ class Comparison(PairedDifference, frozen=True, kw_only=True):
     """The point of the grid that each network was chosen at; of a sweep alone."""
     holm_p_value: float | None
     """Adjusted for several comparisons; null where there is one."""
+    equivalence: Equivalence | UnsetType = UNSET
+    """Absent without a margin; this and the rest is absent in older records too."""
+    divergence: Divergence | UnsetType = UNSET
+    """Absent where no replica diverged."""
+    earlier_looks: list[EarlierLook] | UnsetType = UNSET
+    """Verdicts that were shown before and that the level was not planned for; absent where there is none."""
+    not_above_chance: list[str] | UnsetType = UNSET
+    """Those of the two networks that are not shown to be better than chance; absent where both are."""
     verdict: Verdict | None
     """Null where no seed is finished in both."""
     sentence: str

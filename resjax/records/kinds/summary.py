@@ -91,6 +91,8 @@ class NetworkSummary(NetworkCosts, frozen=True, kw_only=True):
     confusion_matrix: list[list[int]]
     """The sum over the finished seeds; rows are true classes, columns predicted ones."""
     per_class: dict[str, ClassScores]
+    measures: dict[str, Described] | UnsetType = UNSET
+    """What --metric offers, of the side and epoch that the verdict is on; absent without a finished replica."""
     problem: str | UnsetType = UNSET
     """Why not all replicas were finished."""
 

@@ -1,23 +1,26 @@
 """The workdir of a comparison on one split: the results in it, and the records that are written into it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Bool
 from msgspec import UNSET
 
 from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import BadInput
+from resjax.evaluation.comparison.comparing import Evidence, compare_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.measures import Contributions, require_classes
+from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.planning import level_of_looks
-from resjax.evaluation.comparison.summary import compare_networks, summarize_network
-from resjax.evaluation.run_evaluation import correctness
+from resjax.evaluation.comparison.summary import summarize_network
+from resjax.evaluation.run_evaluation import contributions
 from resjax.functional import Functional, require_matched
-from resjax.models.twins import families_of_twins
+from resjax.models.twins import families_of_twins, twins_among
 from resjax.records import (
     Done,
     Environment,
@@ -95,7 +98,16 @@ class ComparisonWorkdir:
             )
             for name, each in self.ledgers.items()
         }
-        self._correct: dict[Path, Bool[np.ndarray, " image"]] = {}
+        self.pairs = pairs_asked(
+            settings.comparisons,
+            list(self.functionals),
+            [(twins.baseline, twins.candidate) for twins in twins_among(settings.architectures)],
+        )
+        """The comparisons (baseline, candidate) that are judged."""
+        self.question = replace(settings.question, level=level_of_looks(len(self.looks)))
+        reported = split.sides[self.reported_side]
+        require_classes(self.question.measure, dataset.classes, dataset.labels[reported], self.reported_side)
+        self._contributions: dict[Path, Contributions] = {}
 
     def folder(self, name: str, seed: int) -> Path:
         """The folder of one replica."""
@@ -117,20 +129,20 @@ class ComparisonWorkdir:
         """The side that accuracies are reported on."""
         return "test" if len(self.split.sides["test"]) else "val"
 
-    def correctness(self) -> dict[str, dict[int, Bool[np.ndarray, " image"]]]:
-        """Which images of the reported side each finished replica has right, if its predictions were kept."""
-        found: dict[str, dict[int, Bool[np.ndarray, " image"]]] = {}
+    def evidence(self) -> Evidence:
+        """What each image of the reported side adds to the measure of each finished replica, if that was kept."""
+        found: dict[str, dict[int, Contributions]] = {}
         for name, results in self.results().items():
             found[name] = {}
             for seed, result in results.items():
                 folder = self.folder(name, seed)
-                if isinstance(result, Done) and folder not in self._correct:
-                    right = correctness(folder, self.reported_side)
-                    if right is not None:
-                        self._correct[folder] = right
-                if folder in self._correct:
-                    found[name][seed] = self._correct[folder]
-        return found
+                if isinstance(result, Done) and folder not in self._contributions:
+                    of_images = contributions(folder, self.reported_side, self.question.measure)
+                    if of_images is not None:
+                        self._contributions[folder] = of_images
+                if folder in self._contributions:
+                    found[name][seed] = self._contributions[folder]
+        return Evidence(found, self.dataset.groups[self.split.sides[self.reported_side]])
 
     def require_same_recipe(self) -> None:
         """Refuses a workdir whose replicas were trained on other data or with another recipe.
@@ -204,7 +216,6 @@ class ComparisonWorkdir:
     def write_summary(self) -> Summary:
         """Writes `summary.json` from the results that are finished, and returns it."""
         results = self.results()
-        is_pending = any(result is None for by_seed in results.values() for result in by_seed.values())
         families = families_of_twins(self.settings.architectures)
         environments = trained_in(results)
         summary = Summary(
@@ -219,13 +230,7 @@ class ComparisonWorkdir:
                 )
                 for name, by_seed in results.items()
             },
-            comparisons=compare_networks(
-                results,
-                self.correctness(),
-                self.dataset.groups[self.split.sides[self.reported_side]],
-                level=level_of_looks(len(self.looks)),
-                next_look=len(self.seeds) if self.settings.looks and is_pending else None,
-            ),
+            comparisons=compare_networks(results, self.pairs, self.evidence(), self.question, given_up=self.problems),
             depth=[depth for twins in families if (depth := differences_by_depth(twins, results))] or None,
         )
         write_record(self.workdir / "summary.json", summary)

@@ -1,0 +1,45 @@
+"""The flags that say what is compared with what, by which measure, and when two networks count as equivalent."""
+
+from absl import flags
+
+from resjax.errors import BadInput
+from resjax.evaluation.comparison.comparing import Question
+from resjax.evaluation.comparison.measures import MEASURES
+from resjax.evaluation.comparison.pairs import RULES
+from resjax.training.recipe import require_choice
+
+FLAGS = flags.FLAGS
+
+
+def define_verdict_flags() -> None:
+    flags.DEFINE_string(
+        "comparisons",
+        "twins",
+        f"one of {', '.join(RULES)}, or pairs such as plain34:resnet34,plain34:se_resnet34 (baseline first). twins: "
+        "each plain network with its residual twin, and others with the first network; first: every network with the "
+        "first; all: every two. Each further comparison asks for stronger evidence in all of them",
+    )
+    flags.DEFINE_string(
+        "metric",
+        "accuracy",
+        f"one of {', '.join(MEASURES)}: what the verdict is about. The best epoch is chosen by accuracy in any case",
+    )
+    flags.DEFINE_float(
+        "margin",
+        None,
+        "the largest difference that would not matter, in points (of --metric=log_loss in hundredths of a nat), above "
+        "0 and below 100: a comparison can then end in 'equivalent within' it. Choose it before the run",
+    )
+
+
+def question() -> Question:
+    """The flags as settings.
+
+    Raises:
+      BadInput: for an unknown metric or a margin outside its range.
+    """
+    require_choice("--metric", FLAGS.metric, tuple(MEASURES))
+    margin = FLAGS.margin
+    if margin is not None and not 0 < margin < 100:
+        raise BadInput(f"--margin={margin}: expected points above 0 and below 100")
+    return Question(FLAGS.metric, None if margin is None else margin / 100)
