@@ -1,6 +1,6 @@
 """A comparison in words and tables: for the terminal, and as the Markdown of README.md and the guides."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from resjax.records import (
@@ -17,7 +17,17 @@ from resjax.records import (
 )
 from resjax.report.cautions import data_note, leak_warning, optimism, warnings_of
 from resjax.report.tables import Table, in_columns, markdown
-from resjax.report.words import counted, known, plain_points, spread, unsigned_points
+from resjax.report.words import (
+    counted,
+    known,
+    measure_asked,
+    metric_heading,
+    plain_points,
+    spread,
+    spread_of,
+    unit_of,
+    unsigned_change,
+)
 
 COLUMNS = {
     "best_val_accuracy": "val, best epoch",
@@ -94,18 +104,25 @@ def differences(pairs: Sequence[Comparison] | Sequence[PooledDifference]) -> lis
     lines = []
     for pair in pairs:
         if pair.mean is not None:
-            deviation = f", standard deviation {unsigned_points(pair.sd)}" if pair.sd is not None else ""
-            by_seed = " ".join(plain_points(value) for value in pair.differences)
+            number = _plain_number(pair.metric)
+            deviation = f", standard deviation {number(pair.sd)[1:]}" if pair.sd is not None else ""
+            by_seed = " ".join(number(value) for value in pair.differences)
+            heading = COLUMNS.get(pair.metric) or metric_heading(pair.metric)
             lines.append(
-                f"{pair.candidate} minus {pair.baseline}, {COLUMNS[pair.metric]}: {plain_points(pair.mean)} "
-                f"points on average{deviation}; by seed {by_seed}"
+                f"{pair.candidate} minus {pair.baseline}, {heading}: {number(pair.mean)} {unit_of(pair.metric)} on "
+                f"average{deviation}; by seed {by_seed}"
             )
     return lines
 
 
+def _plain_number(metric: str) -> Callable[[float], str]:
+    """How a difference of a metric is written on a terminal."""
+    return plain_points if unit_of(metric) == "points" else lambda value: f"{round(value, 3) + 0.0:+.3f}"
+
+
 def verdicts(summary: Summary) -> list[str]:
-    """The sentence on each pair of networks that share a finished seed."""
-    return [pair.sentence for pair in summary.comparisons if pair.mean is not None]
+    """The sentence on each pair of networks that share a finished seed, or of which a replica diverged."""
+    return [pair.sentence for pair in summary.comparisons if pair.mean is not None or pair.divergence]
 
 
 def plan(summary: Summary) -> list[str]:
@@ -115,12 +132,14 @@ def plan(summary: Summary) -> list[str]:
         detectable = {count: value for count, value in pair.detectable.items() if value is not None}
         if pair.mean is None or not detectable:
             continue
-        found = ", ".join(f"{unsigned_points(value)} points with {count} seeds" for count, value in detectable.items())
+        found = ", ".join(
+            f"{unsigned_change(value, pair.metric)} with {count} seeds" for count, value in detectable.items()
+        )
         wanted = f"About {pair.seeds_to_settle} seeds" if pair.seeds_to_settle else "More than 200 seeds"
         lines.append(
             f"{pair.candidate} minus {pair.baseline} after {counted(len(pair.seeds), 'seed')}: "
-            f"{plain_points(pair.mean)} points. {wanted} would be needed for a verdict on this difference. Smallest "
-            f"differences that are found reliably on these images (80 % power): {found}."
+            f"{_plain_number(pair.metric)(pair.mean)} {unit_of(pair.metric)}. {wanted} would be needed for a "
+            f"verdict on this difference. Smallest differences that are found reliably on these images (80 % power): {found}."
         )
     return lines
 
@@ -169,11 +188,16 @@ def _splits_table(record: Splits) -> Table:
 def _networks_table(summary: Summary) -> Table:
     networks: dict[str, NetworkSummary] = summary.architectures
     columns = _columns(networks.values())
+    asked = measure_asked(summary.config)
     rows = [
-        [name, f"{network.parameters:,}", *(spread(getattr(network, column), "-") for column in columns)]
+        [
+            *(name, f"{network.parameters:,}"),
+            *([spread_of((known(network.measures) or {}).get(asked), asked, "-")] if asked else []),
+            *(spread(getattr(network, column), "-") for column in columns),
+        ]
         for name, network in networks.items()
     ]
-    return Table(["", "parameters", *_headings(columns)], rows)
+    return Table(["", "parameters", *([asked.replace("_", " ")] if asked else []), *_headings(columns)], rows)
 
 
 def _columns(networks: Iterable[Any]) -> list[str]:

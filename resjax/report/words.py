@@ -75,6 +75,30 @@ def change_interval(ends: Ends, measure: str) -> str:
     return DASH if ends is None else f"{change(ends[0], measure)} to {change(ends[1], measure)}"
 
 
+def unsigned_change(difference: float | None, measure: str) -> str:
+    """The size of a change, with its unit: `1.2 points`, `0.034 nats`."""
+    if difference is None:
+        return DASH
+    if measure.endswith("loss"):
+        return f"{abs(difference):.3f} nats"
+    return f"{unsigned_points(difference)} points"
+
+
+def unit_of(measure: str) -> str:
+    """What a change in a measure is counted in."""
+    return "nats" if measure.endswith("loss") else "points"
+
+
+def metric_heading(metric: str, validation: str = "val") -> str:
+    """A metric of a comparison as a column's heading.
+
+    >>> metric_heading("best_val_macro_f1"), metric_heading("test_accuracy")
+    ('val macro F1, best epoch', 'test accuracy, best epoch')
+    """
+    words = metric.removeprefix("test_").removeprefix("best_val_").replace("_", " ").replace(" f1", " F1")
+    return f"{'test' if metric.startswith('test_') else validation} {words}, best epoch"
+
+
 def percent_interval(ends: Ends, digits: int = 0) -> str:
     """An interval of fractions in per cent, within 0 and 100: `12 to 34 %`."""
     if ends is None:
@@ -96,6 +120,20 @@ def spread(described: Described | None | UnsetType, unknown: str = DASH) -> str:
     if found is None or found.mean is None:
         return unknown
     return f"{100 * found.mean:.1f}" + (f" ± {100 * found.sd:.1f}" if found.sd is not None else "")
+
+
+def spread_of(described: Described | None | UnsetType, measure: str, unknown: str = DASH) -> str:
+    """`spread` of any measure: a loss is in nats, all others are in per cent."""
+    found = known(described)
+    if not measure.endswith("loss") or found is None or found.mean is None:
+        return spread(found, unknown)
+    return f"{found.mean:.3f}" + (f" ± {found.sd:.3f}" if found.sd is not None else "")
+
+
+def measure_asked(config: Mapping[str, object]) -> str:
+    """The measure of --metric where it is another one than the accuracy, otherwise nothing."""
+    measure = str(config.get("metric") or "accuracy")
+    return "" if measure == "accuracy" else measure
 
 
 def quantity(value: float | None, unit: str) -> str:

@@ -9,34 +9,44 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from resjax.records import Comparison, Reliability
 from resjax.report.figures.curves import AXIS_LABELS, draw_mean, draw_seeds, label_epochs
 from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun
-from resjax.report.figures.style import QUIET, describe
-from resjax.report.words import SIDES, points, with_width
+from resjax.report.figures.style import QUIET, STRIPE, describe
+from resjax.report.words import SIDES, change, known, points, unit_of, with_width
 
 WIDTH = 4.6
 """Inches. All charts are this wide, so that their letters have one size on a page."""
 
 
 def difference_chart(pair: Comparison, candidate: DrawnNetwork) -> Figure:
-    """A mark for the paired difference of each seed, in points, and the mean with its interval below."""
-    values = 100 * np.array(pair.differences)
+    """A mark for the paired difference of each seed, and the mean with its interval below; a margin is shaded.
+
+    Shares are in points, the log loss in nats.
+    """
+    scale = 100 if unit_of(pair.metric) == "points" else 1
+    values = scale * np.array(pair.differences)
     pitch = 0.27 if len(values) <= 12 else 0.17
     figure = Figure(figsize=(WIDTH, pitch * (len(values) + 1) + 0.7), layout="constrained")
     panel = figure.subplots()
     rows = np.arange(len(values))
     panel.axvline(0, color=QUIET, linewidth=1, linestyle="--", dashes=(4, 3))
+    if asked := known(pair.equivalence):
+        panel.axvspan(-scale * asked.margin, scale * asked.margin, color=STRIPE, zorder=0)
     panel.plot(values, rows, candidate.marker, color=candidate.color, markersize=6)
     if interval := with_width(pair.ci95):
-        low, high = (100 * end for end in interval)
+        low, high = (scale * end for end in interval)
         panel.errorbar([(low + high) / 2], [len(rows)], xerr=[(high - low) / 2], fmt="none", color="black", capsize=4)
     panel.plot([values.mean()], [len(rows)], "|", color="black", markersize=12, markeredgewidth=3)
     panel.set_yticks(range(len(rows) + 1), [*(f"seed {seed}" for seed in pair.seeds), "mean"])
     panel.set_ylim(len(rows) + 0.6, -0.6)
     panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    panel.xaxis.set_major_formatter(lambda value, _: points(value / 100, 0 if value == round(value) else 1))
+    if scale == 100:
+        panel.xaxis.set_major_formatter(lambda value, _: points(value / 100, 0 if value == round(value) else 1))
     panel.margins(x=0.08)
-    panel.set_xlabel("difference (percentage points)")
-    by_seed = ", ".join(f"seed {seed} {points(value / 100)}" for seed, value in zip(pair.seeds, values, strict=True))
-    describe(figure, f"{pair.candidate} minus {pair.baseline} in points: {by_seed}")
+    unit = unit_of(pair.metric)
+    panel.set_xlabel(f"difference ({'percentage points' if scale == 100 else unit})")
+    by_seed = ", ".join(
+        f"seed {seed} {change(value, pair.metric)}" for seed, value in zip(pair.seeds, pair.differences, strict=True)
+    )
+    describe(figure, f"{pair.candidate} minus {pair.baseline} in {unit}: {by_seed}")
     return figure
 
 

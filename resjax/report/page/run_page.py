@@ -50,7 +50,8 @@ def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> 
     summary, run = records.summary, drawn_run(records)
     networks = summary.architectures
     places = {name: place % len(COLORS) for place, name in enumerate(networks)}
-    compared = [pair for pair in summary.comparisons if pair.mean is not None]
+    compared = [pair for pair in summary.comparisons if pair.mean is not None or pair.divergence]
+    asked = words.measure_asked(summary.config)
     return render(
         "report.html",
         w=words,
@@ -59,13 +60,16 @@ def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> 
         networks=places,
         warnings=warnings_of(summary.dataset),
         unfinished=unfinished(summary),
-        nothing="" if compared else no_verdict(summary),
+        nothing="" if any(pair.mean is not None for pair in compared) else no_verdict(summary),
         verdicts=_verdicts(compared, run),
         diagnosis=known(summary.diagnosis),
         accuracies={
-            name: {key: known(getattr(network, key)) for key in ACCURACIES} for name, network in networks.items()
+            name: {key: known(getattr(network, key)) for key in ACCURACIES}
+            | ({asked: (known(network.measures) or {}).get(asked)} if asked else {})
+            for name, network in networks.items()
         },
-        headings={
+        headings=({asked: asked.replace("_", " ")} if asked else {})
+        | {
             key: heading
             for key, heading in ACCURACIES.items()
             if any(known(getattr(network, key)) for network in networks.values())
@@ -98,15 +102,16 @@ def _verdicts(compared: list[Comparison], run: DrawnRun) -> list[dict[str, Any]]
     charts = draw(
         (f"difference{place}", difference_chart(pair, networks[pair.candidate]))
         for place, pair in enumerate(compared)
-        if pair.candidate in networks
+        if pair.candidate in networks and pair.mean is not None
     )
     return [
         {
             "sentence": pair.sentence,
-            "label": pair.verdict,
+            "label": pair.verdict or "no verdict",
             "details": verdict_details(pair),
             "chart": inline(svg, name) if (svg := charts.get(name := f"difference{place}")) else "",
             "has_interval": words.with_width(pair.ci95) is not None,
+            "has_margin": bool(pair.equivalence),
         }
         for place, pair in enumerate(compared)
     ]
