@@ -50,6 +50,7 @@ def made_done(
         "per_class": per_class_scores(np.array(matrix), [f"class {label}" for label in range(len(matrix))]),
         "last_three_val_accuracy": best,
         "best_optimism": None,
+        "loss": 1.25,
     }
     return Done(
         architecture="made",
@@ -57,7 +58,6 @@ def made_done(
         status="done",
         parameters=1000,
         trained_as=["sequential"],
-        loss=1.25,
         timing=TIMING,
         **values | more,
     )

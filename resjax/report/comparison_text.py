@@ -139,7 +139,8 @@ def plan(summary: Summary) -> list[str]:
         lines.append(
             f"{pair.candidate} minus {pair.baseline} after {counted(len(pair.seeds), 'seed')}: "
             f"{_plain_number(pair.metric)(pair.mean)} {unit_of(pair.metric)}. {wanted} would be needed for a "
-            f"verdict on this difference. Smallest differences that are found reliably on these images (80 % power): {found}."
+            f"verdict on this difference. Smallest differences that are found reliably on these images (80 % power): "
+            f"{found}."
         )
     return lines
 

@@ -12,8 +12,10 @@ from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
 from resjax.data.dataset import PIPELINES, RESIDENT_SHARE
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, architecture
+from resjax.models.twins import twins_among
 from resjax.run.settings import SIZES, Settings
 from resjax.run.stopping import Stopping
 from resjax.training.recipe import WAYS, Recipe, fields_with_options, require_choice, require_range
@@ -202,6 +204,8 @@ def settings(experiment: str) -> Settings:
         require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
     for scale in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Scale)):
         require_range("--augment=scale", scale.size, max(network.stride for network in architectures))
+    comparisons = FLAGS.comparisons.replace(" ", "")
+    pairs_asked(comparisons, names, [(each.baseline, each.candidate) for each in twins_among(architectures)])
     looks = parse_looks(FLAGS.seeds, FLAGS.max_seeds)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(
@@ -216,7 +220,7 @@ def settings(experiment: str) -> Settings:
         init_from=parse_init_from(FLAGS.init_from, names),
         workdir=workdir,
         flags=own_flags() | {"workdir": str(workdir)},
-        comparisons=FLAGS.comparisons.replace(" ", ""),
+        comparisons=comparisons,
         question=verdict.question(),
         looks=looks,
         replicas_as=FLAGS.replicas_as,
