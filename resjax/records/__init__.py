@@ -62,6 +62,8 @@ from resjax.records.kinds.environment import ReplicaEnvironments as ReplicaEnvir
 from resjax.records.kinds.environment import TrainedIn as TrainedIn
 from resjax.records.kinds.environment import numeric_differences as numeric_differences
 from resjax.records.kinds.environment import trained_in as trained_in
+from resjax.records.kinds.looks import Look as Look
+from resjax.records.kinds.looks import Looks as Looks
 from resjax.records.kinds.prediction import Calibration as Calibration
 from resjax.records.kinds.prediction import ClassifierScores as ClassifierScores
 from resjax.records.kinds.prediction import ExportConfig as ExportConfig

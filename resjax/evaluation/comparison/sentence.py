@@ -90,9 +90,11 @@ def _qualifications(record: Comparison) -> Iterator[str]:
     if record.earlier_looks:
         shown = len(record.earlier_looks)
         yield (
-            f"Not confirmatory: {shown} {'verdicts were' if shown > 1 else 'verdict was'} shown before in this folder, "
-            "and each look adds to the chance of a false one; --seeds=auto plans its looks."
+            f"Not confirmatory: {shown} {'verdicts were' if shown > 1 else 'verdict was'} shown before, and each look "
+            "adds to the chance of a false one; --seeds=auto plans its looks."
         )
+    if record.looks_are_lost:
+        yield ("Not confirmatory: looks.json was missing or damaged, so which verdicts were shown before is not known.")
 
 
 def _divergence(record: Comparison, found: Divergence) -> str:

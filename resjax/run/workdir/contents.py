@@ -14,6 +14,7 @@ from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.comparing import Evidence, compare_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.looks import Shown
 from resjax.evaluation.comparison.measures import Contributions, require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.planning import level_of_looks
@@ -24,6 +25,7 @@ from resjax.models.twins import families_of_twins, twins_among
 from resjax.records import (
     Done,
     Environment,
+    Looks,
     NetworkCosts,
     RecipeData,
     RecipeNetwork,
@@ -52,6 +54,7 @@ from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
 from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import one_at_a_time
+from resjax.run.workdir.looks import add_looks, begin_looks, looks_shown
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
 from resjax.run.workdir.sound_records import finished_result, quarantine_damaged
@@ -77,6 +80,8 @@ class ComparisonWorkdir:
         """The numbers of seeds at which the comparison is judged and may end; the last one is all seeds."""
         self.seeds = settings.seeds[: self.looks[0]]
         """The seeds up to the next look."""
+        self.shown = Looks(complete=True, looks=[])
+        """The verdicts that were shown in the workdir."""
         self.problems: dict[str, str] = {}
         """Why the replicas of a network were not all finished; the other networks are."""
         self.leaks = find_leaks(split, dataset.groups)
@@ -198,6 +203,8 @@ class ComparisonWorkdir:
             raise BadInput(
                 f"--workdir={self.workdir}: {error.strerror}, expected a folder that can be written"
             ) from error
+        # Before the summary, which may show a verdict that nothing else remembers.
+        self.shown = begin_looks(self.workdir)
         record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
         write_record(self.workdir / "dataset.json", record)
         write_record(self.workdir / "split.json", split_record(self.dataset, self.split))
@@ -230,11 +237,20 @@ class ComparisonWorkdir:
                 )
                 for name, by_seed in results.items()
             },
-            comparisons=compare_networks(results, self.pairs, self.evidence(), self.question, given_up=self.problems),
+            comparisons=compare_networks(
+                *(results, self.pairs, self.evidence(), self.question),
+                given_up=self.problems,
+                shown=Shown([self.shown], self.settings.looks),
+            ),
             depth=[depth for twins in families if (depth := differences_by_depth(twins, results))] or None,
         )
         write_record(self.workdir / "summary.json", summary)
         return summary
+
+    def remember_look(self, summary: Summary) -> None:
+        """Writes that the verdicts of this summary, whose replicas have ended, were shown."""
+        new = looks_shown(summary.comparisons, self.settings.looks, summary.recipe_version)
+        self.shown = add_looks(self.workdir, self.shown, new)
 
     def _environment_before(self, results: Mapping[str, Mapping[int, Result | None]]) -> Environment:
         """That of replicas that do not say where they were trained, as the summary says; otherwise that of now."""
