@@ -107,6 +107,7 @@ from resjax.records.kinds.summary import Origin as Origin
 from resjax.records.kinds.summary import RecipeData as RecipeData
 from resjax.records.kinds.summary import RecipeNetwork as RecipeNetwork
 from resjax.records.kinds.summary import RecipeRecord as RecipeRecord
+from resjax.records.kinds.summary import Relation as Relation
 from resjax.records.kinds.summary import Summary as Summary
 from resjax.records.kinds.summary import SummaryDataset as SummaryDataset
 from resjax.records.kinds.sweep import CellCounts as CellCounts

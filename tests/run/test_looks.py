@@ -7,24 +7,28 @@ from msgspec import UNSET
 
 from resjax.cli.flags.settings import parse_looks
 from resjax.records import Looks, Summary, read_record, write_record
+from resjax.run import compare as engine
 from resjax.run import comparison
 from resjax.run.compare import compare
+from resjax.run.setup.dataset import load_dataset
 from resjax.run.stopping import Stopped
 from tests.run.test_several_splits import settings
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def loaded(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    return load_dataset(settings(cache / "out", cache).source, 8)
 
 
 @pytest.fixture
-def look(trained, tmp_path, cache):
+def look(trained, tmp_path, loaded, monkeypatch):
     """Runs the comparison in one workdir with so many seeds, and returns how many looks its verdict counts."""
+    monkeypatch.setattr(engine, "load_dataset", lambda *_: loaded)
     trained[1]["residual"] = 0.5
 
     def run(seeds, auto=False):
-        asked = replace(settings(tmp_path / "out", cache), seeds=tuple(range(seeds)))
+        asked = replace(settings(tmp_path / "out", tmp_path / "cache"), seeds=tuple(range(seeds)))
         (pair,) = compare(replace(asked, looks=parse_looks("auto", seeds)) if auto else asked).comparisons
         run.pair = pair
         return 0 if pair.earlier_looks is UNSET else len(pair.earlier_looks)
@@ -90,10 +94,10 @@ def test_a_verdict_in_the_summary_alone_was_shown(look, tmp_path):
     assert look(8) == 1 and look.pair.looks_are_lost is UNSET
 
 
-def test_every_split_has_its_own_looks(trained, tmp_path, cache):
-    folds = settings(tmp_path / "out", cache, folds=2)
-    monkeyed = compare(replace(folds, seeds=tuple(range(6))))
-    assert all(part.comparisons[0].earlier_looks is UNSET for part in monkeyed.splits.values())
+def test_every_split_has_its_own_looks(look, tmp_path):
+    folds = settings(tmp_path / "out", tmp_path / "cache", folds=2)
+    first = compare(replace(folds, seeds=tuple(range(6))))
+    assert all(part.comparisons[0].earlier_looks is UNSET for part in first.splits.values())
     again = compare(replace(folds, seeds=tuple(range(7))))
     assert [len(part.comparisons[0].earlier_looks) for part in again.splits.values()] == [1, 1]
     assert len(list((tmp_path / "out").glob("*/looks.json"))) == 2

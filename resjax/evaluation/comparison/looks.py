@@ -82,15 +82,20 @@ def looks_of(
     ]
 
 
-def looks_of_summary(summary: Summary) -> list[Look]:
-    """The looks that a summary shows: its verdicts on networks of which no replica is pending."""
+def looks_of_summary(summary: Summary, planned: Sequence[int], version: str | None) -> list[Look]:
+    """The looks that a summary shows: its verdicts on networks of which no replica is pending.
+
+    Args:
+      planned: the numbers of seeds that the level is planned for.
+      version: of the resjax that judged, if that is known.
+    """
     ended = {
         name
         for name, network in summary.architectures.items()
         if network.problem is not UNSET or "pending" not in network.status.values()
     }
     shown = [each for each in summary.comparisons if {each.baseline, each.candidate} <= ended]
-    return looks_of(shown, planned_by(summary), summary.recipe_version, None)
+    return looks_of(shown, planned, summary.recipe_version, version)
 
 
 def planned_by(summary: Summary) -> tuple[int, ...]:
@@ -106,7 +111,8 @@ def remembered(before: Looks, new: Iterable[Look], summary: Summary | None = Non
     """
     looks = list(before.looks)
     asked = [_question(look) for look in looks]
-    looks += [look for look in (looks_of_summary(summary) if summary else ()) if _question(look) not in asked]
+    of_summary = looks_of_summary(summary, planned_by(summary), None) if summary else []
+    looks += [look for look in of_summary if _question(look) not in asked]
     for look in new:
         if _identity(look) not in [_identity(each) for each in looks]:
             looks.append(look)

@@ -9,19 +9,20 @@ import jax
 import numpy as np
 from msgspec import UNSET
 
+import resjax
 from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.comparing import Evidence, compare_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
-from resjax.evaluation.comparison.looks import Shown
+from resjax.evaluation.comparison.looks import Shown, looks_of_summary
 from resjax.evaluation.comparison.measures import Contributions, require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.planning import level_of_looks
 from resjax.evaluation.comparison.summary import summarize_network
 from resjax.evaluation.run_evaluation import contributions
 from resjax.functional import Functional, require_matched
-from resjax.models.twins import families_of_twins, twins_among
+from resjax.models.twins import families_of_twins, family_of, plain_twin_name, twins_among
 from resjax.records import (
     Done,
     Environment,
@@ -30,6 +31,7 @@ from resjax.records import (
     RecipeData,
     RecipeNetwork,
     RecipeRecord,
+    Relation,
     Reported,
     Result,
     Summary,
@@ -54,10 +56,10 @@ from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
 from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import one_at_a_time
-from resjax.run.workdir.looks import add_looks, begin_looks, looks_shown
+from resjax.run.workdir.looks import add_looks, looks_in
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
-from resjax.run.workdir.sound_records import finished_result, quarantine_damaged
+from resjax.run.workdir.sound_records import finished_result, quarantine_damaged, read_or_quarantine
 from resjax.training.recipe import RECIPE_VERSION
 
 ledger_of = lru_cache(maxsize=512)(ledger)
@@ -102,6 +104,14 @@ class ComparisonWorkdir:
                 **each._asdict(), init_from=self.weights[name].record() if name in self.weights else None
             )
             for name, each in self.ledgers.items()
+        }
+        self.relations = {
+            each.name: Relation(
+                depth=each.depth,
+                family=family_of(each),
+                plain_twin=plain_twin_name(each, settings.architectures),
+            )
+            for each in settings.architectures
         }
         self.pairs = pairs_asked(
             settings.comparisons,
@@ -179,7 +189,9 @@ class ComparisonWorkdir:
     def require_recipe_of_summary(self) -> None:
         """As `require_same_recipe`, by the records of the workdir alone: replicas are not looked at."""
         require_own(self.workdir)
+        read_or_quarantine(self.workdir / "looks.json", Looks)
         before = recipe_before(self.workdir)
+        self.shown = looks_in(self.workdir)
         if before is None:
             return
         changed = changes(before, self.settings, self.weights)
@@ -203,8 +215,7 @@ class ComparisonWorkdir:
             raise BadInput(
                 f"--workdir={self.workdir}: {error.strerror}, expected a folder that can be written"
             ) from error
-        # Before the summary, which may show a verdict that nothing else remembers.
-        self.shown = begin_looks(self.workdir)
+        write_record(self.workdir / "looks.json", self.shown)
         record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
         write_record(self.workdir / "dataset.json", record)
         write_record(self.workdir / "split.json", split_record(self.dataset, self.split))
@@ -233,7 +244,9 @@ class ComparisonWorkdir:
             dataset=self._dataset_part(),
             architectures={
                 name: summarize_network(
-                    by_seed, self.dataset.classes, self.costs[name], problem=self.problems.get(name, UNSET)
+                    *(by_seed, self.dataset.classes, self.costs[name]),
+                    relation=self.relations[name],
+                    problem=self.problems.get(name, UNSET),
                 )
                 for name, by_seed in results.items()
             },
@@ -249,8 +262,7 @@ class ComparisonWorkdir:
 
     def remember_look(self, summary: Summary) -> None:
         """Writes that the verdicts of this summary, whose replicas have ended, were shown."""
-        new = looks_shown(summary.comparisons, self.settings.looks, summary.recipe_version)
-        self.shown = add_looks(self.workdir, self.shown, new)
+        self.shown = add_looks(self.workdir, looks_of_summary(summary, self.settings.looks, resjax.__version__))
 
     def _environment_before(self, results: Mapping[str, Mapping[int, Result | None]]) -> Environment:
         """That of replicas that do not say where they were trained, as the summary says; otherwise that of now."""
