@@ -176,6 +176,7 @@ def _origin(summary: Summary, shown: Looks | None) -> Origin:
         config=summary.config,
         environment=summary.environment,
         looks=UNSET if shown is None else shown.looks,
+        planned=list(planned_by(summary)),
         level=_level(summary),
     )
 

@@ -117,7 +117,9 @@ class Origin(Part, frozen=True, kw_only=True):
     """With --seeds, --metric, --margin and --comparisons as they were asked for."""
     environment: Environment
     looks: list[Look] | UnsetType = UNSET
-    """Verdicts that were shown there; this and the level are absent in older records."""
+    """Verdicts that were shown there; this and the rest is absent in older records."""
+    planned: list[int] | UnsetType = UNSET
+    """The numbers of seeds that its level is planned for (--seeds=auto); empty for one look."""
     level: float | UnsetType = UNSET
 
 
