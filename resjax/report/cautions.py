@@ -6,6 +6,7 @@ from resjax.records import (
     SplitSummary,
     Summary,
     SummaryDataset,
+    Sweep,
     SweepDataset,
     numeric_differences,
 )
@@ -67,7 +68,7 @@ def unfinished(summary: Summary) -> list[str]:
     return found
 
 
-def mixed_environments(summary: Summary) -> str:
+def mixed_environments(summary: Summary | Sweep) -> str:
     """A caution on replicas whose numbers come from several environments; empty if they come from one."""
     groups = known(summary.environments) or []
     if len(groups) < 2:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from resjax.errors import DamagedRecord, RecordError
@@ -22,6 +23,7 @@ from resjax.records import (
     CellCounts,
     CellRecord,
     CellStatus,
+    Comparison,
     Condition,
     Declaration,
     Diverged,
@@ -33,8 +35,11 @@ from resjax.records import (
     Setting,
     SplitRecord,
     Sweep,
+    TrainedIn,
     TunedNetwork,
+    numeric_differences,
     read_record,
+    trained_in,
 )
 from resjax.run.workdir.sound_records import finished_result
 from resjax.sweep.cells import FAILURE
@@ -68,7 +73,7 @@ def sweep_record(declared: Declaration, workdirs: Sequence[Path]) -> Sweep:
       RecordError: if two workdirs have different results for a cell.
     """
     cells = _read_cells(declared, workdirs)
-    conditions = _judged(_conditions(declared, cells))
+    conditions = _judged(_conditions(declared, cells), cells)
     done = [result for result in cells.results.values() if isinstance(result, Done)]
     tested = bool(done) and all(result.evaluated_on == "test" for result in done)
     statuses = [cell.status for cell in cells.records]
@@ -85,7 +90,26 @@ def sweep_record(declared: Declaration, workdirs: Sequence[Path]) -> Sweep:
         ),
         cells=cells.records,
         conditions=conditions,
+        environments=_environments(cells),
     )
+
+
+def _environments(cells: Cells) -> list[TrainedIn] | UnsetType:
+    """The environments in which the cells were trained: for each network its seeds, at whatever point."""
+    found: list[TrainedIn] = []
+    for point in dict.fromkeys(key.point for key in cells.results):
+        results: dict[str, dict[int, Result | None]] = {}
+        for key, result in cells.results.items():
+            if key.point == point:
+                results.setdefault(key.architecture, {})[key.seed] = result
+        for group in trained_in(results) or ():
+            same = [each for each in found if not numeric_differences(each.environment, group.environment)]
+            if not same:
+                found.append(group)
+                continue
+            for name, seeds in group.replicas.items():
+                same[0].replicas[name] = sorted({*same[0].replicas.get(name, ()), *seeds})
+    return found or UNSET
 
 
 def _read_cells(declared: Declaration, workdirs: Sequence[Path]) -> Cells:
@@ -140,9 +164,20 @@ def _untimed(result: Result) -> dict[str, Any]:
     return {**msgspec.structs.asdict(result), "timing": None, "trained_as": None, "environments": None}
 
 
-def _judged(conditions: list[Condition]) -> list[Condition]:
-    """The conditions with the verdicts of their comparisons, which are judged together."""
-    verdicts = iter(judged([pair for condition in conditions for pair in condition.comparisons]))
+def _judged(conditions: list[Condition], cells: Cells) -> list[Condition]:
+    """The conditions with the verdicts of their comparisons, which are judged together.
+
+    A pair is judged once all its cells have ended, at every setting: another setting may become the best one.
+    """
+    pending = {(cell.point, cell.architecture) for cell in cells.records if cell.status == "pending"}
+    seeds = len({cell.seed for cell in cells.records})
+
+    def next_look(points: Sequence[str], pair: Comparison) -> int | None:
+        of_pair = ((point, name) for point in points for name in (pair.baseline, pair.candidate))
+        return seeds if pending.intersection(of_pair) else None
+
+    pairs = [(condition.points, pair) for condition in conditions for pair in condition.comparisons]
+    verdicts = iter(judged([pair for _, pair in pairs], [next_look(*each) for each in pairs]))
     return [replace(each, comparisons=[next(verdicts) for _ in each.comparisons]) for each in conditions]
 
 

@@ -60,7 +60,10 @@ def _outlook(record: Comparison, needed: int, next_look: int | None) -> str:
     """What an inconclusive comparison could detect, and how many seeds would settle it."""
     count, wanted = len(record.seeds), record.seeds_to_settle
     if next_look is not None:
-        return f"It is judged after {next_look} seeds"
+        # Of a sweep, whose other settings are pending.
+        return (
+            f"It is judged after {next_look} seeds" if count < next_look else "It is judged when all cells have ended"
+        )
     if count == 1:
         return "One seed has no interval and no verdict: how much seeds differ is not known"
     if count < needed:
