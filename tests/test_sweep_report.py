@@ -6,11 +6,12 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from resjax.records import CellCounts, Sweep, read_record, read_result, write_record
+from resjax.evaluation.comparison.looks import Shown, remembered
+from resjax.records import CellCounts, Looks, Sweep, read_record, read_result, write_record
 from resjax.report.cautions import mixed_environments
 from resjax.report.page.sweep_page import sweep_page
 from resjax.report.sweep_text import sweep_text
-from resjax.sweep.record import sweep_record
+from resjax.sweep.record import looks_of_sweep, sweep_record
 from tests.made_run import environment
 from tests.made_sweep import make_sweep
 
@@ -102,3 +103,23 @@ def test_cells_of_several_environments_are_named(tmp_path):
     assert found.environments[1].replicas == {"plain8": [0, 1], "resnet8": [0, 1]}
     said = mixed_environments(found)
     assert "0.12.0" in said and said in sweep_text(found) and said in sweep_page(found)
+
+
+def test_a_sweep_remembers_its_looks_and_what_grows_is_another_look(tmp_path):
+    grid = {"learning_rate": (1e-3, 1e-2), "width": (4, 8)}
+    whole = make_sweep(tmp_path, depths=(8,), images=20, grid=grid)
+    points = {name: values for name, values in whole.points.items() if values["learning_rate"] == 1e-3}
+    looks = Looks(complete=True, looks=[])
+
+    def earlier(**declared):
+        nonlocal looks
+        found = sweep_record(replace(whole, **declared), [tmp_path], Shown([looks]))
+        looks = remembered(looks, looks_of_sweep(found))
+        pairs = [pair for condition in found.conditions for pair in condition.comparisons]
+        return [0 if pair.earlier_looks is UNSET else len(pair.earlier_looks) for pair in pairs]
+
+    assert earlier(points=points, seeds=list(range(7))) == [0, 0]
+    assert earlier(points=points) == [1, 1]
+    # The best learning rate of the ResNets is one that was not there before; the same sweep again is no new look.
+    assert earlier() == [2, 2] and len(looks.looks) == 6
+    assert earlier() == [2, 2] and len(looks.looks) == 6

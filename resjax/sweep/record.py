@@ -9,10 +9,12 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+import resjax
 from resjax.errors import DamagedRecord, RecordError
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.comparing import Evidence, differences_of_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.looks import Shown, looks_of, with_earlier_looks
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.run_evaluation import correctness
@@ -30,6 +32,7 @@ from resjax.records import (
     Done,
     EqualSettings,
     Failure,
+    Look,
     Reported,
     Result,
     Setting,
@@ -66,14 +69,17 @@ class Cells(NamedTuple):
     """The folder of each cell that has ended."""
 
 
-def sweep_record(declared: Declaration, workdirs: Sequence[Path]) -> Sweep:
+def sweep_record(declared: Declaration, workdirs: Sequence[Path], shown: Shown = Shown()) -> Sweep:  # noqa: B008
     """The record of `sweep.json` from the cells in the workdirs.
+
+    Args:
+      shown: the verdicts that were shown before.
 
     Raises:
       RecordError: if two workdirs have different results for a cell.
     """
     cells = _read_cells(declared, workdirs)
-    conditions = _judged(_conditions(declared, cells), cells)
+    conditions = _judged(_conditions(declared, cells), _waiting(cells.records), shown)
     done = [result for result in cells.results.values() if isinstance(result, Done)]
     tested = bool(done) and all(result.evaluated_on == "test" for result in done)
     statuses = [cell.status for cell in cells.records]
@@ -164,20 +170,35 @@ def _untimed(result: Result) -> dict[str, Any]:
     return {**msgspec.structs.asdict(result), "timing": None, "trained_as": None, "environments": None}
 
 
-def _judged(conditions: list[Condition], cells: Cells) -> list[Condition]:
-    """The conditions with the verdicts of their comparisons, which are judged together.
+def looks_of_sweep(record: Sweep) -> list[Look]:
+    """The looks that a sweep shows: its verdicts on networks of which no cell is pending."""
+    pairs = [(condition, pair) for condition in record.conditions for pair in condition.comparisons]
+    waiting = _waiting(record.cells)
+    return looks_of(
+        *([pair for _, pair in pairs], (), record.recipe_version, resjax.__version__),
+        conditions=[condition.label for condition, _ in pairs],
+        waiting=[place for place, each in enumerate(pairs) if _waits(*each, waiting)],
+    )
 
-    A pair is judged once all its cells have ended, at every setting: another setting may become the best one.
-    """
-    pending = {(cell.point, cell.architecture) for cell in cells.records if cell.status == "pending"}
-    seeds = len({cell.seed for cell in cells.records})
 
-    def next_look(points: Sequence[str], pair: Comparison) -> int | None:
-        of_pair = ((point, name) for point in points for name in (pair.baseline, pair.candidate))
-        return seeds if pending.intersection(of_pair) else None
+def _waiting(cells: Sequence[CellRecord]) -> set[tuple[str, str]]:
+    """The points and networks of pending cells. One that failed is not waited for."""
+    return {(cell.point, cell.architecture) for cell in cells if cell.status == "pending"}
 
-    pairs = [(condition.points, pair) for condition in conditions for pair in condition.comparisons]
-    verdicts = iter(judged([pair for _, pair in pairs], [next_look(*each) for each in pairs]))
+
+def _waits(condition: Condition, pair: Comparison, waiting: set[tuple[str, str]]) -> bool:
+    """Whether a cell of the pair is pending at any setting: another setting may become the best one."""
+    names = (pair.baseline, pair.candidate)
+    return any((point, name) in waiting for point in condition.points for name in names)
+
+
+def _judged(conditions: list[Condition], waiting: set[tuple[str, str]], shown: Shown) -> list[Condition]:
+    """The conditions with the verdicts of their comparisons, which are judged together."""
+    pairs = [(condition, pair) for condition in conditions for pair in condition.comparisons]
+    labels = [condition.label for condition, _ in pairs]
+    comparisons = with_earlier_looks([pair for _, pair in pairs], shown, labels)
+    seeds = max(len(of.status) for each in conditions for net in each.networks.values() for of in net.settings.values())
+    verdicts = iter(judged(comparisons, [seeds if _waits(*each, waiting) else None for each in pairs]))
     return [replace(each, comparisons=[next(verdicts) for _ in each.comparisons]) for each in conditions]
 
 

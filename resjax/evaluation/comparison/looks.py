@@ -5,7 +5,7 @@ A verdict at 5 % is right for one look. Who looks after 6, 8 and 12 seeds, each 
 others a verdict is not confirmatory, and its record lists them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
@@ -30,55 +30,69 @@ class Shown:
     planned: Sequence[int] = ()
 
 
-def with_earlier_looks(comparisons: Sequence[Comparison], shown: Shown) -> list[Comparison]:
+def with_earlier_looks(
+    comparisons: Sequence[Comparison], shown: Shown, conditions: Sequence[str] | None = None
+) -> list[Comparison]:
     """The comparisons, which are judged together, with the verdicts before that their level is not planned for.
 
-    These are the verdicts on the same pair with other seeds, by another metric, margin or level, and those on pairs
-    that are not judged now, because Holm's correction does not know them. Not among them are
+    These are the verdicts on the same pair with other seeds, by another metric, margin or level, or at other settings
+    of a sweep, and those on pairs that are not judged now, because Holm's correction does not know them. Not among them
+    are
 
     - the same verdict, and whatever came after it: the same command on the same seeds shows nothing new;
     - the looks of one plan (--seeds=auto), whose level is for all of them;
     - the same pair on the same seeds beside fewer others: a network that is added makes the level of all pairs
       stricter, and the same p against a stricter level is no further chance;
     - looks after which no verdict was possible, as with fewer than six seeds: they spend nothing of the level.
+
+    Args:
+      conditions: of a sweep, the condition of each comparison.
     """
-    pairs = {(each.baseline, each.candidate) for each in comparisons}
-    together = counted(comparisons)
+    now = [
+        _look(each, condition, shown.planned, counted(comparisons))
+        for each, condition in zip(comparisons, conditions or [""] * len(comparisons), strict=True)
+    ]
+    pairs = [_pair(each) for each in now]
     lost = not all(folder.complete for folder in shown.folders)
     found = []
-    for record in comparisons:
+    for record, this in zip(comparisons, now, strict=True):
         earlier: dict[str, EarlierLook] = {}
         for folder in shown.folders:
-            for look in _before(folder.looks, record, together, shown.planned):
-                if _counts(look, record, pairs, shown.planned):
+            for look in _before(folder.looks, this):
+                counts = _counts(look, this) if _pair(look) == _pair(this) else _pair(look) not in pairs
+                if counts and _could_decide(look):
                     # A look that several folders remember is one look.
-                    earlier.setdefault(repr(_question(look)), _earlier(look, record))
-        record = replace(record, earlier_looks=list(earlier.values()) or UNSET, looks_are_lost=lost or UNSET)
-        found.append(record)
+                    earlier.setdefault(repr(_question(look)), _earlier(look, this))
+        found.append(replace(record, earlier_looks=list(earlier.values()) or UNSET, looks_are_lost=lost or UNSET))
     return found
 
 
 def looks_of(
-    comparisons: Iterable[Comparison], planned: Sequence[int], recipe_version: int, version: str | None
+    comparisons: Sequence[Comparison],
+    planned: Sequence[int],
+    recipe_version: int,
+    version: str | None,
+    *,
+    conditions: Sequence[str] | None = None,
+    waiting: Collection[int] = (),
 ) -> list[Look]:
-    """The looks at comparisons that were judged together and shown; those without a verdict are none."""
-    judged = [each for each in comparisons if each.verdict is not None]
+    """The looks at comparisons that were judged together and shown; those without a verdict are none.
+
+    Args:
+      planned: the numbers of seeds that the level is planned for.
+      version: of the resjax that judged, if that is known.
+      conditions: of a sweep, the condition of each comparison.
+      waiting: the places of comparisons that are not judged yet.
+    """
     return [
-        Look(
-            baseline=each.baseline,
-            candidate=each.candidate,
-            metric=each.metric,
-            margin=_margin(each),
-            seeds=each.seeds,
-            level=each.level,
-            planned=list(planned),
-            comparisons=counted(judged),
+        replace(
+            _look(each, condition, planned, counted(comparisons)),
             verdict=each.verdict,
             recipe_version=recipe_version,
             resjax=version,
         )
-        for each in judged
-        if each.verdict is not None
+        for place, (each, condition) in enumerate(zip(comparisons, conditions or [""] * len(comparisons), strict=True))
+        if each.verdict is not None and place not in waiting
     ]
 
 
@@ -94,8 +108,9 @@ def looks_of_summary(summary: Summary, planned: Sequence[int], version: str | No
         for name, network in summary.architectures.items()
         if network.problem is not UNSET or "pending" not in network.status.values()
     }
-    shown = [each for each in summary.comparisons if {each.baseline, each.candidate} <= ended]
-    return looks_of(shown, planned, summary.recipe_version, version)
+    pairs = enumerate(summary.comparisons)
+    waiting = [place for place, each in pairs if not {each.baseline, each.candidate} <= ended]
+    return looks_of(summary.comparisons, planned, summary.recipe_version, version, waiting=waiting)
 
 
 def planned_by(summary: Summary) -> tuple[int, ...]:
@@ -124,27 +139,37 @@ def counted(comparisons: Iterable[Comparison]) -> int:
     return sum(each.p_value is not None for each in comparisons)
 
 
-def _before(looks: Sequence[Look], record: Comparison, together: int, planned: Sequence[int]) -> Sequence[Look]:
-    """The looks before the one at this record; all, if it was not looked at yet."""
-    same = (
-        *(record.baseline, record.candidate, record.metric, _margin(record), record.seeds),
-        *(record.level, list(planned), together),
+def _look(record: Comparison, condition: str, planned: Sequence[int], comparisons: int) -> Look:
+    """A look at this record now, whatever its verdict will be."""
+    return Look(
+        baseline=record.baseline,
+        candidate=record.candidate,
+        condition=condition or UNSET,
+        settings=record.settings,
+        metric=record.metric,
+        margin=record.equivalence.margin if record.equivalence else None,
+        seeds=record.seeds,
+        level=record.level,
+        planned=list(planned),
+        comparisons=comparisons,
+        verdict="inconclusive",
+        recipe_version=0,
+        resjax=None,
     )
-    places = [place for place, look in enumerate(looks) if _identity(look) == same]
+
+
+def _before(looks: Sequence[Look], this: Look) -> Sequence[Look]:
+    """The looks before this one; all, if it was not taken yet."""
+    places = [place for place, look in enumerate(looks) if _identity(look) == _identity(this)]
     return looks[: places[0]] if places else looks
 
 
-def _counts(look: Look, record: Comparison, pairs: set[tuple[str, str]], planned: Sequence[int]) -> bool:
-    if not _could_decide(look):
-        return False
-    pair = (look.baseline, look.candidate)
-    if pair != (record.baseline, record.candidate):
-        return pair not in pairs
-    if (look.metric, look.margin, look.level) != (record.metric, _margin(record), record.level):
+def _counts(look: Look, this: Look) -> bool:
+    """Whether an earlier look at the same pair is one that this look's level is not planned for."""
+    asked = [(each.metric, each.margin, each.level, each.settings) for each in (look, this)]
+    if asked[0] != asked[1]:
         return True
-    if planned and list(planned) == look.planned:
-        return False
-    return look.seeds != record.seeds
+    return look.seeds != this.seeds and not (this.planned and look.planned == this.planned)
 
 
 def _could_decide(look: Look) -> bool:
@@ -153,8 +178,8 @@ def _could_decide(look: Look) -> bool:
     return len(look.seeds) >= fewest_seeds(level if look.margin is None else min(2 * level, 1.0))
 
 
-def _earlier(look: Look, record: Comparison) -> EarlierLook:
-    other = (look.baseline, look.candidate) != (record.baseline, record.candidate)
+def _earlier(look: Look, this: Look) -> EarlierLook:
+    other = _pair(look) != _pair(this)
     return EarlierLook(
         seeds=len(look.seeds),
         metric=look.metric,
@@ -165,13 +190,13 @@ def _earlier(look: Look, record: Comparison) -> EarlierLook:
     )
 
 
-def _margin(record: Comparison) -> float | None:
-    return record.equivalence.margin if record.equivalence else None
+def _pair(look: Look) -> tuple[object, ...]:
+    return (look.baseline, look.candidate, look.condition)
 
 
 def _question(look: Look) -> tuple[object, ...]:
     """What was asked, of which seeds."""
-    return (look.baseline, look.candidate, look.metric, look.margin, look.seeds, look.level)
+    return (*_pair(look), look.settings, look.metric, look.margin, look.seeds, look.level)
 
 
 def _identity(look: Look) -> tuple[object, ...]:

@@ -1,5 +1,7 @@
 """`looks.json`: every verdict that was shown of a workdir's replicas, in order."""
 
+from msgspec import UNSET, UnsetType
+
 from resjax.records.kinds.base import Part, Record
 from resjax.records.kinds.comparison import Verdict
 
@@ -9,6 +11,10 @@ class Look(Part, frozen=True, kw_only=True):
 
     baseline: str
     candidate: str
+    condition: str | UnsetType = UNSET
+    """Of a sweep that has several."""
+    settings: dict[str, str | None] | UnsetType = UNSET
+    """Of a sweep: the point of the grid that each network was chosen at."""
     metric: str
     margin: float | None
     seeds: list[int]

@@ -215,9 +215,9 @@ class ComparisonWorkdir:
             raise BadInput(
                 f"--workdir={self.workdir}: {error.strerror}, expected a folder that can be written"
             ) from error
-        write_record(self.workdir / "looks.json", self.shown)
         record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
         write_record(self.workdir / "dataset.json", record)
+        write_record(self.workdir / "looks.json", self.shown)
         write_record(self.workdir / "split.json", split_record(self.dataset, self.split))
         write_flags(self.settings)
         summary = self.write_summary()

@@ -41,4 +41,6 @@ def _recorded(workdir: Path) -> Looks:
     try:
         return read_record(path, Looks)
     except (FileNotFoundError, DamagedRecord):
-        return Looks(complete=not any(workdir.glob("runs/*/seed*/result.json")), looks=[])
+        # Of a comparison, or of the cells of a sweep.
+        ended = (workdir.glob(f"{place}runs/*/seed*/result.json") for place in ("", "cells/*/"))
+        return Looks(complete=not any(map(any, ended)), looks=[])
