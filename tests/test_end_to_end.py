@@ -83,6 +83,7 @@ def test_the_tree_of_files_is_there(finished):
         "dataset.json",
         "split.json",
         "gallery.json",
+        "looks.json",
         "figures",
     ):
         assert (workdir / name).exists()

@@ -3,9 +3,10 @@
   python -m experiments.report --workdir=runs/mine
   python -m experiments.report --workdir=runs/seeds_0_to_5,runs/seeds_6_to_11
 
-Several workdirs of the same data and recipe become one comparison of all their seeds and networks. Writes report.html
-into the workdir, for several workdirs merged_report.html into the first, or the file that --output names. A comparison
-on several splits gets a report for each split, a sweep its own report, and a reproduction its own page.
+Several workdirs of the same data and recipe become one comparison of all their seeds and networks; its verdict says
+whether others were shown before, and is kept in looks.json of each. Writes report.html into the workdir, for several
+workdirs merged_report.html into the first, or the file that --output names. A comparison on several splits gets a
+report for each split, a sweep its own report, and a reproduction its own page.
 """
 
 from pathlib import Path

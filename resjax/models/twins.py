@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 from resjax.models.architecture import Architecture
@@ -47,14 +47,38 @@ def twins_among(architectures: Sequence[Architecture]) -> list[Twins]:
     ]
 
 
+def plain_twin_name(architecture: Architecture, among: Sequence[Architecture]) -> str | None:
+    """The name of a ResNet's plain twin among the architectures, or else in the table; None where it has none.
+
+    >>> from resjax.models.architecture import architecture
+    >>> [plain_twin_name(architecture(name), ()) for name in ("resnet20", "plain20", "resnet34_fixup")]
+    ['plain20', None, None]
+    """
+    if architecture.is_plain or (twin := plain_twin(architecture)) is None:
+        return None
+    here = [each.baseline for each in twins_among([*among, architecture]) if each.candidate == architecture.name]
+    return here[0] if here else twin.name
+
+
+def family_of(architecture: Architecture) -> str:
+    """What the members of a family share: all but the name, and the number of blocks in each stage.
+
+    >>> from resjax.models.architecture import architecture
+    >>> family_of(architecture("resnet20")), family_of(architecture("resnet20")) == family_of(architecture("resnet56"))
+    ('3 stages, shortcut pad, stem cifar, width 16', True)
+    """
+    own = [field for field in fields(architecture) if field.name not in ("name", "blocks")]
+    values = {field.name: getattr(architecture, field.name) for field in own}
+    special = [f"{field.name} {values[field.name]}" for field in own if values[field.name] != field.default]
+    return ", ".join([f"{len(architecture.blocks)} stages", *special])
+
+
 def families_of_twins(architectures: Sequence[Architecture]) -> list[list[Twins]]:
     """The pairs of twins by family: architectures of one family differ in nothing but the blocks of each stage."""
     by_name = {each.name: each for each in architectures}
-    families: dict[Architecture, list[Twins]] = {}
+    families: dict[str, list[Twins]] = {}
     for twins in twins_among(architectures):
-        residual = by_name[twins.candidate]
-        family = replace(residual, name="", blocks=(1,) * len(residual.blocks))
-        families.setdefault(family, []).append(twins)
+        families.setdefault(family_of(by_name[twins.candidate]), []).append(twins)
     return list(families.values())
 
 

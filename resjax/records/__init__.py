@@ -62,6 +62,8 @@ from resjax.records.kinds.environment import ReplicaEnvironments as ReplicaEnvir
 from resjax.records.kinds.environment import TrainedIn as TrainedIn
 from resjax.records.kinds.environment import numeric_differences as numeric_differences
 from resjax.records.kinds.environment import trained_in as trained_in
+from resjax.records.kinds.looks import Look as Look
+from resjax.records.kinds.looks import Looks as Looks
 from resjax.records.kinds.prediction import Calibration as Calibration
 from resjax.records.kinds.prediction import ClassifierScores as ClassifierScores
 from resjax.records.kinds.prediction import ExportConfig as ExportConfig
@@ -105,6 +107,7 @@ from resjax.records.kinds.summary import Origin as Origin
 from resjax.records.kinds.summary import RecipeData as RecipeData
 from resjax.records.kinds.summary import RecipeNetwork as RecipeNetwork
 from resjax.records.kinds.summary import RecipeRecord as RecipeRecord
+from resjax.records.kinds.summary import Relation as Relation
 from resjax.records.kinds.summary import Summary as Summary
 from resjax.records.kinds.summary import SummaryDataset as SummaryDataset
 from resjax.records.kinds.sweep import CellCounts as CellCounts

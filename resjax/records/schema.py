@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from resjax.records.kinds.dataset import DatasetRecord, Gallery, SplitRecord
 from resjax.records.kinds.environment import ReplicaEnvironments
+from resjax.records.kinds.looks import Looks
 from resjax.records.kinds.prediction import ExportConfig, Prediction
 from resjax.records.kinds.probes import Probes
 from resjax.records.kinds.replica import Diverged, Done, MetricsLine
@@ -22,6 +23,7 @@ from resjax.records.storage import CHECKSUM
 KINDS: dict[str, tuple[type[Struct], ...]] = {
     "summary": (Summary,),
     "recipe": (RecipeRecord,),
+    "looks": (Looks,),
     "splits": (Splits,),
     "sweep": (Sweep,),
     "failure": (Failure,),

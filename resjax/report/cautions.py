@@ -6,6 +6,7 @@ from resjax.records import (
     SplitSummary,
     Summary,
     SummaryDataset,
+    Sweep,
     SweepDataset,
     numeric_differences,
 )
@@ -67,7 +68,7 @@ def unfinished(summary: Summary) -> list[str]:
     return found
 
 
-def mixed_environments(summary: Summary) -> str:
+def mixed_environments(summary: Summary | Sweep) -> str:
     """A caution on replicas whose numbers come from several environments; empty if they come from one."""
     groups = known(summary.environments) or []
     if len(groups) < 2:
@@ -83,6 +84,21 @@ def mixed_environments(summary: Summary) -> str:
     return (
         f"Replicas were trained in {len(groups)} environments: {' and '.join(parts)}. A difference between networks "
         "may come from there."
+    )
+
+
+def unplanned(summary: Summary) -> str:
+    """A caution on seeds that were brought together otherwise than --seeds=auto of a part planned; else empty."""
+    parts = known(summary.merged) or []
+    plans = {tuple(known(part.planned) or ()) for part in parts}
+    seeds = max((len(network.seeds) for network in summary.architectures.values()), default=0)
+    planned = sorted(plans)[-1] if plans else ()
+    if not planned or (len(plans) == 1 and seeds in planned):
+        return ""
+    levels = [level for part in parts if (level := known(part.level))]
+    return (
+        f"These {counted(seeds, 'seed')} were not planned: --seeds=auto of a merged run looks after "
+        f"{', '.join(map(str, planned))} seeds. The level is the strictest of the parts, {min(levels, default=0.05):g}."
     )
 
 
@@ -108,8 +124,7 @@ def limits(summary: Summary) -> list[str]:
         found.append(
             f"Not counted: {', '.join(others[:MOST_LISTED])}{more}. The mean over the remaining seeds may be too high."
         )
-    if mixed := mixed_environments(summary):
-        found.append(mixed)
+    found += filter(None, (mixed_environments(summary), unplanned(summary)))
     seeds = min((len(pair.seeds) for pair in summary.comparisons), default=0)
     if 0 < seeds < FEWEST_SEEDS:
         found.append(

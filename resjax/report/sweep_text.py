@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from resjax.records import Condition, Sweep
+from resjax.report.cautions import mixed_environments
 from resjax.report.tables import Table, in_columns
 from resjax.report.words import DASH, SIDES, counted, points, spread
 
@@ -62,7 +63,7 @@ def choice_table(record: Sweep, condition: Condition) -> Table:
 
 
 def choice_caution(record: Sweep) -> str:
-    """What choosing a setting does to the numbers, and which choices lie at an edge of the grid."""
+    """What choosing a setting does to the numbers, which choices lie at an edge of the grid, and mixed environments."""
     if not record.tuned:
         text = "Nothing was chosen: neither learning rate nor weight decay has several values."
     elif record.reported_on == "test":
@@ -87,6 +88,8 @@ def choice_caution(record: Sweep) -> str:
     )
     if edges:
         text += f" Best at an edge of the grid, so a better setting may lie outside: {'; '.join(edges)}."
+    if mixed := mixed_environments(record):
+        text += f" {mixed}"
     return text
 
 

@@ -66,6 +66,7 @@ class ComparisonRun(ComparisonWorkdir):
             with phase("training"), self.settings.stopping.waiting():
                 self.train()
             summary = self.write_summary()
+            self.remember_look(summary)
             if self.problems or all(pair.verdict not in (None, "inconclusive") for pair in summary.comparisons):
                 break
         return summary

@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import resjax
 from resjax.data.dataset import Dataset
 from resjax.errors import RecordError
-from resjax.evaluation.merging import merged
+from resjax.evaluation.comparison.looks import looks_of_summary
+from resjax.evaluation.merging import merged, planned_together
 from resjax.evaluation.run_evaluation import explained
 from resjax.records import Gallery, Summary, write_record, write_text
 from resjax.records.run_records import RunRecords, read_run_records
 from resjax.report.page.gallery import galleries, pictures_of
 from resjax.report.page.run_page import report_page
 from resjax.run.workdir.lock import one_at_a_time
+from resjax.run.workdir.looks import add_looks, looks_in
 
 
 def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] | None = None) -> Summary:
@@ -37,14 +40,27 @@ def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] |
 def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
     """Writes the report of a workdir, or of several together, and returns its path. A workdir may be in training.
 
+    A verdict on several together is remembered in `looks.json` of each.
+
     Raises:
       RecordError: if there are no records, they cannot be read, or they are not of one recipe.
     """
     path = output or workdirs[0] / ("report.html" if len(workdirs) == 1 else "merged_report.html")
     with page_of(path, workdirs):
         records = [read_run_records(workdir) for workdir in workdirs]
-        together = records[0] if len(records) == 1 else merged(workdirs, records)
+        if len(records) == 1:
+            write_page(path, report_page(explained(records[0])))
+            return path
+        shown = [looks_in(workdir) for workdir in workdirs]
+        together = merged(workdirs, records, shown)
         write_page(path, report_page(explained(together)))
+    planned = planned_together([each.summary for each in records], together.results())
+    new = looks_of_summary(together.summary, planned, resjax.__version__)
+    for workdir, before in zip(workdirs, shown, strict=True):
+        try:
+            add_looks(workdir, new, before)
+        except OSError as error:
+            print(f"WARNING: {workdir / 'looks.json'}: {error.strerror}: the verdict is not remembered there")
     return path
 
 

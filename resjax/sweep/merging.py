@@ -7,9 +7,11 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from resjax.errors import BadInput
+from resjax.evaluation.comparison.looks import Shown
 from resjax.records import Sweep, read_record, write_record
+from resjax.run.workdir.looks import add_looks, looks_in
 from resjax.sweep.declaration import differences
-from resjax.sweep.record import sweep_record
+from resjax.sweep.record import looks_of_sweep, sweep_record
 from resjax.sweep.workdir import RECORD, write_report
 
 
@@ -39,6 +41,9 @@ def merge_sweeps(workdirs: Sequence[Path], target: Path) -> Sweep:
     if any(target.glob("*")) and not (written.exists() and read_record(written, Sweep).merged is not UNSET):
         raise BadInput(f"--workdir={target} is not empty and holds no merged sweep; expected a new folder")
     target.mkdir(parents=True, exist_ok=True)
-    merged = replace(sweep_record(first, workdirs), merged=[str(workdir) for workdir in workdirs])
+    shown = [looks_in(workdir) for workdir in (*workdirs, target)]
+    merged = replace(sweep_record(first, workdirs, Shown(shown)), merged=[str(workdir) for workdir in workdirs])
     write_record(written, merged)
-    return write_report(target)
+    record = write_report(target)
+    add_looks(target, looks_of_sweep(record))
+    return record

@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+import resjax
 from resjax.errors import DamagedRecord, RecordError
 from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.comparing import Evidence, differences_of_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.looks import Shown, looks_of, with_earlier_looks
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.run_evaluation import correctness
@@ -22,19 +25,24 @@ from resjax.records import (
     CellCounts,
     CellRecord,
     CellStatus,
+    Comparison,
     Condition,
     Declaration,
     Diverged,
     Done,
     EqualSettings,
     Failure,
+    Look,
     Reported,
     Result,
     Setting,
     SplitRecord,
     Sweep,
+    TrainedIn,
     TunedNetwork,
+    numeric_differences,
     read_record,
+    trained_in,
 )
 from resjax.run.workdir.sound_records import finished_result
 from resjax.sweep.cells import FAILURE
@@ -61,14 +69,17 @@ class Cells(NamedTuple):
     """The folder of each cell that has ended."""
 
 
-def sweep_record(declared: Declaration, workdirs: Sequence[Path]) -> Sweep:
+def sweep_record(declared: Declaration, workdirs: Sequence[Path], shown: Shown = Shown()) -> Sweep:  # noqa: B008
     """The record of `sweep.json` from the cells in the workdirs.
+
+    Args:
+      shown: the verdicts that were shown before.
 
     Raises:
       RecordError: if two workdirs have different results for a cell.
     """
     cells = _read_cells(declared, workdirs)
-    conditions = _judged(_conditions(declared, cells))
+    conditions = _judged(_conditions(declared, cells), _waiting(cells.records), shown)
     done = [result for result in cells.results.values() if isinstance(result, Done)]
     tested = bool(done) and all(result.evaluated_on == "test" for result in done)
     statuses = [cell.status for cell in cells.records]
@@ -85,7 +96,26 @@ def sweep_record(declared: Declaration, workdirs: Sequence[Path]) -> Sweep:
         ),
         cells=cells.records,
         conditions=conditions,
+        environments=_environments(cells),
     )
+
+
+def _environments(cells: Cells) -> list[TrainedIn] | UnsetType:
+    """The environments in which the cells were trained: for each network its seeds, at whatever point."""
+    found: list[TrainedIn] = []
+    for point in dict.fromkeys(key.point for key in cells.results):
+        results: dict[str, dict[int, Result | None]] = {}
+        for key, result in cells.results.items():
+            if key.point == point:
+                results.setdefault(key.architecture, {})[key.seed] = result
+        for group in trained_in(results) or ():
+            same = [each for each in found if not numeric_differences(each.environment, group.environment)]
+            if not same:
+                found.append(group)
+                continue
+            for name, seeds in group.replicas.items():
+                same[0].replicas[name] = sorted({*same[0].replicas.get(name, ()), *seeds})
+    return found or UNSET
 
 
 def _read_cells(declared: Declaration, workdirs: Sequence[Path]) -> Cells:
@@ -140,9 +170,35 @@ def _untimed(result: Result) -> dict[str, Any]:
     return {**msgspec.structs.asdict(result), "timing": None, "trained_as": None, "environments": None}
 
 
-def _judged(conditions: list[Condition]) -> list[Condition]:
+def looks_of_sweep(record: Sweep) -> list[Look]:
+    """The looks that a sweep shows: its verdicts on networks of which no cell is pending."""
+    pairs = [(condition, pair) for condition in record.conditions for pair in condition.comparisons]
+    waiting = _waiting(record.cells)
+    return looks_of(
+        *([pair for _, pair in pairs], (), record.recipe_version, resjax.__version__),
+        conditions=[condition.label for condition, _ in pairs],
+        waiting=[place for place, each in enumerate(pairs) if _waits(*each, waiting)],
+    )
+
+
+def _waiting(cells: Sequence[CellRecord]) -> set[tuple[str, str]]:
+    """The points and networks of pending cells. One that failed is not waited for."""
+    return {(cell.point, cell.architecture) for cell in cells if cell.status == "pending"}
+
+
+def _waits(condition: Condition, pair: Comparison, waiting: set[tuple[str, str]]) -> bool:
+    """Whether a cell of the pair is pending at any setting: another setting may become the best one."""
+    names = (pair.baseline, pair.candidate)
+    return any((point, name) in waiting for point in condition.points for name in names)
+
+
+def _judged(conditions: list[Condition], waiting: set[tuple[str, str]], shown: Shown) -> list[Condition]:
     """The conditions with the verdicts of their comparisons, which are judged together."""
-    verdicts = iter(judged([pair for condition in conditions for pair in condition.comparisons]))
+    pairs = [(condition, pair) for condition in conditions for pair in condition.comparisons]
+    labels = [condition.label for condition, _ in pairs]
+    comparisons = with_earlier_looks([pair for _, pair in pairs], shown, labels)
+    seeds = max(len(of.status) for each in conditions for net in each.networks.values() for of in net.settings.values())
+    verdicts = iter(judged(comparisons, [seeds if _waits(*each, waiting) else None for each in pairs]))
     return [replace(each, comparisons=[next(verdicts) for _ in each.comparisons]) for each in conditions]
 
 

@@ -11,10 +11,12 @@ from resjax.run.setup.dataset import load_dataset, require_outside_images, whole
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import require_writable
+from resjax.run.workdir.looks import add_looks
 from resjax.run.workdir.ownership import require_own
 from resjax.sweep.cells import program_key
 from resjax.sweep.declaration import declare
 from resjax.sweep.grid import SweepSettings
+from resjax.sweep.record import looks_of_sweep
 from resjax.sweep.training import Share
 from resjax.sweep.workdir import RECORD, require_same_sweep, write_report, write_sweep
 
@@ -44,6 +46,7 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
         folders = base.workdir.glob("cells/*/runs/*/seed*")
         require_same_environment(folders, now, mixed=base.allow_mixed_environment)
     base.workdir.mkdir(parents=True, exist_ok=True)
+    add_looks(base.workdir, ())
     print(announcement(asked, share), flush=True)
     written = time.monotonic()
 
@@ -61,6 +64,7 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
         write_sweep(base.workdir, declared)
     share.write_summaries()
     record = write_report(base.workdir)
+    add_looks(base.workdir, looks_of_sweep(record))
     for said in dict.fromkeys(share.busy.values()):
         print(f"left to another process: {said}")
     print(sweep_text(record))

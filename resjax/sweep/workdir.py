@@ -5,11 +5,13 @@ from pathlib import Path
 from msgspec import UNSET
 
 from resjax.errors import BadInput
-from resjax.records import Declaration, Sweep, read_record, write_record, write_text
+from resjax.evaluation.comparison.looks import Shown
+from resjax.records import Declaration, Looks, Sweep, read_record, write_record, write_text
 from resjax.report.figures.style import svg_texts
 from resjax.report.figures.sweep_figures import draw_sweep
 from resjax.report.page.sweep_page import sweep_page
 from resjax.run.workdir.lock import one_at_a_time
+from resjax.run.workdir.looks import looks_in
 from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.sweep.declaration import differences
 from resjax.sweep.record import sweep_record
@@ -27,6 +29,7 @@ def require_same_sweep(workdir: Path, declared: Declaration) -> None:
     for name in ("summary.json", "splits.json"):
         if (workdir / name).exists():
             raise BadInput(f"--workdir={workdir} holds a comparison ({name}); expected a new folder")
+    read_or_quarantine(workdir / "looks.json", Looks)
     before = read_or_quarantine(workdir / RECORD, Sweep)
     if before is None:
         return
@@ -43,7 +46,7 @@ def require_same_sweep(workdir: Path, declared: Declaration) -> None:
 def write_sweep(workdir: Path, declared: Declaration) -> Sweep:
     """Writes `sweep.json` from the cells of the workdir."""
     with one_at_a_time(workdir):
-        record = sweep_record(declared, [workdir])
+        record = sweep_record(declared, [workdir], Shown([looks_in(workdir)]))
         write_record(workdir / RECORD, record)
     return record
 

@@ -25,7 +25,7 @@ def made(tmp_path_factory) -> tuple[Path, Sweep]:
         workdir,
         diverged=[(WORST, "plain20", 1), (WORST, "plain20", 4)],
         failed=[(WORST, "resnet8", 2)],
-        pending=[(BEST, "resnet20", 5)],
+        pending=[(BEST, "resnet8", 5)],
     )
     return workdir, record
 

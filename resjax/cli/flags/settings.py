@@ -64,10 +64,10 @@ def define_training_flags() -> None:
     flags.DEFINE_string(
         "seeds",
         "6",
-        "replicas of each network: 6 means seeds 0 to 5; 0,3,7 means these three; 3, means seed 3 alone. auto adds "
-        "seeds "
-        "until every comparison has a verdict: it looks after 8, 12, 16 and 20 seeds, at a level that keeps the false "
-        "verdicts of all looks together at 5 %",
+        "replicas of each network: 6 means seeds 0 to 5; 0,3,7 means these three; 3, means seed 3 alone. auto is "
+        "recommended: it adds seeds until every comparison has a verdict, and looks after 8, 12, 16 and 20 seeds, at a "
+        "level that keeps the false verdicts of all looks together at 5 %. Seeds that are added by hand after a "
+        "verdict was shown give one that is not confirmatory",
     )
     flags.DEFINE_integer("max_seeds", 20, "with --seeds=auto: the largest number of seeds")
     flags.DEFINE_integer("image_size", 224, "height and width in pixels to which images are resized")

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from msgspec.structs import replace
 
 from resjax.evaluation.comparison.divergence import divergence
+from resjax.evaluation.comparison.looks import Shown, with_earlier_looks
 from resjax.evaluation.comparison.measures import MEASURES, Contributions, metric_name
 from resjax.evaluation.comparison.paired import Scores, paired_statistics
 from resjax.evaluation.comparison.planning import LEVEL
@@ -59,6 +60,7 @@ def compare_networks(
     question: Question = Question(),  # noqa: B008 - frozen
     *,
     given_up: Collection[str] = (),
+    shown: Shown = Shown(),  # noqa: B008 - frozen
 ) -> list[Comparison]:
     """Compares pairs of networks (baseline, candidate) with a verdict each, candidate minus baseline.
 
@@ -67,9 +69,10 @@ def compare_networks(
 
     Args:
       given_up: networks whose pending replicas will not be trained, which nobody waits for.
+      shown: the verdicts that were shown before.
     """
     comparisons = differences_of_networks(networks, pairs, evidence, question)
-    return judged(comparisons, [next_look(networks, pair, given_up) for pair in pairs])
+    return judged(with_earlier_looks(comparisons, shown), [next_look(networks, pair, given_up) for pair in pairs])
 
 
 def next_look(networks: Mapping[str, Results], pair: tuple[str, str], given_up: Collection[str] = ()) -> int | None:

@@ -60,7 +60,10 @@ def _outlook(record: Comparison, needed: int, next_look: int | None) -> str:
     """What an inconclusive comparison could detect, and how many seeds would settle it."""
     count, wanted = len(record.seeds), record.seeds_to_settle
     if next_look is not None:
-        return f"It is judged after {next_look} seeds"
+        # Of a sweep, whose other settings are pending.
+        return (
+            f"It is judged after {next_look} seeds" if count < next_look else "It is judged when all cells have ended"
+        )
     if count == 1:
         return "One seed has no interval and no verdict: how much seeds differ is not known"
     if count < needed:
@@ -90,9 +93,11 @@ def _qualifications(record: Comparison) -> Iterator[str]:
     if record.earlier_looks:
         shown = len(record.earlier_looks)
         yield (
-            f"Not confirmatory: {shown} {'verdicts were' if shown > 1 else 'verdict was'} shown before in this folder, "
-            "and each look adds to the chance of a false one; --seeds=auto plans its looks."
+            f"Not confirmatory: {shown} {'verdicts were' if shown > 1 else 'verdict was'} shown before, and each look "
+            "adds to the chance of a false one; --seeds=auto plans its looks."
         )
+    if record.looks_are_lost:
+        yield ("Not confirmatory: looks.json was missing or damaged, so which verdicts were shown before is not known.")
 
 
 def _divergence(record: Comparison, found: Divergence) -> str:

@@ -9,7 +9,7 @@ from resjax.evaluation.comparison.comparing import Results, finished
 from resjax.evaluation.comparison.measures import MEASURES
 from resjax.evaluation.comparison.statistics import describe
 from resjax.evaluation.metrics import per_class_scores
-from resjax.records import Done, NetworkCosts, NetworkSummary, Status
+from resjax.records import Done, NetworkCosts, NetworkSummary, Relation, Status
 
 
 def _test_accuracy(result: Done) -> float | None:
@@ -37,7 +37,12 @@ OPTIONAL = (
 
 
 def summarize_network(
-    results: Results, classes: Sequence[str], costs: NetworkCosts, *, problem: str | UnsetType = UNSET
+    results: Results,
+    classes: Sequence[str],
+    costs: NetworkCosts,
+    *,
+    relation: Relation | UnsetType = UNSET,
+    problem: str | UnsetType = UNSET,
 ) -> NetworkSummary:
     """One network's part of `summary.json` from the results of its replicas.
 
@@ -45,6 +50,7 @@ def summarize_network(
     the finished seeds, so the shares of its rows are mean recalls.
 
     Args:
+      relation: what the network is beside others.
       problem: why not all replicas were finished.
     """
     status: dict[int, Status] = {seed: "pending" if each is None else each.status for seed, each in results.items()}
@@ -72,6 +78,7 @@ def summarize_network(
         confusion_matrix=confusion.tolist(),
         per_class=per_class_scores(confusion, classes),
         measures=measures if done else UNSET,
+        relation=relation,
         problem=problem,
     )
 

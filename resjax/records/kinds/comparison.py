@@ -110,6 +110,9 @@ class EarlierLook(Part, frozen=True, kw_only=True):
     metric: str
     margin: float | None
     verdict: Verdict
+    baseline: str | UnsetType = UNSET
+    """This and the candidate where it was about another pair, which is not judged any more."""
+    candidate: str | UnsetType = UNSET
 
 
 class Comparison(PairedDifference, frozen=True, kw_only=True):
@@ -137,6 +140,8 @@ class Comparison(PairedDifference, frozen=True, kw_only=True):
     """Absent where no replica diverged."""
     earlier_looks: list[EarlierLook] | UnsetType = UNSET
     """Verdicts that were shown before and that the level was not planned for; absent where there is none."""
+    looks_are_lost: bool | UnsetType = UNSET
+    """True where the record of earlier verdicts was missing or damaged; otherwise absent."""
     not_above_chance: list[str] | UnsetType = UNSET
     """Those of the two networks that are not shown to be better than chance; absent where both are."""
     verdict: Verdict | None

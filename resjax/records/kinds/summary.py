@@ -17,6 +17,7 @@ from resjax.records.kinds.base import (
 )
 from resjax.records.kinds.comparison import ClassDifferences, Comparison, Depth, Described, Finding, PooledReliability
 from resjax.records.kinds.environment import TrainedIn
+from resjax.records.kinds.looks import Look
 
 
 class DataOfRun(Part, frozen=True, kw_only=True):
@@ -70,6 +71,16 @@ class NetworkCosts(Part, frozen=True, kw_only=True):
     """Null for random numbers."""
 
 
+class Relation(Part, frozen=True, kw_only=True):
+    """What a network is beside others, so that those of other workdirs can be compared with it."""
+
+    depth: int
+    family: str
+    """What networks that differ in depth alone have in common."""
+    plain_twin: str | None
+    """The name of the same network without the shortcut; null for a plain one, and where there is none."""
+
+
 class NetworkSummary(NetworkCosts, frozen=True, kw_only=True):
     """One network of a comparison: its replicas, and their accuracies (fractions) over the seeds that are done."""
 
@@ -93,6 +104,8 @@ class NetworkSummary(NetworkCosts, frozen=True, kw_only=True):
     per_class: dict[str, ClassScores]
     measures: dict[str, Described] | UnsetType = UNSET
     """What --metric offers, of the side and epoch that the verdict is on; absent without a finished replica."""
+    relation: Relation | UnsetType = UNSET
+    """Absent in older records."""
     problem: str | UnsetType = UNSET
     """Why not all replicas were finished."""
 
@@ -101,7 +114,13 @@ class Origin(Part, frozen=True, kw_only=True):
     """Where one of several comparisons came from that were brought together."""
 
     config: Config
+    """With --seeds, --metric, --margin and --comparisons as they were asked for."""
     environment: Environment
+    looks: list[Look] | UnsetType = UNSET
+    """Verdicts that were shown there; this and the rest is absent in older records."""
+    planned: list[int] | UnsetType = UNSET
+    """The numbers of seeds that its level is planned for (--seeds=auto); empty for one look."""
+    level: float | UnsetType = UNSET
 
 
 class Summary(Record, frozen=True, kw_only=True):

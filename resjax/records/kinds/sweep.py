@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType, field
 
 from resjax.records.kinds.base import Config, Environment, Part, Record, Reported, Side, Status, require_sides
 from resjax.records.kinds.comparison import Comparison, Depth, Described
+from resjax.records.kinds.environment import TrainedIn
 from resjax.records.kinds.summary import DataOfRun
 
 CellStatus = Literal["done", "diverged", "failed", "pending"]
@@ -114,6 +115,8 @@ class Sweep(Declaration, frozen=True, kw_only=True):
     counts: CellCounts
     cells: list[CellRecord]
     conditions: list[Condition]
+    environments: list[TrainedIn] | UnsetType = UNSET
+    """Each environment in which cells were trained, with these; absent where none says so."""
     merged: list[str] | UnsetType = UNSET
     """The folders of shards that were brought together."""
 

@@ -9,25 +9,29 @@ import jax
 import numpy as np
 from msgspec import UNSET
 
+import resjax
 from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.comparing import Evidence, compare_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.looks import Shown, looks_of_summary
 from resjax.evaluation.comparison.measures import Contributions, require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.planning import level_of_looks
 from resjax.evaluation.comparison.summary import summarize_network
 from resjax.evaluation.run_evaluation import contributions
 from resjax.functional import Functional, require_matched
-from resjax.models.twins import families_of_twins, twins_among
+from resjax.models.twins import families_of_twins, family_of, plain_twin_name, twins_among
 from resjax.records import (
     Done,
     Environment,
+    Looks,
     NetworkCosts,
     RecipeData,
     RecipeNetwork,
     RecipeRecord,
+    Relation,
     Reported,
     Result,
     Summary,
@@ -52,9 +56,10 @@ from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.timing import phase
 from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import one_at_a_time
+from resjax.run.workdir.looks import add_looks, looks_in
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
-from resjax.run.workdir.sound_records import finished_result, quarantine_damaged
+from resjax.run.workdir.sound_records import finished_result, quarantine_damaged, read_or_quarantine
 from resjax.training.recipe import RECIPE_VERSION
 
 ledger_of = lru_cache(maxsize=512)(ledger)
@@ -77,6 +82,8 @@ class ComparisonWorkdir:
         """The numbers of seeds at which the comparison is judged and may end; the last one is all seeds."""
         self.seeds = settings.seeds[: self.looks[0]]
         """The seeds up to the next look."""
+        self.shown = Looks(complete=True, looks=[])
+        """The verdicts that were shown in the workdir."""
         self.problems: dict[str, str] = {}
         """Why the replicas of a network were not all finished; the other networks are."""
         self.leaks = find_leaks(split, dataset.groups)
@@ -97,6 +104,14 @@ class ComparisonWorkdir:
                 **each._asdict(), init_from=self.weights[name].record() if name in self.weights else None
             )
             for name, each in self.ledgers.items()
+        }
+        self.relations = {
+            each.name: Relation(
+                depth=each.depth,
+                family=family_of(each),
+                plain_twin=plain_twin_name(each, settings.architectures),
+            )
+            for each in settings.architectures
         }
         self.pairs = pairs_asked(
             settings.comparisons,
@@ -174,7 +189,9 @@ class ComparisonWorkdir:
     def require_recipe_of_summary(self) -> None:
         """As `require_same_recipe`, by the records of the workdir alone: replicas are not looked at."""
         require_own(self.workdir)
+        read_or_quarantine(self.workdir / "looks.json", Looks)
         before = recipe_before(self.workdir)
+        self.shown = looks_in(self.workdir)
         if before is None:
             return
         changed = changes(before, self.settings, self.weights)
@@ -200,6 +217,7 @@ class ComparisonWorkdir:
             ) from error
         record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
         write_record(self.workdir / "dataset.json", record)
+        write_record(self.workdir / "looks.json", self.shown)
         write_record(self.workdir / "split.json", split_record(self.dataset, self.split))
         write_flags(self.settings)
         summary = self.write_summary()
@@ -226,15 +244,25 @@ class ComparisonWorkdir:
             dataset=self._dataset_part(),
             architectures={
                 name: summarize_network(
-                    by_seed, self.dataset.classes, self.costs[name], problem=self.problems.get(name, UNSET)
+                    *(by_seed, self.dataset.classes, self.costs[name]),
+                    relation=self.relations[name],
+                    problem=self.problems.get(name, UNSET),
                 )
                 for name, by_seed in results.items()
             },
-            comparisons=compare_networks(results, self.pairs, self.evidence(), self.question, given_up=self.problems),
+            comparisons=compare_networks(
+                *(results, self.pairs, self.evidence(), self.question),
+                given_up=self.problems,
+                shown=Shown([self.shown], self.settings.looks),
+            ),
             depth=[depth for twins in families if (depth := differences_by_depth(twins, results))] or None,
         )
         write_record(self.workdir / "summary.json", summary)
         return summary
+
+    def remember_look(self, summary: Summary) -> None:
+        """Writes that the verdicts of this summary, whose replicas have ended, were shown."""
+        self.shown = add_looks(self.workdir, looks_of_summary(summary, self.settings.looks, resjax.__version__))
 
     def _environment_before(self, results: Mapping[str, Mapping[int, Result | None]]) -> Environment:
         """That of replicas that do not say where they were trained, as the summary says; otherwise that of now."""

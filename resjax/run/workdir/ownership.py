@@ -11,7 +11,7 @@ COMPARISON_RECORDS = ("recipe.json", "summary.json", "splits.json", "dataset.jso
 leaves."""
 COMPARISON_FILES = (
     *COMPARISON_RECORDS,
-    *("config.flags", "timing.json", "gallery.json", "probes.json", "report.html", "figures", "runs"),
+    *("config.flags", "timing.json", "gallery.json", "looks.json", "probes.json", "report.html", "figures", "runs"),
 )
 """What a comparison writes into its workdir."""
 
