@@ -1,3 +1,6 @@
+from .api.verdicts import ComparisonResult as ComparisonResult
+from .api.verdicts import verdict as verdict
+from .api.verdicts import verdicts as verdicts
 from .data.dataset import Dataset as Dataset
 from .errors import BadInput as BadInput
 from .functional import Functional as Functional

@@ -16,7 +16,8 @@ MAY_IMPORT = {
     **{"errors": set(), "types": set(), "records": BASE, "evaluation": BASE | {"records"}, "data": BASE},
     **{"ops": BASE, "models": BASE | {"ops"}, "functional": BASE | {"ops", "models"}},
     **{"training": TRAINING, "probes": TRAINING | {"training"}, "report": {"errors", "records"}, "run": RUN},
-    **{"predict": RUN | {"run"}, "sweep": RUN | {"run"}, "cli": RUN | {"run", "predict", "sweep"}},
+    **{"predict": RUN | {"run"}, "sweep": RUN | {"run"}, "cli": RUN | {"run", "predict", "sweep", "api"}},
+    "api": RUN | {"run"},
     **{"__init__": set(), "__main__": {"cli"}},
 }
 REPORT_MAY_IMPORT = {"numpy", "matplotlib", "jinja2", "msgspec", "lazy_loader"}

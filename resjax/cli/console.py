@@ -12,6 +12,7 @@ COMMANDS = {
     "audit": ("resjax.cli.audit", "what is in a set of images: duplicates, odd files, labels in conflict"),
     "probe": ("resjax.cli.probe", "measure why the shortcut helps, on the checkpoints of a comparison"),
     "predict": ("resjax.cli.predict", "classify images with the networks of a comparison, or export them"),
+    "verdict": ("resjax.cli.verdict", "is one network better than another? On results of any framework, as csv files"),
     "report": ("resjax.cli.report", "make the report of a comparison again, from its records"),
     "reproduce": ("resjax.experiments.reproductions.program", "run a published recipe and compare with its numbers"),
     "benchmark": ("resjax.experiments.benchmarks.program", "measure speed next to PyTorch"),

@@ -18,8 +18,8 @@ def define_source_flags() -> None:
         "dataset",
         "synthetic",
         "synthetic, synthetic:COUNT, csv:PATH (columns filename,label and perhaps split), folder:PATH (a folder a "
-        "class, or train, val and test of such folders) or tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared "
-        "by TFDS)",
+        "class, or train, val and test of such folders), npz:FILE (arrays images and labels) or "
+        "tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
         prefixed=True,
     )
     define_path("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")

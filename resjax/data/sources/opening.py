@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resjax.data.sources.array_source import open_npz
 from resjax.data.sources.catalogue import Catalogue
 from resjax.data.sources.csv_source import open_csv
 from resjax.data.sources.folder_source import open_folder
@@ -14,7 +15,7 @@ from resjax.errors import BadInput, closest
 
 __all__ = ["SOURCES", "SYNTHETIC_COUNT", "Catalogue", "open_catalogue"]
 
-SOURCES = "synthetic, synthetic:COUNT, csv:PATH, folder:PATH or tfds:NAME"
+SOURCES = "synthetic, synthetic:COUNT, csv:PATH, folder:PATH, npz:FILE or tfds:NAME"
 SYNTHETIC_COUNT = 600
 
 
@@ -26,7 +27,7 @@ def open_catalogue(
     image_size: int,
     progress: bool = False,
 ) -> Catalogue:
-    """The catalogue of `synthetic`, `synthetic:COUNT`, `csv:PATH`, `folder:PATH` or `tfds:NAME`.
+    """The catalogue of `synthetic`, `synthetic:COUNT`, `csv:PATH`, `folder:PATH`, `npz:FILE` or `tfds:NAME`.
 
     Args:
       image_dir: the folder of a csv's images; by default the folder beside the csv that is named like its stem.
@@ -43,17 +44,19 @@ def open_catalogue(
             raise BadInput(f"{name} {str(given)!r} with {spec!r}: expected only with {goes_with}; leave it out")
     if kind == "synthetic":
         return _open_synthetic(spec, value, image_size)
-    if kind in ("csv", "folder") and not value:
-        raise BadInput(f"dataset {spec!r}: the path is missing; expected {kind}:PATH")
+    if kind in ("csv", "folder", "npz") and not value:
+        raise BadInput(f"dataset {spec!r}: the path is missing; expected {kind}:{'FILE' if kind == 'npz' else 'PATH'}")
     if kind == "csv":
         return open_csv(spec, Path(os.path.expanduser(value)), image_dir)
     if kind == "folder":
         return open_folder(spec, Path(os.path.expanduser(value)))
+    if kind == "npz":
+        return open_npz(spec, Path(os.path.expanduser(value)))
     if kind == "tfds":
         return open_tfds(spec, value, data_dir, progress=progress)
-    near = closest(kind, ["synthetic", "csv", "folder", "tfds"])
+    near = closest(kind, ["synthetic", "csv", "folder", "npz", "tfds"])
     if spec and (path := Path(os.path.expanduser(spec))).exists():
-        near = [f"{'folder' if path.is_dir() else 'csv'}:{spec}"]
+        near = [f"{'folder' if path.is_dir() else 'npz' if path.suffix == '.npz' else 'csv'}:{spec}"]
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise BadInput(f"dataset {spec!r}: expected {SOURCES}{hint}")
 

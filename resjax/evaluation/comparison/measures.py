@@ -122,12 +122,14 @@ def measure_of(metric: str) -> Measure:
 
 
 def metric_words(metric: str) -> str:
-    """A key in words.
+    """A key in words; a measure that is not known to be of validation or test stays without a side.
 
     >>> metric_words("best_val_accuracy"), metric_words("test_macro_f1")
     ('validation accuracy at the best epoch', 'test macro F1')
     """
     words = measure_of(metric).words
+    if metric in MEASURES:
+        return words
     return f"test {words}" if metric.startswith("test_") else f"validation {words} at the best epoch"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from resjax.evaluation.comparison.measures import measure_of, metric_words
+from resjax.evaluation.comparison.paired import SEEDS_ALONE
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.planning import MOST_SEEDS, POWER
 from resjax.records import Comparison, Interval
@@ -32,7 +33,8 @@ def _answer(record: Comparison, comparisons: int, next_look: int | None) -> str:
     baseline, candidate, verdict = record.baseline, record.candidate, record.verdict
     if verdict is None or record.mean is None:
         return f"No verdict on {candidate} against {baseline}: no seed is finished in both."
-    interval = _interval(record.ci95, record)
+    alone = " over seeds alone" if record.interval == SEEDS_ALONE else ""
+    interval = _interval(record.ci95, record, alone)
     p_value, p_equal = record.p_value, None
     if record.holm_p_value is not None:
         p_value = record.holm_p_value
@@ -115,11 +117,11 @@ def _divergence(record: Comparison, found: Divergence) -> str:
     return f"{text} Counted at chance, the difference is {amount(found.mean, record.metric)} ({interval}; {counted})."
 
 
-def _interval(ends: Interval | None, record: Comparison) -> str:
+def _interval(ends: Interval | None, record: Comparison, over: str = "") -> str:
     if not ends:
         return "no interval"
     low, high = map(_number(record.metric), ends)
-    return f"{100 * (1 - record.level):.3g} % interval {low} to {high}"
+    return f"{100 * (1 - record.level):.3g} % interval{over} {low} to {high}"
 
 
 def _number(metric: str) -> Callable[[float], str]:

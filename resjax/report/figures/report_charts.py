@@ -1,6 +1,8 @@
 """The small charts of a run's report: paired differences, curves over epochs, and reliability."""
 
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,14 +11,14 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from resjax.records import Comparison, Reliability
 from resjax.report.figures.curves import AXIS_LABELS, draw_mean, draw_seeds, label_epochs
 from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun
-from resjax.report.figures.style import QUIET, STRIPE, describe
+from resjax.report.figures.style import COLORS, MARKERS, QUIET, STRIPE, describe, save_one
 from resjax.report.words import SIDES, change, known, points, unit_of, with_width
 
 WIDTH = 4.6
 """Inches. All charts are this wide, so that their letters have one size on a page."""
 
 
-def difference_chart(pair: Comparison, candidate: DrawnNetwork) -> Figure:
+def difference_chart(pair: Comparison, color: str = COLORS[1], marker: str = MARKERS[1]) -> Figure:
     """A mark for the paired difference of each seed, and the mean with its interval below; a margin is shaded.
 
     Shares are in points, the log loss in nats.
@@ -30,7 +32,7 @@ def difference_chart(pair: Comparison, candidate: DrawnNetwork) -> Figure:
     panel.axvline(0, color=QUIET, linewidth=1, linestyle="--", dashes=(4, 3))
     if asked := known(pair.equivalence):
         panel.axvspan(-scale * asked.margin, scale * asked.margin, color=STRIPE, zorder=0)
-    panel.plot(values, rows, candidate.marker, color=candidate.color, markersize=6)
+    panel.plot(values, rows, marker, color=color, markersize=6)
     if interval := with_width(pair.ci95):
         low, high = (scale * end for end in interval)
         panel.errorbar([(low + high) / 2], [len(rows)], xerr=[(high - low) / 2], fmt="none", color="black", capsize=4)
@@ -48,6 +50,18 @@ def difference_chart(pair: Comparison, candidate: DrawnNetwork) -> Figure:
     )
     describe(figure, f"{pair.candidate} minus {pair.baseline} in {unit}: {by_seed}")
     return figure
+
+
+def save_difference_chart(pair: Comparison, path: Path) -> Path:
+    """Draws the chart of a comparison, under its sentence, into a `.png` or `.svg` file."""
+
+    def drawn() -> Figure:
+        figure = difference_chart(pair)
+        figure.set_size_inches(WIDTH * 1.5, figure.get_figheight() + 1)
+        figure.suptitle(textwrap.fill(pair.sentence, 75), fontsize=9, x=0.01, ha="left")
+        return figure
+
+    return save_one(drawn, path)
 
 
 def history_charts(run: DrawnRun) -> Iterator[tuple[str, Figure]]:

@@ -5,7 +5,7 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from resjax.errors import BadInput
 
 DPI = 200
 # The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart by nearly every eye; black is for text.
@@ -68,6 +70,24 @@ def save(figures: NamedFigures, folder: Path) -> list[Path]:
             FigureCanvasAgg(figure).print_png(png)
             paths += [png, svg]
     return paths
+
+
+def save_one(make: Callable[[], Figure], path: Path) -> Path:
+    """Saves one figure, made in the style of this module, in the format of the file's ending.
+
+    Raises:
+      BadInput: for another ending than .png and .svg.
+    """
+    if path.suffix not in (".png", ".svg"):
+        raise BadInput(f"{path}: expected a file that ends in .png or .svg")
+    with _style():
+        figure = make()
+        if path.suffix == ".svg":
+            path.write_text(_svg(figure), encoding="utf-8")
+        else:
+            figure.set_dpi(DPI)
+            FigureCanvasAgg(figure).print_png(path)
+    return path
 
 
 def svg_texts(paths: Iterable[Path]) -> dict[str, str]:

@@ -100,7 +100,7 @@ def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> 
 def _verdicts(compared: list[Comparison], run: DrawnRun) -> list[dict[str, Any]]:
     networks = {network.name: network for network in run.networks}
     charts = draw(
-        (f"difference{place}", difference_chart(pair, networks[pair.candidate]))
+        (f"difference{place}", difference_chart(pair, networks[pair.candidate].color, networks[pair.candidate].marker))
         for place, pair in enumerate(compared)
         if pair.candidate in networks and pair.mean is not None
     )

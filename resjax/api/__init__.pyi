@@ -1,0 +1,3 @@
+from .verdicts import ComparisonResult as ComparisonResult
+from .verdicts import verdict as verdict
+from .verdicts import verdicts as verdicts

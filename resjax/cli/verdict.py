@@ -1,0 +1,67 @@
+"""Is the second network better than the first? The verdict on results that exist already, of any framework.
+
+  resjax verdict plain.csv residual.csv
+  resjax verdict plain.csv residual.csv --metric=macro_f1 --margin=1.5 --json=verdict.json --figure=verdict.png
+  resjax verdict plain.csv residual.csv bigger.csv
+
+Each file is one network, named as the file. With one row a seed it has the columns seed and score. With one row an
+image of a seed it has the columns seed, image, and either correct (1 or 0), or label and prediction, or label and a
+column logit_NAME for each class; a column group tells which images are copies of one picture. With images the interval
+holds for other images too; with scores alone it is over seeds. Every network is compared with the first, all of them
+together at the 5 % level.
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from resjax.cli.flags.paths import define_path
+from resjax.cli.program import Command
+from resjax.errors import BadInput
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("metric", "accuracy", "accuracy, balanced_accuracy, macro_f1 or log_loss")
+    flags.DEFINE_float(
+        "margin",
+        None,
+        "the largest difference that would not matter, in points (of log_loss in hundredths of a nat): a comparison "
+        "can then end in 'equivalent within' it",
+    )
+    define_path("json", None, "file of all numbers")
+    define_path("figure", None, "picture of the seeds' differences, .png or .svg; of two networks")
+
+
+def main(words: list[str]) -> None:
+    from resjax.api.result_tables import read_results
+    from resjax.api.verdicts import verdicts
+
+    if len(words) < 2:
+        raise BadInput("expected two csv files or more, the baseline first, such as plain.csv residual.csv")
+    if FLAGS.figure and len(words) > 2:
+        raise BadInput("--figure: expected two networks")
+    margin = FLAGS.margin
+    if margin is not None and not 0 < margin < 100:
+        raise BadInput(f"--margin={margin}: expected points above 0 and below 100")
+    tables = read_results([Path(word) for word in words])
+    results = verdicts(
+        tables.networks,
+        None,
+        tables.groups,
+        FLAGS.metric,
+        None if margin is None else margin / 100,
+        labels=tables.labels,
+        seeds=tables.seeds,
+    )
+    for result in results:
+        print(result)
+    if FLAGS.json:
+        Path(FLAGS.json).write_text(json.dumps([result.to_dict() for result in results], indent=2) + "\n")
+    if FLAGS.figure:
+        results[0].draw(FLAGS.figure)
+
+
+COMMAND = Command("verdict", __doc__, main, (define_flags,), takes_words=True)
