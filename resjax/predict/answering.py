@@ -189,7 +189,14 @@ def _score(
     from resjax.report.figures.confusion_figure import draw_scores
     from resjax.report.scores_text import scores_text
 
-    record = score(network, images, labelled, settings.architecture, settings.replica)
+    try:
+        record = score(network, images, labelled, settings.architecture, settings.replica)
+    except BadInput as error:
+        # Nobody asked for scores of these images.
+        if settings.labels == AUTO and settings.scores is None:
+            print(error, file=talk)
+            return
+        raise
     print(scores_text(record, network.name), file=talk, flush=True)
     if settings.scores is not None:
         settings.scores.mkdir(parents=True, exist_ok=True)

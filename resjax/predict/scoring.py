@@ -18,13 +18,14 @@ from resjax.evaluation.comparison.measures import require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.metrics import confusion_matrix
 from resjax.models.twins import twins_among
-from resjax.predict.copies import Copies, find_copies
+from resjax.predict.copies import MOST_COMPARED, Copies, find_copies
 from resjax.predict.labels import Labels
 from resjax.predict.predicting import Classified, NamedImage, classify
 from resjax.predict.trained_network import ENSEMBLE, TrainedNetwork, architecture_of, trained_network
 from resjax.records import Comparison, LabelledNetwork, LabelledScores, Listed
 
 UNREADABLE = "unreadable"
+NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass
@@ -47,8 +48,8 @@ class LabelledAnswers:
                 self.logits[classified.name] = classified.logits
 
     def add_fingerprint(self, path: Path, found: Fingerprint) -> None:
-        """Keeps what tells an image from copies of it."""
-        self.prints[path] = found
+        """Keeps what tells an image from copies of it; no thumbnails where there are too many to be compared."""
+        self.prints[path] = found if len(self.labels.of) <= MOST_COMPARED else found._replace(thumbnail=NO_PICTURE)
 
 
 class Scored(NamedTuple):

@@ -5,6 +5,7 @@ import pytest
 
 from resjax.evaluation.comparison.comparing import Question
 from resjax.evaluation.comparison.labelled import compare_on_labelled, measures_of_seeds, scores_together
+from resjax.records import Result
 from tests.made_results import made_diverged, made_done
 
 PAIR = [("plain8", "resnet8")]
@@ -28,9 +29,10 @@ def test_the_interval_of_seeds_that_agree_is_that_of_the_images():
     labels = np.arange(16) % 2
     logits = [logits_of(answers_of(np.arange(16) < 8, labels))] * 3
     alone = measures_of_seeds(logits, labels, np.arange(16))["accuracy"]
-    assert alone.values == [0.5] * 3 and alone.mean == 0.5
+    assert alone.values == [0.5] * 3 and alone.mean == 0.5 and alone.interval
     np.testing.assert_allclose(alone.interval, (0.5 - 0.27517, 0.5 + 0.27517), atol=1e-5)
     copies = measures_of_seeds(logits, labels, np.arange(16) // 2)["accuracy"]
+    assert copies.interval
     np.testing.assert_allclose(copies.interval, (0.5 - 0.44687, 0.5 + 0.44687), atol=1e-5)
 
 
@@ -55,7 +57,7 @@ def test_one_seed_has_no_interval_and_a_class_without_images_no_means_over_class
 
 
 def test_a_classifier_as_it_is_has_wilsons_interval_for_the_effective_number_of_pictures():
-    """By hand: groups of 2, 1 and 1 images count as 16 / 6 images; Wilson of 0.75 of them is 0.2348 to 0.9670."""
+    """By hand: groups of 2, 1 and 1 images count as 16 / 6 images."""
     labels = np.array([0, 0, 1, 1])
     found = scores_together(logits_of(np.array([0, 0, 1, 0])), labels, np.array([5, 5, 6, 7]))
     n, z, share = 16 / 6, 1.959964, 0.75
@@ -79,6 +81,7 @@ def test_the_verdict_needs_six_seeds_that_agree(seeds, verdict):
     if seeds == 6:
         # V = 7.5 / (40 * 39) and t of 39 degrees is 2.02269.
         half = 2.02269 * (7.5 / 1560) ** 0.5
+        assert found.ci95
         np.testing.assert_allclose(found.ci95, (0.25 - half, 0.25 + half), atol=1e-5)
     (by_loss,) = compare_on_labelled(results, logits, labels, np.arange(40), PAIR, Question("log_loss"))
     assert by_loss.verdict == verdict and by_loss.mean is not None and by_loss.mean < 0
@@ -87,7 +90,7 @@ def test_the_verdict_needs_six_seeds_that_agree(seeds, verdict):
 def test_replicas_that_diverged_or_are_pending_count_as_in_the_comparison():
     labels = np.arange(20) % 2
     logits = {name: {seed: logits_of(labels) for seed in (0, 1)} for name in PAIR[0]}
-    results = {name: {seed: made_done(0.5) for seed in (0, 1)} for name in PAIR[0]}
+    results: dict[str, dict[int, Result | None]] = {name: {seed: made_done(0.5) for seed in (0, 1)} for name in PAIR[0]}
     results["plain8"] |= {2: made_diverged()}
     results["resnet8"] |= {2: made_done(0.5)}
     logits["resnet8"] |= {2: logits_of(labels)}
