@@ -17,7 +17,8 @@ from PIL import Image
 import resjax
 from resjax import ops
 from resjax.cli.console import COMMANDS
-from resjax.records import Done, ReproductionRecord, Splits, Summary, read_record, read_result
+from resjax.evaluation.diagnosis.explanations import explain
+from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, read_record, read_result
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import markdown
@@ -194,6 +195,14 @@ def test_the_indonesian_page_has_the_numbers_of_the_committed_records():
         means = [summary.architectures[name].best_val_accuracy.mean for name in ("plain18", "resnet18")]
         (row,) = [line for line in page.splitlines() if f"`--split={split}`" in line]
         assert row.endswith("| " + " | ".join(f"{100 * mean:.0f} %" for mean in means) + " |")
+
+
+def test_the_explanations_of_the_guide_are_those_that_the_committed_record_supports():
+    record = read_record(RESULTS / "probes_indonesian_food" / "probes.json", Probes)
+    assert explain(record) == record
+    _, section = TEXTS["experiments/README.md"].split("\n## Why the shortcut helps\n")
+    listed = re.findall(r"^- ", section.split("\n## ")[0], re.M)
+    assert len(listed) == sum(each.verdict == "supported" for each in record.explanations)
 
 
 @pytest.mark.parametrize("name", ["leak_demo", "leak_demo_indonesian_food"])

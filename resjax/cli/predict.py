@@ -3,12 +3,18 @@
   python -m experiments.predict --workdir=runs/mine photo.jpg my_folder
   python -m experiments.predict --workdir=runs/mine --format=jsonl --output=answers.jsonl my_folder
   python -m experiments.predict --workdir=runs/mine --replica=best --grad_cam=looked_at photo.jpg
+  python -m experiments.predict --workdir=runs/mine --scores=runs/mine_outside folder_of_class_folders
+  python -m experiments.predict --workdir=runs/mine --labels=csv:new.csv folder_of_images
   python -m experiments.predict --workdir=runs/mine --export=my_model
 
 By default the network with the best mean validation accuracy answers, with all its seeds together, each at its best
 epoch. Probabilities are calibrated on the validation images. Images are read as in training: the format is found in the
 bytes, the picture is turned upright and resized without keeping the aspect. Files that cannot be read are listed and
 counted, and the others classified. The images of the comparison are not needed.
+
+Labelled images are scored, too: all networks of the comparison answer, each seed by itself, and are compared by the
+rule, metric and margin of the comparison. Images that it trained on or chose the epoch by are found, by their bytes and
+as near-copies, and scored apart. Images are labelled by folders that are named like the classes, or by a csv.
 
 --export writes the weights under torch's names (safetensors), one StableHLO program for CPU, CUDA and TPU that takes
 pixels and gives calibrated probabilities (jax.export), config.json, and a model card.
@@ -22,7 +28,7 @@ from resjax.cli.flags.paths import define_path
 from resjax.cli.flags.settings import define_compile_cache_flag
 from resjax.cli.program import Command
 from resjax.errors import BadInput
-from resjax.predict.answering import TOP, PredictSettings
+from resjax.predict.answering import AUTO, CSV, FOLDER, NONE, TOP, PredictSettings, csv_path
 from resjax.run.workdir.lock import require_writable
 from resjax.training.recipe import require_choice, require_range
 
@@ -50,6 +56,16 @@ def define_predict_flags() -> None:
         None,
         "folder of pictures that show what speaks for the class of each image (Grad-CAM); none without",
     )
+    flags.DEFINE_string(
+        "labels",
+        AUTO,
+        "auto: images are labelled if all folders in the named folder are named like the classes; folder: the same, "
+        "and images in other folders are listed and not scored; csv:FILE with the columns filename and label, for "
+        "images in the one named folder, by default the one beside the csv that is named like it; none",
+    )
+    define_path(
+        "scores", None, "folder of the scores of labelled images: scores.json and the confusion matrices; none without"
+    )
     define_path("export", None, "folder to export the network to, new or of an earlier export; images are optional")
     flags.DEFINE_string("export_formats", ",".join(EXPORT_FORMATS), f"of {', '.join(EXPORT_FORMATS)}")
     define_path("cache_dir", None, "folder of compiled programs; by default resjax in the user's cache folder")
@@ -70,12 +86,18 @@ def predict_settings(words: list[str]) -> PredictSettings:
     formats = tuple(name.strip() for name in FLAGS.export_formats.split(",") if name.strip())
     for name in formats or ("",):
         require_choice("--export_formats", name, EXPORT_FORMATS)
+    if (table := csv_path(FLAGS.labels)) is None:
+        require_choice("--labels", FLAGS.labels, (AUTO, FOLDER, NONE, f"{CSV}FILE"))
+    elif not words:
+        words = [str(table.with_suffix(""))]
+    if FLAGS.scores and FLAGS.labels == NONE:
+        raise BadInput("--scores with --labels=none: expected labels, or no --scores")
     if not words and not FLAGS.export:
         raise BadInput("no images: expected files or folders after the flags, or --export=FOLDER")
-    if not words and (FLAGS.output or FLAGS.grad_cam):
-        flag = "--output" if FLAGS.output else "--grad_cam"
-        raise BadInput(f"{flag} without images: expected files or folders after the flags")
-    for flag in ("grad_cam", "export"):
+    for flag in () if words else ("output", "grad_cam", "scores"):
+        if getattr(FLAGS, flag):
+            raise BadInput(f"--{flag} without images: expected files or folders after the flags")
+    for flag in ("grad_cam", "scores", "export"):
         if folder := getattr(FLAGS, flag):
             require_writable(Path(folder), f"--{flag}")
     output = Path(FLAGS.output) if FLAGS.output else None
@@ -96,6 +118,8 @@ def predict_settings(words: list[str]) -> PredictSettings:
         grad_cam=Path(FLAGS.grad_cam) if FLAGS.grad_cam else None,
         export=Path(FLAGS.export) if FLAGS.export else None,
         export_formats=formats,
+        labels=FLAGS.labels,
+        scores=Path(FLAGS.scores) if FLAGS.scores else None,
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
-from resjax.data.cache import ArrayCache, default_cache_dir, trim
+from resjax.data.cache import FOLDER, ArrayCache, default_cache_dir, trim
 from resjax.data.dataset import OWN_RANGE, Dataset, Exclusion, ValueRanges
 from resjax.data.deep_images import (
     UsedRange,
@@ -59,6 +59,11 @@ UPRIGHT = {
 """The transposition that turns an image upright, by its EXIF orientation (TIFF 6.0 specification, page 36)."""
 
 
+def cache_name(size: int) -> str:
+    """The name of the cache of images that are so many pixels high and wide."""
+    return f"{FORMAT}-{size}-bilinear"
+
+
 class _Outcome(NamedTuple):
     content: str
     problem: str | None = None
@@ -99,7 +104,7 @@ def decode(
     """
     folder = cache_dir or default_cache_dir()
     sizes = {image_size, THUMBNAIL_SIZE} if catalogue.has_near_duplicates else {image_size}
-    caches = {size: ArrayCache(folder, f"{FORMAT}-{size}-bilinear", (size, size, 3)) for size in sizes}
+    caches = {size: ArrayCache(folder, cache_name(size), (size, size, 3)) for size in sizes}
     used_ranges = ArrayCache(folder, f"{FORMAT}-ranges", (UsedRange(False, 0, 0).to_bytes().size,))
     outcomes, ranges = _fill(caches, used_ranges, catalogue, workers or os.cpu_count() or 1, progress)
 
@@ -266,6 +271,15 @@ def _require_every_class(catalogue: Catalogue, kept: list[int], unreadable: list
     )
 
 
+class Fingerprint(NamedTuple):
+    """What a file is told from copies of it by."""
+
+    content: str
+    """The SHA-256 of its bytes in hexadecimal."""
+    thumbnail: UInt8[np.ndarray, "height width 3"]
+    """The image at `THUMBNAIL_SIZE`."""
+
+
 def decode_files(
     paths: Sequence[Path],
     image_size: int,
@@ -273,6 +287,7 @@ def decode_files(
     *,
     workers: int | None = None,
     on_own_range: Callable[[Path], None] | None = None,
+    on_fingerprint: Callable[[Path, Fingerprint], None] | None = None,
 ) -> list[UInt8[np.ndarray, "height width 3"] | str]:
     """For each file the pixels that `decode_image` gives, or a text that says what is wrong; nothing is cached.
 
@@ -281,16 +296,20 @@ def decode_files(
       ranges: of the values of images with more than 8 bits a channel.
       workers: number of threads, each with one whole image in memory; by default one per processor.
       on_own_range: called, from any thread, for each such image that is scaled by its own range, for want of one.
+      on_fingerprint: called, from any thread, for each image.
     """
+    sizes = [image_size] if on_fingerprint is None else [image_size, THUMBNAIL_SIZE]
 
     def decoded(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         data = path.read_bytes()
-        found = decode_or_measure(data, [image_size])
-        if not isinstance(found, UsedRange):
-            return found[0]
-        if on_own_range is not None and (ranges.floats if found.is_float else ranges.integers) is None:
-            on_own_range(path)
-        return decode_image(data, image_size, ranges)
+        found = decode_or_measure(data, sizes)
+        if isinstance(found, UsedRange):
+            if on_own_range is not None and (ranges.floats if found.is_float else ranges.integers) is None:
+                on_own_range(path)
+            found = decode_sizes(data, sizes, ranges)
+        if on_fingerprint is not None:
+            on_fingerprint(path, Fingerprint(hashlib.sha256(data).hexdigest(), found[1]))
+        return found[0]
 
     with _without_warnings(), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         return list(pool.map(lambda path: _or_problem(lambda: decoded(path)), paths))
@@ -311,6 +330,21 @@ def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
+
+
+def cached_thumbnails(
+    contents: Iterable[str], cache_dir: Path | None = None
+) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
+    """The thumbnails that an earlier run decoded, by content; nothing is decoded here, and no folder is made.
+
+    Images with more than 8 bits a channel are not found, because their pixels depend on their set.
+    """
+    folder = cache_dir or default_cache_dir()
+    if not (folder / FOLDER / cache_name(THUMBNAIL_SIZE)).is_dir():
+        return {}
+    cache = ArrayCache(folder, cache_name(THUMBNAIL_SIZE), (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+    found = {content: cache.load(content) for content in contents}
+    return {content: thumbnail for content, thumbnail in found.items() if thumbnail is not None}
 
 
 def decode_image(data: bytes, image_size: int, ranges: ValueRanges = OWN_RANGE) -> UInt8[np.ndarray, "height width 3"]:

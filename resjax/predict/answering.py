@@ -6,16 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from resjax.errors import BadInput
-from resjax.records import write_lines, write_text
+from resjax.records import write_lines, write_record, write_text
 from resjax.run.progress import duration
 from resjax.training.recipe import require_range
 
 if TYPE_CHECKING:
     from resjax.predict.predicting import NamedImage
+    from resjax.predict.scoring import LabelledAnswers
     from resjax.predict.trained_network import TrainedNetwork
 
 TOP = 3
 """How many classes of an image are shown by default."""
+AUTO, FOLDER, NONE, CSV = "auto", "folder", "none", "csv:"
+"""The values of --labels; a path stands behind the last one."""
+
+
+def csv_path(labels: str) -> Path | None:
+    """The csv of `csv:FILE`; None for another value of --labels."""
+    return Path(labels.removeprefix(CSV)).expanduser() if labels.startswith(CSV) else None
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,18 @@ class PredictSettings:
     grad_cam: Path | None
     export: Path | None
     export_formats: tuple[str, ...]
+    labels: str = AUTO
+    """Where the classes of the images are found: see `resjax.predict.labels.labels_of`."""
+    scores: Path | None = None
+    """The folder of the scores on labelled images."""
 
 
 def predict(settings: PredictSettings) -> None:
-    """Classifies the named images, exports the network if asked, and prints what was done.
+    """Classifies the named images, scores labelled ones, exports the network if asked, and prints what was done.
 
     Raises:
-      BadInput: if no image can be read, the workdir has no such replica, or `grad_cam` lies among the images.
+      BadInput: if no image can be read, the workdir has no such replica, `grad_cam` or `scores` lies among the images,
+        or there are no labels that were asked for.
     """
     # They import jax, which --help does not need.
     from resjax.predict.predicting import calibration_sentence, named_images
@@ -64,14 +77,36 @@ def predict(settings: PredictSettings) -> None:
 
 
 def _require_pictures_elsewhere(settings: PredictSettings) -> None:
-    """Refuses pictures of Grad-CAM in a folder that is classified: the next run would classify them, too."""
-    for word in settings.words:
-        folder = Path(word).expanduser()
-        if settings.grad_cam and folder.is_dir() and settings.grad_cam.resolve().is_relative_to(folder.resolve()):
-            raise BadInput(
-                f"--grad_cam={settings.grad_cam} lies in {folder}, whose images are classified; expected a folder "
-                "outside it"
-            )
+    """Refuses pictures in a folder that is classified: the next run would classify them, too."""
+    for flag, asked in (("grad_cam", settings.grad_cam), ("scores", settings.scores)):
+        for word in settings.words if asked else ():
+            folder = Path(word).expanduser()
+            if asked and folder.is_dir() and asked.resolve().is_relative_to(folder.resolve()):
+                raise BadInput(
+                    f"--{flag}={asked} lies in {folder}, whose images are classified; expected a folder outside it"
+                )
+
+
+def _labelled(
+    settings: PredictSettings, network: "TrainedNetwork", images: "list[NamedImage]", talk: TextIO
+) -> "LabelledAnswers | None":
+    """Where answers on labelled images are collected; None if the images have no labels, which is said."""
+    from resjax.predict.labels import labels_of
+    from resjax.predict.scoring import LabelledAnswers
+
+    labels = labels_of(settings.labels, settings.words, images, network.classes)
+    if not isinstance(labels, str):
+        for note in labels.notes:
+            print(note, file=talk)
+        return LabelledAnswers(labels)
+    if settings.scores is not None:
+        raise BadInput(
+            f"--scores={settings.scores}: {labels or 'the images have no labels'}; expected folders named like the "
+            f"classes ({', '.join(network.classes)}), or --labels=csv:FILE"
+        )
+    if labels:
+        print(labels, file=talk)
+    return None
 
 
 def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "list[NamedImage]", talk: TextIO) -> None:
@@ -84,12 +119,20 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
 
     if settings.top is not None:
         require_range("--top", settings.top, 1, len(network.classes))
+    labelled = _labelled(settings, network, images, talk)
     pictures = SaliencyPictures(network, settings.grad_cam) if settings.grad_cam else None
     lines = Lines(network, images, settings.top or min(TOP, len(network.classes)), settings.format == "jsonl")
-    flops = network.records.summary.architectures[network.name].forward_flops
+    networks = network.records.summary.architectures
     # Forward alone is a third of a training pass, and Grad-CAM is one.
     passes = len(images) * len(network.seeds) * (4 / 3 if pictures else 1 / 3)
-    seconds = estimate_seconds([flops], int(passes), [1])
+    seconds = estimate_seconds([networks[network.name].forward_flops], int(passes), [1])
+    if labelled:
+        from resjax.predict.scoring import scored_networks
+
+        scored = scored_networks(network, settings.architecture, settings.replica).networks
+        others = [networks[name] for name in scored if name != network.name]
+        seeds = [len(each.seeds) for each in others]
+        seconds += estimate_seconds([each.forward_flops for each in others], len(labelled.labels.of) // 3, seeds)
     device = jax.devices()[0]
     print(
         f"{len(images):,} files at {network.image_size} px on {device.platform} ({device.device_kind}): about "
@@ -100,8 +143,10 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
     kept, problems, on_own_range = [], {}, []
     if settings.output is None and lines.header:
         print(lines.header)
-    shown = tqdm(classify(network, images, pictures), total=len(images), disable=None if settings.output else True)
-    for classified in shown:
+    found = classify(network, images, pictures, labelled.add_fingerprint if labelled else None)
+    for classified in tqdm(found, total=len(images), disable=None if settings.output else True):
+        if labelled:
+            labelled.add(classified)
         if classified.problem is not None:
             problems[printable(classified.name)] = printable(classified.problem)
         if classified.on_own_range:
@@ -129,6 +174,35 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
             f"and are scaled by the range that each uses: {_some(on_own_range)}",
             file=talk,
         )
+    if labelled:
+        _score(settings, network, images, labelled, talk)
+
+
+def _score(
+    settings: PredictSettings,
+    network: "TrainedNetwork",
+    images: "list[NamedImage]",
+    labelled: "LabelledAnswers",
+    talk: TextIO,
+) -> None:
+    from resjax.predict.scoring import score
+    from resjax.report.figures.confusion_figure import draw_scores
+    from resjax.report.scores_text import scores_text
+
+    try:
+        record = score(network, images, labelled, settings.architecture, settings.replica)
+    except BadInput as error:
+        # Nobody asked for scores of these images.
+        if settings.labels == AUTO and settings.scores is None:
+            print(error, file=talk)
+            return
+        raise
+    print(scores_text(record, network.name), file=talk, flush=True)
+    if settings.scores is not None:
+        settings.scores.mkdir(parents=True, exist_ok=True)
+        write_record(settings.scores / "scores.json", record)
+        draw_scores(record, settings.scores)
+        print(f"\nscores.json and confusion.png are in {settings.scores}", file=talk)
 
 
 def _some(named: list[str], most: int = 10) -> str:

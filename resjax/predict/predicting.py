@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from msgspec import UNSET
 
-from resjax.data.decoding import decode_files
+from resjax.data.decoding import Fingerprint, decode_files
 from resjax.data.sources.files import find_files, is_hidden, text_of
 from resjax.predict.saliency_pictures import SaliencyPictures
 from resjax.predict.trained_network import TrainedNetwork
@@ -27,6 +27,8 @@ class NamedImage:
     """As a user would write it."""
     path: Path
     problem: str | None = None
+    inside: str = ""
+    """Its path below the folder that was named; empty for a file that was named itself."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Classified:
     picture: Path | None = None
     on_own_range: bool = False
     """Whether it has more than 8 bits a channel, and was scaled by its own range for want of the comparison's."""
+    logits: Float[np.ndarray, "seed class"] | None = None
+    """Of each replica."""
 
 
 def named_images(words: Sequence[str]) -> list[NamedImage]:
@@ -68,16 +72,25 @@ def _named_by(word: str) -> list[NamedImage]:
     if not path.is_dir():
         return [NamedImage(name, path, "neither file nor folder")]
     files = find_files(path)
-    usable = {inside: NamedImage(text_of(str(path / inside)), at) for inside, at in files.paths.items()}
-    unusable = {inside: NamedImage(text_of(str(path / inside)), path, why) for inside, why in files.unusable.items()}
+    usable = {inside: NamedImage(text_of(str(path / inside)), at, None, inside) for inside, at in files.paths.items()}
+    unusable = {
+        inside: NamedImage(text_of(str(path / inside)), path, why, inside) for inside, why in files.unusable.items()
+    }
     visible = [image for inside, image in sorted((usable | unusable).items()) if not is_hidden(inside)]
     return visible or [NamedImage(name, path, "no files in this folder")]
 
 
 def classify(
-    network: TrainedNetwork, images: Sequence[NamedImage], pictures: SaliencyPictures | None = None
+    network: TrainedNetwork,
+    images: Sequence[NamedImage],
+    pictures: SaliencyPictures | None = None,
+    on_fingerprint: Callable[[Path, Fingerprint], None] | None = None,
 ) -> Iterator[Classified]:
-    """Classifies images in order; at most as many are in memory as the network sees at once."""
+    """Classifies images in order; at most as many are in memory as the network sees at once.
+
+    Args:
+      on_fingerprint: called, from any thread, for each image that can be read.
+    """
     files = [image for image in images if image.problem is None]
     # All batches have one size, so there is one compiled program.
     size = min(EVALUATION_BATCH, len(files))
@@ -85,14 +98,21 @@ def classify(
         window = images[start : start + EVALUATION_BATCH]
         paths = [image.path for image in window if image.problem is None]
         on_own_range: set[Path] = set()
-        decoded = iter(decode_files(paths, network.image_size, network.ranges, on_own_range=on_own_range.add))
+        decoded = iter(
+            decode_files(
+                *(paths, network.image_size, network.ranges),
+                on_own_range=on_own_range.add,
+                on_fingerprint=on_fingerprint,
+            )
+        )
         read = [image.problem if image.problem is not None else next(decoded) for image in window]
         pixels = [each for each in read if not isinstance(each, str)]
-        probabilities, shown = iter(()), iter(())
+        probabilities, of_replicas, shown = iter(()), iter(()), iter(())
         if pixels:
             batch = np.stack(pixels + [pixels[0]] * (size - len(pixels)))
-            answers = network.probabilities(network.logits(batch))
-            probabilities = iter(answers[: len(pixels)])
+            logits = network.logits(batch)
+            answers = network.probabilities(logits)
+            probabilities, of_replicas = iter(answers[: len(pixels)]), iter(logits.swapaxes(0, 1))
             if pictures is not None:
                 names = [image.name for image, each in zip(window, read, strict=True) if not isinstance(each, str)]
                 shown = iter(pictures.write(names, batch, answers.argmax(-1)))
@@ -100,7 +120,9 @@ def classify(
             if isinstance(each, str):
                 yield Classified(image.name, None, each)
             else:
-                yield Classified(image.name, next(probabilities), None, next(shown, None), image.path in on_own_range)
+                own_range = image.path in on_own_range
+                picture = next(shown, None)
+                yield Classified(image.name, next(probabilities), None, picture, own_range, next(of_replicas))
 
 
 class Lines:

@@ -19,7 +19,7 @@ from resjax.evaluation.comparison.statistics import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
 from resjax.functional import Functional
-from resjax.models.architecture import architecture
+from resjax.models.architecture import Architecture, architecture
 from resjax.records import ClassifierScores, Done, Reported, Splits, TemperatureScaling, read_record
 from resjax.records.run_records import Predictions, RunRecords, read_run_records
 from resjax.run.settings import SIZES
@@ -242,12 +242,17 @@ def _chosen_seeds(records: RunRecords, name: str, asked: str) -> tuple[tuple[int
     return (best,), f"seed {best} (the best of {listed} on validation)" if len(usable) > 1 else f"seed {best}", notes
 
 
+def architecture_of(records: RunRecords, name: str) -> Architecture:
+    """The architecture of a network of a comparison, of the sizes that it has there."""
+    config = records.summary.config
+    return architecture(name, **{size: config[size] for size in SIZES if config.get(size) is not None})
+
+
 def _functional(records: RunRecords, name: str) -> tuple[Functional, tuple[str, ...]]:
     """The network, and a sentence if this device cannot compute in its dtype."""
     summary = records.summary
-    sizes = {size: summary.config[size] for size in SIZES if summary.config.get(size) is not None}
     dtype, note = usable_dtype(summary.config.get("dtype", "float32"), jax.devices()[0])
-    functional = Functional(architecture(name, **sizes), len(summary.dataset.classes), dtype)
+    functional = Functional(architecture_of(records, name), len(summary.dataset.classes), dtype)
     built, recorded = parameter_count(functional.shapes()), summary.architectures[name].parameters
     if built != recorded:
         raise BadInput(

@@ -95,6 +95,11 @@ from resjax.records.kinds.reproduction import PublishedNumber as PublishedNumber
 from resjax.records.kinds.reproduction import Recalls as Recalls
 from resjax.records.kinds.reproduction import ReproductionRecord as ReproductionRecord
 from resjax.records.kinds.reproduction import SplitDifferences as SplitDifferences
+from resjax.records.kinds.scores import LabelledNetwork as LabelledNetwork
+from resjax.records.kinds.scores import LabelledScores as LabelledScores
+from resjax.records.kinds.scores import MeasureOfSeeds as MeasureOfSeeds
+from resjax.records.kinds.scores import SeenImages as SeenImages
+from resjax.records.kinds.scores import TogetherScores as TogetherScores
 from resjax.records.kinds.splits import CrossValidation as CrossValidation
 from resjax.records.kinds.splits import NetworkOnSplit as NetworkOnSplit
 from resjax.records.kinds.splits import PooledNetwork as PooledNetwork

@@ -15,6 +15,7 @@ from resjax.records.kinds.prediction import ExportConfig, Prediction
 from resjax.records.kinds.probes import Probes
 from resjax.records.kinds.replica import Diverged, Done, MetricsLine
 from resjax.records.kinds.reproduction import ReproductionRecord
+from resjax.records.kinds.scores import LabelledScores
 from resjax.records.kinds.splits import Splits
 from resjax.records.kinds.summary import RecipeRecord, Summary
 from resjax.records.kinds.sweep import Failure, Sweep
@@ -36,6 +37,7 @@ KINDS: dict[str, tuple[type[Struct], ...]] = {
     "reproduction": (ReproductionRecord,),
     "probes": (Probes,),
     "prediction": (Prediction,),
+    "scores": (LabelledScores,),
     "export": (ExportConfig,),
 }
 """The kinds of records, with the types of which one has to fit. `prediction` and `metrics` are lines of a file."""

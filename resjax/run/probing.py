@@ -15,6 +15,7 @@ from resjax.errors import BadInput, RecordError
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
 from resjax.models.layers import key_of_seed
+from resjax.models.twins import twins_among
 from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
 from resjax.probes.common import keeps_shape
 from resjax.records import (
@@ -27,6 +28,7 @@ from resjax.records import (
     ProbedBlock,
     ProbedNetwork,
     Probes,
+    Twins,
     read_record,
     write_record,
 )
@@ -232,6 +234,7 @@ class Prober:
         return Probes(
             environment=describe_environment(),
             networks=networks,
+            twins=[Twins(**each._asdict()) for each in twins_among(self.run.settings.architectures)],
             probes=before.probes if before and before.networks == networks else {},
             explanations=[],
             paragraph="",

@@ -26,10 +26,8 @@ from tests.made_records import splits_record
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("predict")
-    make_networks(folder)
-    return folder
+def folder(finished) -> Path:
+    return finished
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Images that a csv lists by file name and label, in one folder."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,17 +15,17 @@ from resjax.data.sources.files import FoundFiles, find_files, is_hidden
 from resjax.errors import BadInput
 
 
-class _Place(NamedTuple):
+class FilePlace(NamedTuple):
     """What the rows say of a file."""
 
     label: str
     side: str | None
 
 
-class _Placed(NamedTuple):
+class PlacedFiles(NamedTuple):
     """What is known of every usable file, what is left out, and lines for the user."""
 
-    files: dict[str, _Place]
+    files: dict[str, FilePlace]
     exclusions: list[Exclusion]
     notes: list[str]
 
@@ -56,7 +56,7 @@ def open_csv(spec: str, path: Path, image_dir: Path | None) -> Catalogue:
     if not folder.is_dir():
         raise BadInput(f"dataset {spec!r}: no image folder {folder}; expected one there, or image_dir")
     side_of_row, notes = _sides(spec, table)
-    placed = _place_files(table.rows, side_of_row, found, matcher)
+    placed = place_files(table.rows, side_of_row, found, matcher)
     ids = tuple(sorted(placed.files))
     # Every label that a row gives counts, so that a class without a usable image is reported by `usable`.
     classes = tuple(sorted({row.label for row in table.rows if row.label}))
@@ -99,7 +99,15 @@ def _sides(spec: str, table: Table) -> tuple[dict[str, str], list[str]]:
     return sides, [f"{column} divides the images into {', '.join(listed)}"]
 
 
-def _place_files(rows: Sequence[Row], side_of_row: dict[str, str], found: FoundFiles, matcher: FileMatcher) -> _Placed:
+def place_files(
+    rows: Sequence[Row], side_of_row: Mapping[str, str], found: FoundFiles, matcher: FileMatcher
+) -> PlacedFiles:
+    """What the rows of a csv say of the files of a folder.
+
+    Args:
+      side_of_row: by `Row.where`, of the rows that name a side.
+      matcher: of the files that were found.
+    """
     rows_of = defaultdict(list)
     named, loose, lost = set(), [], []
     exclusions = []
@@ -132,12 +140,12 @@ def _place_files(rows: Sequence[Row], side_of_row: dict[str, str], found: FoundF
         elif len(sides) > 1:
             exclusions += [Exclusion(name, "contradicting splits", f"{row.where}: {row.split}") for row in given]
         else:
-            files[name] = _Place(given[0].label, sides.pop())
+            files[name] = FilePlace(given[0].label, sides.pop())
             exclusions += [Exclusion(name, "duplicate row", row.where) for row in given[1:]]
     for name in sorted((found.paths.keys() | found.unusable.keys()) - named):
         reason = "hidden file" if is_hidden(name) else found.unusable.get(name, "file without a row")
         exclusions.append(Exclusion(name, reason))
-    return _Placed(files, exclusions, _matching_notes(len(rows), loose, lost, matcher))
+    return PlacedFiles(files, exclusions, _matching_notes(len(rows), loose, lost, matcher))
 
 
 def _matching_notes(

@@ -105,6 +105,8 @@ MEASURES = {
     ),
 }
 """The measures by the names that --metric takes."""
+LABELLED = "labelled_"
+"""How the key of a measure begins that is taken on images from outside of a comparison."""
 
 
 def metric_name(measure: str, *, tested: bool) -> str:
@@ -117,8 +119,8 @@ def metric_name(measure: str, *, tested: bool) -> str:
 
 
 def measure_of(metric: str) -> Measure:
-    """The measure of a key that `metric_name` made."""
-    return MEASURES[metric.removeprefix("test_").removeprefix("best_val_")]
+    """The measure of a key that `metric_name` made, or of a measure on labelled images."""
+    return MEASURES[metric.removeprefix("test_").removeprefix("best_val_").removeprefix(LABELLED)]
 
 
 def metric_words(metric: str) -> str:
@@ -130,6 +132,8 @@ def metric_words(metric: str) -> str:
     words = measure_of(metric).words
     if metric in MEASURES:
         return words
+    if metric.startswith(LABELLED):
+        return f"{words} on the labelled images"
     return f"test {words}" if metric.startswith("test_") else f"validation {words} at the best epoch"
 
 

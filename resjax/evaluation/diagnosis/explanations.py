@@ -1,15 +1,24 @@
-"""What the probes' measurements say: a sentence for each probe, and which usual explanations they support."""
+"""What the probes' measurements say: a sentence for each probe, and which usual explanations they support.
+
+All claims of a record are judged together, by simultaneous intervals (Bonferroni). A false "supported" or "not
+supported" occurs among them with a probability of at most 5 %: a claim is true, or its effect is absent, or it lies
+between, so at most one of the two verdicts on it can be false. Holm's steps would not keep this: after a claim is
+supported it can still be one of the false ones of the other kind.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from resjax.evaluation.comparison.statistics import describe
-from resjax.records import Explanation, Measurement, ProbedNetwork, Probes
+from resjax.evaluation.comparison.statistics import describe, over_seeds
+from resjax.records import Explanation, Interval, Measurement, ProbedNetwork, Probes, Twins
 
 FEWEST_SEEDS = 3
+CONFIDENCE = 0.95
+"""That the intervals of all claims hold."""
 Judgement = Literal["supported", "not supported", "cannot say"]
 VERDICTS: tuple[Judgement, ...] = ("supported", "not supported", "cannot say")
 Values = Mapping[str, Sequence[float | None]]
@@ -100,40 +109,67 @@ CLAIMS = (
 )
 """The explanations in the order of the paragraph, with their thresholds."""
 RULE = (
-    "{measure}: supported if the 95 % interval of the mean {compared} (Student's t over {few} seeds or more) lies "
-    "{side} 0 and the mean is {least} or more{extra}; not supported if the whole interval falls short of {least}; "
-    "otherwise the seeds cannot say"
+    "{measure}: supported if the interval of the mean {compared} (Student's t over {few} seeds or more) lies {side} 0 "
+    "and the mean is {least} or more{extra}; not supported if the whole interval falls short of {least}{short}; "
+    "otherwise the seeds cannot say. {together}"
 )
+
+
+class Evidence(NamedTuple):
+    """The measure of a claim in the seeds that both networks of a pair have."""
+
+    claim: Claim
+    twins: Twins
+    baseline: list[float]
+    """Zeros where the residual network is measured by itself."""
+    candidate: list[float]
+
+    @property
+    def differences(self) -> list[float]:
+        return [after - before for before, after in zip(self.baseline, self.candidate, strict=True)]
+
+    @property
+    def suffices(self) -> bool:
+        """Whether there are enough seeds to judge the claim."""
+        return len(self.baseline) >= FEWEST_SEEDS
 
 
 def explain(record: Probes) -> Probes:
     """The record of `probes.json` with its sentences, the judged explanations and the paragraph, made anew.
 
-    Each residual network is compared with the first plain one that has as many blocks, seed by seed.
+    Each residual network is compared with its plain twin, seed by seed. Claims on which there is enough evidence are
+    judged together, whatever their pair.
     """
     probes = {
         name: replace(probe, sentence=sentence_of(name, probe.measurements, record.networks))
         for name, probe in record.probes.items()
     }
-    explanations = [
-        _judged(claim, record, baseline, candidate)
-        for baseline, candidate in pairs_of(record.networks)
+    found = [
+        _evidence(claim, record, twins)
+        for twins in twins_of(record)
         for claim in CLAIMS
         if claim.probe in record.probes
     ]
+    claims = sum(each.suffices for each in found)
+    explanations = [_judged(each, claims) for each in found]
     return replace(record, probes=probes, explanations=explanations, paragraph=paragraph(explanations))
 
 
-def pairs_of(networks: Mapping[str, ProbedNetwork]) -> list[tuple[str, str]]:
-    """The first plain network with each residual one that has as many blocks."""
-    plain = [name for name, network in networks.items() if network.shortcut == "none"]
-    return [
-        (baseline, candidate)
-        for candidate, network in networks.items()
-        if network.shortcut != "none"
-        for baseline in plain[:1]
-        if len(networks[baseline].blocks) == len(network.blocks)
-    ]
+def twins_of(record: Probes) -> list[Twins]:
+    """The plain network and the residual one of each pair that is judged, in the order of the residual networks.
+
+    Older records do not say which networks are twins. There a residual network is paired with the first plain one that
+    has the same blocks; depth 0 stands for one that is not known.
+    """
+    networks = record.networks
+    if record.twins is not UNSET:
+        return [each for each in record.twins if each.baseline in networks and each.candidate in networks]
+    pairs = []
+    for candidate, network in networks.items():
+        alike = [name for name, each in networks.items() if each.shortcut == "none" and each.blocks == network.blocks]
+        if network.shortcut != "none" and alike:
+            pairs.append(Twins(depth=0, baseline=alike[0], candidate=candidate))
+    return pairs
 
 
 def measured(record: Probes, claim: Claim, network: str) -> dict[int, float]:
@@ -148,16 +184,26 @@ def measured(record: Probes, claim: Claim, network: str) -> dict[int, float]:
     return found
 
 
-def _judged(claim: Claim, record: Probes, baseline: str, candidate: str) -> Explanation:
-    second = measured(record, claim, candidate)
-    first = dict.fromkeys(second, 0.0) if claim.alone else measured(record, claim, baseline)
+def _evidence(claim: Claim, record: Probes, twins: Twins) -> Evidence:
+    second = measured(record, claim, twins.candidate)
+    first = dict.fromkeys(second, 0.0) if claim.alone else measured(record, claim, twins.baseline)
     seeds = [seed for seed in first if seed in second]
-    differences = [second[seed] - first[seed] for seed in seeds]
+    return Evidence(claim, twins, [first[seed] for seed in seeds], [second[seed] for seed in seeds])
+
+
+def _interval(values: Sequence[float], claims: int) -> Interval | None:
+    """The interval of the mean that holds together with those of the other claims."""
+    return over_seeds(values, 1 - (1 - CONFIDENCE) / max(claims, 1))
+
+
+def _judged(found: Evidence, claims: int) -> Explanation:
+    claim, twins = found.claim, found.twins
     factor = 100 if claim.unit == "points" else 1
-    extra = ""
+    extra = short = ""
     if claim.beyond is not None:
         own_side = "below" if claim.sign > 0 else "above"
         extra = f", and the plain network's own interval is {own_side} {-claim.sign * claim.beyond:g}"
+        short = f", or the plain network's own interval does not reach {-claim.sign * claim.beyond:g}"
     rule = RULE.format(
         measure=claim.measure,
         compared="loss" if claim.alone else "difference between the networks",
@@ -165,55 +211,66 @@ def _judged(claim: Claim, record: Probes, baseline: str, candidate: str) -> Expl
         side="above" if claim.sign > 0 else "below",
         least=f"{factor * claim.least:g} {claim.unit}".strip(),
         extra=extra,
+        short=short,
+        together=_together(claims),
     )
     return Explanation(
         claim=claim.claim,
         probe=claim.probe,
         measure=claim.measure,
-        baseline=baseline,
-        candidate=candidate,
-        verdict=_verdict(claim, differences, [first[seed] for seed in seeds]),
-        sentence=_sentence(claim, baseline, candidate, [first[s] for s in seeds], [second[s] for s in seeds], factor),
+        baseline=twins.baseline,
+        candidate=twins.candidate,
+        depth=twins.depth or UNSET,
+        verdict=_verdict(found, claims),
+        sentence=_sentence(found, factor, claims),
         rule=rule,
-        differences=differences,
-        ci95=describe(differences).ci95,
+        differences=found.differences,
+        ci95=describe(found.differences).ci95,
+        interval=_interval(found.differences, claims),
+        claims=claims,
     )
 
 
-def _verdict(claim: Claim, differences: Sequence[float], plain: Sequence[float]) -> Judgement:
-    interval, own = describe(differences).ci95, describe(plain).ci95
-    if len(differences) < FEWEST_SEEDS or interval is None or own is None:
+def _together(claims: int) -> str:
+    if claims < 2:
+        return f"The interval holds with {100 * CONFIDENCE:.0f} %"
+    return f"The intervals of all {claims} judged claims hold together with {100 * CONFIDENCE:.0f} % (Bonferroni)"
+
+
+def _verdict(found: Evidence, claims: int) -> Judgement:
+    claim = found.claim
+    interval, own = _interval(found.differences, claims), _interval(found.baseline, claims)
+    if not found.suffices or interval is None or own is None:
         return "cannot say"
     low, high = sorted(claim.sign * end for end in interval)
     if claim.beyond is not None:
         nearest, farthest = sorted(-claim.sign * end for end in own)
-        if farthest < claim.beyond:
+        if farthest < claim.beyond or high < claim.least:
             return "not supported"
         if nearest < claim.beyond:
             return "cannot say"
-    if low > 0 and claim.sign * np.mean(differences) >= claim.least:
+    if low > 0 and claim.sign * np.mean(found.differences) >= claim.least:
         return "supported"
     return "not supported" if high < claim.least else "cannot say"
 
 
-def _sentence(
-    claim: Claim, baseline: str, candidate: str, first: Sequence[float], second: Sequence[float], factor: int
-) -> str:
+def _sentence(found: Evidence, factor: int, claims: int) -> str:
+    claim, baseline, candidate = found.claim, found.twins.baseline, found.twins.candidate
     measure = claim.measure[0].upper() + claim.measure[1:]
-    if not first:
+    if not found.baseline:
         return "No seed of both networks has this measure."
-    means = [factor * float(np.mean(each)) for each in (first, second)]
+    means = [factor * float(np.mean(each)) for each in (found.baseline, found.candidate)]
     unit = f" {claim.unit}" if claim.unit else ""
-    described = describe([after - before for before, after in zip(first, second, strict=True)])
     interval = ""
-    if described.ci95:
-        low, high = described.ci95
-        interval = f", 95 % interval {factor * low:+.2g} to {factor * high:+.2g}"
+    if ends := _interval(found.differences, claims):
+        low, high = ends
+        together = f" for {claims} claims together" if claims > 1 else ""
+        interval = f", {100 * CONFIDENCE:.0f} % interval{together} {factor * low:+.2g} to {factor * high:+.2g}"
     if claim.alone:
-        return f"{measure}: {means[1]:.2g}{unit} in {candidate}{interval} ({_count(first)})."
+        return f"{measure}: {means[1]:.2g}{unit} in {candidate}{interval} ({_count(found.baseline)})."
     return (
         f"{measure}: {baseline} {means[0]:.2g}, {candidate} {means[1]:.2g}{unit} "
-        f"(difference {factor * (described.mean or 0.0):+.2g}{interval}, {_count(first)})."
+        f"(difference {factor * float(np.mean(found.differences)):+.2g}{interval}, {_count(found.baseline)})."
     )
 
 
@@ -236,6 +293,8 @@ def paragraph(explanations: Sequence[Explanation]) -> str:
         if open_ones:
             parts.append(f"These seeds leave it open that {_joined(open_ones)}.")
     if parts:
+        if explanations[0].claims:
+            parts.append(f"{_together(explanations[0].claims)}.")
         parts.append(
             "This holds for these images, this width and this recipe; it shows what occurs together, not causes."
         )

@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from resjax.records.kinds.base import Environment, Interval, Part, Record
+from resjax.records.kinds.comparison import Twins
 
 
 class ProbedBlock(Part, frozen=True, kw_only=True):
@@ -59,12 +60,19 @@ class Explanation(Part, frozen=True, kw_only=True):
     measure: str
     baseline: str
     candidate: str
+    depth: int | UnsetType = UNSET
+    """Of both networks; this, `interval` and `claims` are absent in older records."""
     verdict: Literal["supported", "not supported", "cannot say"]
     sentence: str
     rule: str
     differences: list[float]
     """Candidate minus baseline, one a seed."""
     ci95: Interval | None
+    """Of the mean difference of this claim alone."""
+    interval: Interval | None | UnsetType = UNSET
+    """That the verdict rests on: it holds together with those of the other claims with 95 %."""
+    claims: int | UnsetType = UNSET
+    """How many claims are judged together."""
 
 
 class Probes(Record, frozen=True, kw_only=True):
@@ -72,6 +80,8 @@ class Probes(Record, frozen=True, kw_only=True):
 
     environment: Environment
     networks: dict[str, ProbedNetwork] = field(name="arms")
+    twins: list[Twins] | UnsetType = UNSET
+    """The pairs that are judged; absent in older records."""
     probes: dict[str, Probe]
     explanations: list[Explanation]
     paragraph: str

@@ -99,9 +99,9 @@ def drawn_run(records: RunRecords) -> DrawnRun:
     splits = ", ".join(f"{count} {SIDES[side]}" for side, count in dataset.splits.items() if count)
     return DrawnRun(
         networks=tuple(network for network in networks if network.results),
-        classes=tuple(_shortened(name) for name in dataset.classes),
+        classes=tuple(shortened(name) for name in dataset.classes),
         side=listed([SIDES[side] for side in sorted(sides)]),
-        images=f"Images: {_shortened(dataset.name, 60)}, {splits}, {len(dataset.classes)} classes.",
+        images=f"Images: {shortened(dataset.name, 60)}, {splits}, {len(dataset.classes)} classes.",
         warning="\n".join(warnings_of(dataset)),
         left_out="; ".join(network.left_out for network in networks if network.left_out),
     )
@@ -140,5 +140,6 @@ def _average_words(counts: Sequence[int]) -> str:
     return f"on average over {few}{max(counts)} seeds"
 
 
-def _shortened(name: str, longest: int = LONGEST_CLASS_NAME) -> str:
+def shortened(name: str, longest: int = LONGEST_CLASS_NAME) -> str:
+    """The name, cut with an ellipsis if it is longer."""
     return name if len(name) <= longest else name[: longest - 1] + "…"

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from resjax.records import Depth
 from resjax.records.run_records import read_run_records
+from resjax.report.figures.confusion_figure import confusion_figure
 from resjax.report.figures.curves import AXIS_LABELS, draw_mean_and_band, draw_seeds, label_epochs
 from resjax.report.figures.depth_figure import depth_figure
 from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun, conclusion, drawn_run
@@ -20,7 +21,6 @@ from resjax.report.figures.style import QUIET, STRIPE, frame, save
 from resjax.report.words import SIDES
 
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
-MOST_ANNOTATED_CLASSES = 15
 MOST_IN_PANEL_LEGEND = 3
 
 
@@ -111,54 +111,13 @@ def _history(run: DrawnRun, network: DrawnNetwork) -> Figure:
 
 
 def _confusion(run: DrawnRun, networks: Sequence[DrawnNetwork], left_out: str) -> Figure:
-    classes = len(run.classes)
-    columns = len(networks) if len(networks) <= 3 else -(-len(networks) // 2)
-    rows = -(-len(networks) // columns)
-    side = float(np.clip(0.6 * classes, 2.6, 7))
-    font = float(np.clip(0.8 * 72 * side / classes, 3, 9))
-    names = 0.0085 * font * max(len(name) for name in run.classes)
-    slanted = classes <= MOST_ANNOTATED_CLASSES
-    # The panels shall fill the figure: slanted names reach to the left of their panel, and below the last of a column.
-    gap = max(0.25, 0.7 * names - 0.5 * side / classes) if slanted else 0.25
-    width = columns * side + (columns - 1) * gap + names + 1.7
-    lettered = 1 if len(networks) % columns == 0 else 2
-    height = rows * (side + 0.35) + lettered * ((0.7 if slanted else 1) * names + 0.3) + 1.2
-    figure = Figure(figsize=(width, height), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for index, (panel, network) in enumerate(zip(panels.flat, networks, strict=False)):
-        _draw_confusion(panel, network.confusion())
-        panel.set_title(f"{network.name}, {network.seeds}{' together' if len(network.results) > 1 else ''}")
-        panel.set_xticks(range(classes), run.classes, fontsize=font, rotation=45 if slanted else 90)
-        panel.set_yticks(range(classes), run.classes, fontsize=font)
-        if slanted:
-            for label in panel.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
-        if index % columns == 0:
-            panel.set_ylabel("true class")
-        else:
-            panel.tick_params(labelleft=False)
-        if index + columns >= len(networks):
-            panel.set_xlabel("predicted class")
-        else:
-            panel.tick_params(labelbottom=False)
-    for panel in panels.flat[len(networks) :]:
-        panel.remove()
-    figure.colorbar(figure.axes[0].images[0], ax=figure.axes, label="share of the true class (%)", shrink=0.8)
-    numbers = "In a cell: images, and their share of the row. " if classes <= MOST_ANNOTATED_CLASSES else ""
-    note = f"{numbers}Images are counted once for each seed, at its best epoch on validation."
-    frame(figure, f"Confusion matrix on the {run.side} images", note, warning=run.warning, left_out=left_out)
-    return figure
-
-
-def _draw_confusion(panel: Axes, counts: np.ndarray) -> None:
-    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    panel.imshow(shares, cmap="Blues", vmin=0, vmax=100, interpolation="none")
-    panel.grid(False)
-    if len(counts) <= MOST_ANNOTATED_CLASSES:
-        for (row, column), share in np.ndenumerate(shares):
-            text = f"{counts[row, column]}\n{share:.0f} %"
-            color = "white" if share > 55 else "black"
-            panel.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    panels = {
+        f"{network.name}, {network.seeds}{' together' if len(network.results) > 1 else ''}": network.confusion()
+        for network in networks
+    }
+    note = "Images are counted once for each seed, at its best epoch on validation."
+    title = f"Confusion matrix on the {run.side} images"
+    return confusion_figure(panels, run.classes, title, note, warning=run.warning, left_out=left_out)
 
 
 def _recall(run: DrawnRun) -> Figure:
