@@ -14,7 +14,7 @@ from resjax.report.cautions import leak_warning, limits
 
 RECIPE = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "augment"),
-    "freeze",
+    *("class_weights", "freeze"),
 )
 """The flags of the recipe that the card shows; all flags are in the run's config.flags."""
 WORDS = {"val": "validation", "test": "test"}
