@@ -109,6 +109,15 @@ def fields_with_options(kind: type) -> Iterator[tuple[dataclasses.Field, Option]
             yield each, found if found.flag else replace(found, flag=each.name)
 
 
+def flag_defaults() -> dict[str, Any]:
+    """The recipe's flags with their defaults as they stand in records: what a run had that did not know a flag yet."""
+    return {
+        option.flag: each.default if option.default_text is None else option.default_text
+        for each, option in fields_with_options(Recipe)
+        if option.default_text is not None or not option.parse
+    }
+
+
 def parse_milestones(text: str) -> tuple[float, ...]:
     """Numbers from text such as `0.5,0.75`; the recipe checks their order.
 

@@ -11,20 +11,13 @@ from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
 from resjax.run.workdir.sound_records import read_or_quarantine
-from resjax.training.recipe import RECIPE_VERSION, Recipe, fields_with_options
-
-_DEFAULTS = {
-    option.flag: each.default if option.default_text is None else option.default_text
-    for each, option in fields_with_options(Recipe)
-    if option.default_text is not None or not option.parse
-}
-"""The recipe's flags with their defaults, as they stand in records."""
+from resjax.training.recipe import RECIPE_VERSION, flag_defaults
 
 
 def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
     """A phrase for each difference between the recipe of `before` and that of the settings."""
     # A flag of the recipe that a run did not know yet had no effect on it, as its default has none.
-    config = _DEFAULTS | before.config
+    config = flag_defaults() | before.config
     changed = [
         f"--{flag} was {config[flag]}, now {value}"
         for flag, value in settings.flags.items()
