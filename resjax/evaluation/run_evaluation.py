@@ -1,11 +1,12 @@
 """What the records of a run say beyond its accuracies: diagnosis, class differences, calibration, right images."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from resjax.evaluation.comparison.measures import MEASURES, Contributions
 from resjax.evaluation.diagnosis.diagnose import Replica, diagnose
@@ -15,13 +16,12 @@ from resjax.records.run_records import RunRecords
 
 def explained(records: RunRecords) -> RunRecords:
     """The records with `diagnosis`, `class_differences` and `calibration` in their summary, made anew."""
-    networks = {
-        name: {seed: _replica(records, name, seed, result) for seed, result in results.items() if result is not None}
-        for name, results in records.results().items()
-    }
+    found = {name: _predicted(records, name, results) for name, results in records.results().items()}
+    networks = {name: {seed: replica for seed, (replica, _) in of.items()} for name, of in found.items()}
+    ids = [each for of in found.values() for _, each in of.values() if each is not None]
     dataset = records.summary.dataset
-    found = diagnose(networks, dataset.classes, dataset)
-    return replace(records, summary=msgspec.structs.replace(records.summary, **found._asdict()))
+    diagnosis = diagnose(networks, dataset.classes, dataset, _groups(records, ids), records.summary.config)
+    return replace(records, summary=msgspec.structs.replace(records.summary, **diagnosis._asdict()))
 
 
 def contributions(folder: Path, side: str, measure: str) -> Contributions | None:
@@ -42,11 +42,25 @@ def correctness(folder: Path, side: str) -> Bool[np.ndarray, " image"] | None:
     return contributions(folder, side, "accuracy")
 
 
-def _replica(records: RunRecords, name: str, seed: int, result: Result) -> Replica:
-    history = records.history(name, seed)
-    if not isinstance(result, Done):
-        return Replica(result, history)
-    predictions = records.predictions(name, seed, result.evaluated_on)
-    if predictions is None:
-        return Replica(result, history)
-    return Replica(result, history, predictions.logits, predictions.labels)
+def _predicted(
+    records: RunRecords, name: str, results: Mapping[int, Result | None]
+) -> dict[int, tuple[Replica, list[str] | None]]:
+    """The replicas of a network that ended, with the ids of the images that their predictions are of, if kept."""
+    found = {}
+    for seed, result in results.items():
+        if result is None:
+            continue
+        history, kept = records.history(name, seed), None
+        if isinstance(result, Done):
+            kept = records.predictions(name, seed, result.evaluated_on)
+        replica = Replica(result, history, kept.logits, kept.labels) if kept else Replica(result, history)
+        found[seed] = replica, kept.ids if kept else None
+    return found
+
+
+def _groups(records: RunRecords, ids: Sequence[list[str]]) -> Int[np.ndarray, " image"] | None:
+    """The duplicate group of each image that predictions are of; None if images differ or a group is not known."""
+    group_of = {image.id: image.group for image in records.split.images} if records.split else {}
+    if not ids or any(each != ids[0] for each in ids) or not group_of.keys() >= set(ids[0]):
+        return None
+    return np.unique([group_of[name] for name in ids[0]], return_inverse=True)[1]

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from resjax.records import ExportConfig, Summary, TemperatureScaling
 from resjax.report.cautions import leak_warning, limits
+from resjax.report.majority import majority_sentence
 
 RECIPE = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "augment"),
-    "freeze",
+    *("class_weights", "freeze"),
 )
 """The flags of the recipe that the card shows; all flags are in the run's config.flags."""
 WORDS = {"val": "validation", "test": "test"}
@@ -100,6 +101,8 @@ def _accuracy(config: ExportConfig, summary: Summary) -> str:
         if scores.side == "val":
             seed = " and the seed" if len(config.seeds) == 1 < len(network.seeds) else ""
             lines[-1] += f" The epoch{seed} may have been chosen on these very images."
+        sizes = [each.support for each in scores.per_class.values()]
+        lines[-1] += f" {text(majority_sentence(list(scores.per_class), {scores.side: sizes}))}"
         rows = [
             [text(name), f"{100 * each.recall:.0f} %", f"{100 * each.precision:.0f} %", str(each.support)]
             for name, each in scores.per_class.items()

@@ -104,7 +104,7 @@ class TrainedNetwork:
         held_out = None
         if (test := self._predictions("test")) is not None:
             unseen = ~self._leaked(test.ids, "test")
-            held_out = test.logits[unseen], test.labels[unseen]
+            held_out = test.logits[unseen], test.labels[unseen], self._groups(test.ids, "test")[unseen]
         found = temperature_scaling(val.logits[clean], val.labels[clean], groups[clean], held_out)
         return replace(found, leaked_left_out=int((~clean).sum()))
 

@@ -138,13 +138,8 @@ def limits(summary: Summary) -> list[str]:
             f"Best-epoch accuracies are optimistic{f' by about {by}' if by else ''}, because the epoch was chosen on "
             f"the same {dataset.splits['val']:,} validation images. --test_fraction keeps a test set apart."
         )
-    images = dataset.splits["test" if tested else "val"]
-    if images:
-        half = 100 * 1.96 * (0.25 / images) ** 0.5
-        found.append(
-            f"There are {images:,} {'test' if tested else 'validation'} images. Another choice of images alone moves "
-            f"an accuracy of 50 % by up to {half:.1f} points (95 % interval)."
-        )
+    if choice := _choice_of_images(dataset, "test" if tested else "val"):
+        found.append(choice)
     found.append("All seeds share one split. --folds=5 shows how the result varies between splits.")
     if dataset.near_copies is None:
         found.append("Only exact copies were looked for; near-copies may leak.")
@@ -161,6 +156,20 @@ def limits(summary: Summary) -> list[str]:
 def _optimism(networks: dict[str, NetworkSummary]) -> str:
     known_means = {name: mean_of(network.best_optimism) for name, network in networks.items()}
     return ", ".join(f"{100 * mean:.1f} points ({name})" for name, mean in known_means.items() if mean is not None)
+
+
+def _choice_of_images(dataset: SummaryDataset, side: Side) -> str:
+    """By how much another choice of images would move an accuracy; empty where it is not known which are copies."""
+    independent = known(dataset.independent_images)
+    images = dataset.splits[side]
+    if independent is None or not images:
+        return ""
+    half = 100 * 1.96 * (0.25 / independent[side]) ** 0.5
+    copies = f", which with their copies say as much as {independent[side]:,.0f}" if independent[side] < images else ""
+    return (
+        f"There are {images:,} {SIDES[side]} images{copies}. Another choice of images alone moves an accuracy of 50 % "
+        f"by up to {half:.1f} points (95 % interval)."
+    )
 
 
 def _recipe(config: Config) -> str:

@@ -16,6 +16,7 @@ from resjax.records import (
     Summary,
 )
 from resjax.report.cautions import data_note, leak_warning, optimism, warnings_of
+from resjax.report.majority import majority_line, majority_of_splits
 from resjax.report.tables import Table, in_columns, markdown
 from resjax.report.words import (
     counted,
@@ -54,7 +55,7 @@ def comparison_text(summary: Summary) -> str:
     for name, network in summary.architectures.items():
         others = [f"seed {seed} {status}" for seed, status in network.status.items() if status != "done"]
         lines += [f"not counted of {name}: {', '.join(others)}"] if others else []
-    lines += filter(None, [optimism(summary)])
+    lines += filter(None, [majority_line(summary), optimism(summary)])
     lines += differences(summary.comparisons)
     lines += verdicts(summary)
     for family in summary.depth or []:
@@ -63,8 +64,9 @@ def comparison_text(summary: Summary) -> str:
 
 
 def comparison_markdown(summary: Summary) -> str:
-    """The networks as a table in Markdown, with the paired differences below."""
-    return markdown(_networks_table(summary)) + "\n\n" + "\n".join(differences(summary.comparisons))
+    """The networks as a table in Markdown, with the share of the largest class and the paired differences below."""
+    below = [majority_line(summary), *differences(summary.comparisons)]
+    return markdown(_networks_table(summary)) + "\n\n" + "\n".join(filter(None, below))
 
 
 def diagnosis_text(summary: Summary) -> str:
@@ -87,6 +89,7 @@ def splits_text(record: Splits) -> str:
     """The splits of `splits.json` side by side with their paired differences, and a warning for each that leaks."""
     lines = ["", "by split: accuracy in %, mean and standard deviation over seeds"]
     lines.append(in_columns(_splits_table(record), names=2))
+    lines += filter(None, [majority_of_splits(record)])
     for name, part in _parts(record).items():
         lines += [f"{name}: {line}" for line in differences(part.comparisons)]
     lines += filter(None, (data_note(record.dataset.name), *map(leak_warning, record.splits.values())))
@@ -96,7 +99,8 @@ def splits_text(record: Splits) -> str:
 def splits_markdown(record: Splits) -> str:
     """The splits of `splits.json` as a table in Markdown, with the paired differences below."""
     below = [f"* {name}: {line}" for name, part in _parts(record).items() for line in differences(part.comparisons)]
-    return markdown(_splits_table(record)) + "\n\n" + "\n".join(below)
+    majority = [f"* {text}"] if (text := majority_of_splits(record)) else []
+    return markdown(_splits_table(record)) + "\n\n" + "\n".join(majority + below)
 
 
 def differences(pairs: Sequence[Comparison] | Sequence[PooledDifference]) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from resjax.records import Condition, Sweep
 from resjax.report.cautions import mixed_environments
+from resjax.report.majority import majority_of_sweep
 from resjax.report.tables import Table, in_columns
 from resjax.report.words import DASH, SIDES, counted, points, spread
 
@@ -18,7 +19,7 @@ def sweep_text(record: Sweep) -> str:
         lines += ["", *([condition.label] if condition.label else [])]
         lines.append(in_columns(choice_table(record, condition), names=2))
         lines += [pair.sentence for pair in condition.comparisons]
-    lines += ["", choice_caution(record)]
+    lines += ["", *filter(None, [majority_of_sweep(record.dataset)]), choice_caution(record)]
     lines += [f"{kind}: {text}" for kind, text in failures(record)]
     return "\n".join(lines)
 

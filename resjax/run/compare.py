@@ -208,6 +208,7 @@ def _split_summary(run: ComparisonRun) -> SplitSummary:
         is_faulty=dataset.split_is_faulty,
         fold=fold_record(run.split),
         sides=dataset.splits,
+        class_images=dataset.class_images,
         leaked=dataset.leaked,
         leaked_images=dataset.leaked_images,
         architectures={name: NetworkOnSplit.of(network) for name, network in summary.architectures.items()},

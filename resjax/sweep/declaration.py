@@ -11,9 +11,9 @@ from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.records import Config, Declaration, Environment, SweepDataset, plain
 from resjax.records.kinds.base import OUTSIDE_RECIPE
-from resjax.run.setup.dataset import data_fingerprint
+from resjax.run.setup.dataset import class_images, data_fingerprint
 from resjax.sweep.grid import SweepSettings
-from resjax.training.recipe import RECIPE_VERSION
+from resjax.training.recipe import RECIPE_VERSION, flag_defaults
 
 
 def declare(asked: SweepSettings, dataset: Dataset, split: Split, environment: Environment) -> Declaration:
@@ -35,6 +35,7 @@ def declare(asked: SweepSettings, dataset: Dataset, split: Split, environment: E
             split_label=split.label,
             split_is_faulty=split.method in FAULTS,
             splits={side: len(split.sides[side]) for side in ("train", "val", "test")},
+            class_images=class_images(dataset, split),
             leaked={"val": len(leaks["val"]), "test": len(leaks["test"])},
         ),
         environment=environment,
@@ -60,7 +61,9 @@ def differences(one: Declaration, other: Declaration, *, grid: bool = True) -> l
     """
     found = []
     # One of the two was read from a file: plain values are compared, lists and not tuples.
-    first, second = plain(recipe_flags(one.config)), plain(recipe_flags(other.config))
+    # A flag of the recipe that one of them did not know yet had its default there.
+    unswept = {flag: value for flag, value in flag_defaults().items() if flag not in {*one.grid, *other.grid}}
+    first, second = (plain(unswept | recipe_flags(each.config)) for each in (one, other))
     for flag in first.keys() & second.keys():
         if first[flag] != second[flag]:
             found.append(f"--{flag} {first[flag]} and {second[flag]}")

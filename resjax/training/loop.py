@@ -17,6 +17,7 @@ from resjax.functional import Functional
 from resjax.models.layers import key_of_seed
 from resjax.models.torch_weights import StateDict
 from resjax.training.ahead_of_time import CompilingThread, StillCompiling
+from resjax.training.class_weights import class_weights
 from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
@@ -234,7 +235,8 @@ class Trainer:
         self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
         self.optimizer = make_optimizer(recipe, self.steps_per_epoch)
         self.learning_rate = learning_rate_schedule(recipe, self.steps_per_epoch)
-        self.program = TrainProgram.of(functional, recipe, self.steps_per_epoch)
+        weights_of_classes = class_weights(recipe, train.labels, functional.classes)
+        self.program = TrainProgram.of(functional, recipe, self.steps_per_epoch, weights_of_classes)
         # On the device, so that no step transfers them.
         self.rates = jax.device_put(Rates.of(recipe))
 

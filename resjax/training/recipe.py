@@ -20,6 +20,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 WARMUP_SHAPES = ("linear", "tenth")
 DECAYED = ("all", "kernels")
+CLASS_WEIGHTS = ("none", "balanced")
 WAYS = ("sequential", "map", "vmap", "devices")
 """How the replicas of a network are trained: one after another; by one program that computes a step of one after the
 other; by one program that computes all of them at once; or one on each device."""
@@ -106,6 +107,15 @@ def fields_with_options(kind: type) -> Iterator[tuple[dataclasses.Field, Option]
         found = each.metadata.get("option")
         if found is not None:
             yield each, found if found.flag else replace(found, flag=each.name)
+
+
+def flag_defaults() -> dict[str, Any]:
+    """The recipe's flags with their defaults as they stand in records: what a run had that did not know a flag yet."""
+    return {
+        option.flag: each.default if option.default_text is None else option.default_text
+        for each, option in fields_with_options(Recipe)
+        if option.default_text is not None or not option.parse
+    }
 
 
 def parse_milestones(text: str) -> tuple[float, ...]:
@@ -195,6 +205,13 @@ class Recipe:
         help="random changes of the training images: flip, rotate:DEGREES, color:BRIGHTNESS,CONTRAST,SATURATION,HUE, "
         "lighting:SPREAD, crop:PIXELS, scale:SIZE,LEAST,MOST (resized to a side of LEAST to MOST pixels, of which a "
         "square of SIZE is cut out), joined by commas; or none",
+    )
+    class_weights: str = option(
+        "none",
+        choices=CLASS_WEIGHTS,
+        help="what an image counts in the loss that is minimized: none, all the same; balanced, the more the rarer its "
+        "class is among the training images, so that all classes count the same. The losses in the records stay "
+        "means over images without weights",
     )
     freeze: tuple[str, ...] = option(
         (),

@@ -14,6 +14,7 @@ from resjax.data.augmentation import Augmentation, augment, standardize, to_floa
 from resjax.data.pipeline import Side, padded_batches, take
 from resjax.functional import Functional
 from resjax.training.ahead_of_time import AheadOfTimeJit, CompilingThread
+from resjax.training.class_weights import mean_loss
 from resjax.training.optimizer import Rates, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, purpose_key
@@ -30,7 +31,7 @@ class StepSums(NamedTuple):
     """
 
     loss: Float32[Array | np.ndarray, "*step_replica"]
-    """Cross-entropy, in nats."""
+    """Cross-entropy without class weights, in nats."""
     correct: Int32[Array | np.ndarray, "*step_replica"]
     """Images whose largest logit is the label's."""
 
@@ -39,11 +40,15 @@ NO_STEPS = StepSums(np.zeros(0, np.float32), np.zeros(0, np.int32))
 
 
 def make_train_step(
-    functional: Functional, optimizer: optax.GradientTransformation, augmentations: tuple[Augmentation, ...] = ()
+    functional: Functional,
+    optimizer: optax.GradientTransformation,
+    augmentations: tuple[Augmentation, ...] = (),
+    class_weights: tuple[float, ...] | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
     """A pure function of (state, batch): augment, forward, mean cross-entropy, backward, update.
 
-    The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`.
+    The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`. Weights of
+    the classes are in the loss that is minimized (see `mean_loss`) and never in the sums.
     """
 
     # Jitted, so that the programs of the full batch and of the last batch trace it once.
@@ -57,14 +62,15 @@ def make_train_step(
         images = standardize(augment(augmentations, key, to_float(batch.images)))
         drop_key = purpose_key(state.key, "stochastic_depth", state.step)
 
-        def mean_loss(parameters):
+        def minimized(parameters):
             variables = Variables(parameters, state.variables.statistics)
             logits, statistics = functional.apply_train(variables, images, drop_key)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), batch.labels)
             correct = (logits.argmax(-1) == batch.labels).sum(dtype=jnp.int32)
-            return losses.mean(), (statistics, StepSums(losses.sum(), correct))
+            loss = mean_loss(losses, batch.labels, class_weights)
+            return loss, (statistics, StepSums(losses.sum(), correct))
 
-        gradients, (statistics, sums) = jax.grad(mean_loss, has_aux=True)(state.variables.parameters)
+        gradients, (statistics, sums) = jax.grad(minimized, has_aux=True)(state.variables.parameters)
         parameters, optimizer_state = update(gradients, state.optimizer, state.variables.parameters)
         return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
 
@@ -78,16 +84,25 @@ class TrainProgram(NamedTuple):
     recipe: Recipe
     """Without its rates: see `Recipe.without_rates`."""
     steps_per_epoch: int
+    class_weights: tuple[float, ...] | None = None
+    """Of the loss that is minimized; None if all images count the same."""
 
     @classmethod
-    def of(cls, functional: Functional, recipe: Recipe, steps_per_epoch: int) -> "TrainProgram":
-        """The program for a network, a recipe and a number of steps per epoch."""
-        return cls(functional, recipe.without_rates(), steps_per_epoch)
+    def of(
+        cls,
+        functional: Functional,
+        recipe: Recipe,
+        steps_per_epoch: int,
+        class_weights: tuple[float, ...] | None = None,
+    ) -> "TrainProgram":
+        """The program for a network, a recipe, a number of steps per epoch, and weights of the classes."""
+        return cls(functional, recipe.without_rates(), steps_per_epoch, class_weights)
 
     def train_step(self, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
         """`make_train_step` with the recipe's optimizer at these rates."""
         optimizer = make_optimizer(self.recipe, self.steps_per_epoch, rates)
-        return make_train_step(self.functional, optimizer, self.recipe.augmentations)(state, batch)
+        step = make_train_step(self.functional, optimizer, self.recipe.augmentations, self.class_weights)
+        return step(state, batch)
 
 
 @lru_cache(maxsize=64)

@@ -81,7 +81,7 @@ def test_cross_fitting_is_not_flattered_by_the_images_that_it_was_fitted_on_nor_
 def test_images_that_were_held_out_are_scored_by_the_temperature_of_the_others():
     logits, labels = drawn(500, 3.0)
     other, truth = drawn(200, 3.0, seed=1)
-    found = temperature_scaling(logits, labels, np.arange(500), (other, truth))
+    found = temperature_scaling(logits, labels, np.arange(500), (other, truth, np.arange(len(truth))))
     assert found.measured_on == "held out" and found.measured_images == 200
     assert found.after.loss == pytest.approx(cross_entropy(other / found.temperature, truth))
 

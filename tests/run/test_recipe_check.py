@@ -1,10 +1,13 @@
 """What has changed under a workdir: which images, and whether its record of the recipe is still there."""
 
+from dataclasses import replace
+
 import pytest
 
 from resjax.errors import BadInput
 from resjax.records import RecipeData, RecipeRecord, SplitImage, SplitRecord, write_record
-from resjax.run.workdir.recipe_check import data_changes, recipe_before
+from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
+from tests.run.test_several_splits import settings
 
 
 def split(**images: tuple[str, str, str]) -> SplitRecord:
@@ -43,3 +46,12 @@ def test_replicas_of_an_unknown_recipe_are_refused(tmp_path):
     (tmp_path / "runs").mkdir()
     with pytest.raises(BadInput, match="no record of their recipe"):
         recipe_before(tmp_path)
+
+
+def test_a_flag_that_an_earlier_run_did_not_know_had_its_default_there(tmp_path):
+    before = RecipeRecord(recipe_version=1, config={"epochs": 1}, dataset=RecipeData(fingerprint="f"), architectures={})
+    now = settings(tmp_path, tmp_path)
+    weighted = replace(now, flags={"epochs": 1, "class_weights": "balanced"})
+    assert changes(before, replace(now, flags={"epochs": 1, "class_weights": "none"}), {}) == []
+    (changed,) = changes(before, weighted, {})
+    assert "--class_weights" in changed

@@ -32,7 +32,9 @@ def images_and_labels():
     return images, labels
 
 
-RECIPE = Recipe(epochs=2, batch_size=8, augmentations=(Flip(), ColorJitter(0.2, 0.2, 0.2, 0.1)))
+RECIPE = Recipe(
+    epochs=2, batch_size=8, augmentations=(Flip(), ColorJitter(0.2, 0.2, 0.2, 0.1)), class_weights="balanced"
+)
 
 
 @pytest.fixture(scope="module")

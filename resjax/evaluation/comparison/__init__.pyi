@@ -4,7 +4,6 @@ from .cross_validation import cross_validate as cross_validate
 from .depth import differences_by_depth as differences_by_depth
 from .paired import paired_statistics as paired_statistics
 from .statistics import describe as describe
-from .statistics import newcombe as newcombe
 from .statistics import wilson as wilson
 from .summary import summarize_network as summarize_network
 from .verdict import judged as judged

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from resjax.evaluation.comparison.chance import against_chance
 from resjax.evaluation.comparison.divergence import divergence
 from resjax.evaluation.comparison.looks import Shown, with_earlier_looks
 from resjax.evaluation.comparison.measures import MEASURES, Contributions, metric_name
@@ -127,4 +129,12 @@ def _compared(
     )
     classes = next((len(each.confusion_matrix) for of_network in done.values() for each in of_network.values()), 2)
     of_pair = networks[baseline], networks[candidate]
-    return replace(record, divergence=divergence(*of_pair, question.measure, classes, known, groups, question.level))
+    tests = {
+        name: against_chance(done[name], question.measure, evidence and evidence.contributions.get(name, {}), groups)
+        for name in pair
+    }
+    return replace(
+        record,
+        divergence=divergence(*of_pair, question.measure, classes, known, groups, question.level),
+        not_above_chance=[name for name, found in tests.items() if found and not found.is_above] or UNSET,
+    )

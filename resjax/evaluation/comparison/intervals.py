@@ -113,8 +113,28 @@ def components_of_images(sums: Float[np.ndarray, "seed group"], sizes: Int[np.nd
         over_seeds=_unrounded(by_seed.var(ddof=1) / seeds),
         seed_degrees=seeds - 1,
         over_images=_unrounded(between_groups - single_answers),
-        image_degrees=float(images**2 / (sizes.astype(float) ** 2).sum() - 1),
+        image_degrees=equal_groups(sizes) - 1,
     )
+
+
+def components_of_one_seed(sums: Float[np.ndarray, " group"], sizes: Int[np.ndarray, " group"]) -> Components:
+    """The components of the mean of one seed as this seed's own: other images are other, the seed is not.
+
+    B of `components_of_images` alone. Needs at least two groups.
+    """
+    images = sizes.sum()
+    mean = sums.sum() / images
+    between_groups = (sums - mean * sizes) ** 2 @ (1 / (images * (images - sizes)))
+    return Components(float(mean), 0.0, 1, _unrounded(between_groups), equal_groups(sizes) - 1)
+
+
+def equal_groups(sizes: Int[np.ndarray, " group"]) -> float:
+    """How many groups of equal size would say as much: N^2 / sum_g m_g^2, with m_g the sizes and N their sum.
+
+    >>> equal_groups(np.array([2, 2, 2])), round(equal_groups(np.array([4, 1, 1])), 6)
+    (3.0, 2.0)
+    """
+    return float(sizes.sum() ** 2 / (sizes.astype(float) ** 2).sum())
 
 
 def components_of_seeds(differences: Sequence[float]) -> Components:

@@ -1,7 +1,6 @@
-"""Means and shares with their intervals: values of several seeds, shares of images, differences of both."""
+"""Means and shares with their intervals: values of several seeds, and shares."""
 
 from collections.abc import Sequence
-from math import isfinite
 
 import numpy as np
 
@@ -26,22 +25,10 @@ def describe(values: Sequence[float]) -> Described:
     return Described(values=[float(value) for value in values], mean=mean, sd=sd, ci95=ci95)
 
 
-def over_seeds(differences: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Student's t interval of the mean of paired differences, None for fewer than two differences."""
-    from scipy import stats
-
-    count = len(differences)
-    if count < 2:
-        return None
-    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * float(np.std(differences, ddof=1)) / count**0.5
-    mean = float(np.mean(differences))
-    return (mean - half, mean + half) if isfinite(half) else None
-
-
 def wilson(right: float, images: float, level: float = 0.95) -> Interval | None:
-    """Wilson's score interval of a share, None for no images (Wilson 1927).
+    """Wilson's score interval of a share of independent images, None for no images (Wilson 1927, JASA 22, p. 209).
 
-    `right` need not be an integer: over seeds it is the mean number of right images, so that an image counts once.
+    Copies are not independent: give numbers of pictures. These need not be integers.
 
     >>> low, high = wilson(2, 39)
     >>> f"{low:.3f} {high:.3f}"
@@ -73,20 +60,3 @@ def clopper_pearson(events: int, trials: int, level: float = 0.95) -> Interval |
     low = float(betaincinv(events, trials - events + 1, tail)) if events else 0.0
     high = float(betaincinv(events + 1, trials - events, 1 - tail)) if events < trials else 1.0
     return low, high
-
-
-def newcombe(first: tuple[float, float], second: tuple[float, float], level: float = 0.95) -> Interval | None:
-    """Newcombe's hybrid score interval of the second share minus the first, each given as `(right, images)`.
-
-    Method 10 of Newcombe 1998, for independent samples. Two networks that look at the same images usually agree more
-    than independent samples do, so the interval is rather too wide than too narrow. None if a share has no images.
-    """
-    one, other = wilson(*first, level), wilson(*second, level)
-    if one is None or other is None:
-        return None
-    (low1, high1), (low2, high2) = one, other
-    share1, share2 = first[0] / first[1], second[0] / second[1]
-    difference = share2 - share1
-    below = ((share2 - low2) ** 2 + (high1 - share1) ** 2) ** 0.5
-    above = ((high2 - share2) ** 2 + (share1 - low1) ** 2) ** 0.5
-    return difference - below, difference + above

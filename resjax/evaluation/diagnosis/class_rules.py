@@ -1,42 +1,46 @@
 """What confusion matrices show: collapsed classes, confused pairs, and what a candidate gains and loses.
 
-There is a confusion matrix for each seed; rows are true classes, columns predicted ones. Counts are averaged over
-seeds, so that intervals over images count every image once, however many seeds looked at it.
+There is a confusion matrix for each seed; rows are true classes, columns predicted ones. A class needs enough different
+pictures: copies of one picture count once.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float
 
-from resjax.evaluation.comparison.statistics import newcombe, over_seeds, wilson
+from resjax.evaluation.comparison.statistics import wilson
+from resjax.evaluation.diagnosis.class_table import Confusions
 from resjax.evaluation.diagnosis.rules import finding, in_seeds, is_half, percent
 from resjax.records import ClassDifference, Finding, plain
-
-Confusions = Mapping[int, Int[np.ndarray, "class class"]]
 
 COLLAPSED_RECALL = 0.10
 """A class has collapsed if its recall is at most this..."""
 COLLAPSED_BOUND = 0.25
-"""...and the upper end of Wilson's 95 % interval is below this, which needs 12 images."""
+"""...and the upper end of Wilson's 95 % interval over pictures is below this, which needs 12 of them."""
 CONFUSED_SHARE = 0.20
 """A pair is confused if this fraction of one class is predicted as the other..."""
-CONFUSED_IMAGES = 5
-"""...and this is at least so many images, on average over the seeds."""
+CONFUSED_PICTURES = 5
+"""...and this is at least so many different pictures, on average over the seeds."""
 MOST_NAMED = 3
 """How many pairs, and collapsed classes, of a network are named; the last sentence counts further collapsed classes."""
-MIN_SEEDS = 3
-"""The least number of seeds for an interval over seeds beside that over images."""
 
 
-def collapsed_classes(network: str, confusions: Confusions, classes: Sequence[str]) -> list[Finding]:
+def collapsed_classes(
+    network: str, confusions: Confusions, classes: Sequence[str], pictures: Float[np.ndarray, " class"]
+) -> list[Finding]:
     """Classes with a recall near 0 in at least half of the seeds, the largest first, and what they are predicted as.
 
-    Recall near 0: at most 10 %, with the upper end of Wilson's 95 % interval over the class's images below 25 %.
+    Recall near 0: at most 10 %, with the upper end of Wilson's 95 % interval over the class's pictures below 25 %.
+
+    Args:
+      pictures: how many images without copies would say as much as those of each class (see `Answers.pictures`).
     """
     collapsed = []
     for label, name in enumerate(classes):
-        seeds = [seed for seed, confusion in confusions.items() if _has_collapsed(confusion[label], label)]
+        seeds = [
+            seed for seed, confusion in confusions.items() if _has_collapsed(confusion[label], label, pictures[label])
+        ]
         if is_half(len(seeds), len(confusions)):
             rows = np.sum([confusions[seed][label] for seed in seeds], axis=0)
             taken = {classes[other]: int(rows[other]) for other in np.argsort(-rows, kind="stable") if other != label}
@@ -61,11 +65,13 @@ def collapsed_classes(network: str, confusions: Confusions, classes: Sequence[st
     return findings
 
 
-def confused_pairs(network: str, confusions: Confusions, classes: Sequence[str]) -> Finding | None:
+def confused_pairs(
+    network: str, confusions: Confusions, classes: Sequence[str], pictures: Float[np.ndarray, " class"]
+) -> Finding | None:
     """The true classes that are most often predicted as another one, at most three.
 
-    A pair counts if at least 20 % of the true class, and 5 images on average over the seeds, are predicted as the other
-    class. The interval is Wilson's 95 % interval over the images of the class.
+    A pair counts if at least 20 % of the true class, and 5 pictures on average over the seeds, are predicted as the
+    other class. It is a description: no interval would allow for these being the largest of all pairs.
     """
     mean = _mean(confusions)
     if mean is None:
@@ -76,69 +82,23 @@ def confused_pairs(network: str, confusions: Confusions, classes: Sequence[str])
     pairs, words = [], []
     for place in np.argsort(-shares, axis=None, kind="stable")[:MOST_NAMED]:
         true, predicted = divmod(int(place), len(classes))
-        share, count = float(shares[true, predicted]), float(mean[true, predicted])
-        interval = wilson(count, float(support[true]))
-        if share < CONFUSED_SHARE or count < CONFUSED_IMAGES or interval is None:
+        share = float(shares[true, predicted])
+        # Five of as many pictures, though ratios of floats are never quite whole.
+        if share < CONFUSED_SHARE or share * pictures[true] < CONFUSED_PICTURES - 1e-9:
             break
         names = {"true": classes[true], "predicted": classes[predicted]}
-        counts = {"share": share, "images": count, "of": float(support[true]), "interval": interval}
+        counts = {"share": share, "images": float(mean[true, predicted]), "of": float(support[true])}
         pairs.append(names | counts | {"back": float(shares[predicted, true])})
-        low, high = (100 * end for end in interval)
-        words.append(
-            f"{classes[true]} as {classes[predicted]} ({percent(share)} of its images, {low:.0f} to {high:.0f})"
-        )
+        words.append(f"{classes[true]} as {classes[predicted]} ({percent(share)} of its images)")
     if not pairs:
         return None
     over = f", on average over {len(confusions)} seeds" if len(confusions) > 1 else ""
     return finding(
         "confused pairs",
         network,
-        f"{network} most often predicts {', '.join(words)}{over}; intervals are 95 % over images.",
+        f"{network} most often predicts {', '.join(words)}{over}.",
         {"pairs": pairs, "least": CONFUSED_SHARE},
     )
-
-
-def class_differences(
-    baseline: Confusions, candidate: Confusions, classes: Sequence[str]
-) -> dict[str, ClassDifference]:
-    """The recalls of both networks and their difference for each class, over the seeds that both have.
-
-    Recalls have Wilson's 95 % interval over images. The interval of a difference holds for all classes together
-    (Bonferroni): it is Newcombe's over images, from 3 seeds on extended to contain Student's t over the seeds.
-    """
-    shared = [seed for seed in baseline if seed in candidate]
-    first, second = (_mean({seed: each[seed] for seed in shared}) for each in (baseline, candidate))
-    if first is None or second is None:
-        return {}
-    level = 1 - 0.05 / len(classes)
-    described = {}
-    for label, name in enumerate(classes):
-        images = float(first[label].sum())
-        right = float(first[label, label]), float(second[label, label])
-        by_seed = [
-            float(candidate[seed][label, label] / images - baseline[seed][label, label] / images)
-            for seed in shared
-            if images
-        ]
-        candidates = [newcombe((right[0], images), (right[1], images), level)]
-        if len(shared) >= MIN_SEEDS:
-            candidates.append(over_seeds(by_seed, level))
-        found = [interval for interval in candidates if interval is not None]
-        described[name] = ClassDifference(
-            images=int(images),
-            baseline=right[0] / images if images else None,
-            baseline_interval=wilson(right[0], images),
-            candidate=right[1] / images if images else None,
-            candidate_interval=wilson(right[1], images),
-            difference=(right[1] - right[0]) / images if images else None,
-            # A recall changes by at most 1, but Student's t does not know this.
-            interval=(max(-1.0, min(low for low, _ in found)), min(1.0, max(high for _, high in found)))
-            if found
-            else None,
-            interval_over="images and seeds" if len(found) > 1 else "images alone",
-            by_seed=by_seed,
-        )
-    return described
 
 
 def gains_and_losses(baseline: str, candidate: str, differences: Mapping[str, ClassDifference]) -> list[Finding]:
@@ -165,9 +125,10 @@ def gains_and_losses(baseline: str, candidate: str, differences: Mapping[str, Cl
     return findings
 
 
-def _has_collapsed(row: np.ndarray, label: int) -> bool:
-    interval = wilson(float(row[label]), float(row.sum()))
-    return interval is not None and row[label] <= COLLAPSED_RECALL * row.sum() and interval[1] < COLLAPSED_BOUND
+def _has_collapsed(row: np.ndarray, label: int, pictures: float) -> bool:
+    recall = float(row[label] / max(row.sum(), 1))
+    interval = wilson(recall * pictures, pictures)
+    return interval is not None and recall <= COLLAPSED_RECALL and interval[1] < COLLAPSED_BOUND
 
 
 def _mean(confusions: Confusions) -> np.ndarray | None:

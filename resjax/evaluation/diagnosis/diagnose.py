@@ -8,16 +8,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from msgspec import UNSET
 
-from resjax.evaluation.diagnosis.class_rules import (
-    class_differences,
-    collapsed_classes,
-    confused_pairs,
-    gains_and_losses,
-)
+from resjax.evaluation.comparison.chance import ChanceTest, against_chance
+from resjax.evaluation.comparison.measures import MEASURES
+from resjax.evaluation.diagnosis.answers import Answers
+from resjax.evaluation.diagnosis.chance_rule import at_chance
+from resjax.evaluation.diagnosis.class_rules import collapsed_classes, confused_pairs, gains_and_losses
+from resjax.evaluation.diagnosis.class_table import class_differences
 from resjax.evaluation.diagnosis.history_rules import History, divergence, instability, over_fitting, under_training
 from resjax.evaluation.diagnosis.reliability import miscalibration, pooled_reliability
 from resjax.evaluation.diagnosis.rules import KINDS, finding, percent
 from resjax.records import ClassDifferences, Done, Finding, PooledReliability, Result, Side, SummaryDataset
+from resjax.records.kinds.base import Config
 
 
 class Replica(NamedTuple):
@@ -38,55 +39,107 @@ class Diagnosis(NamedTuple):
     calibration: dict[str, PooledReliability | None]
 
 
+class _Network(NamedTuple):
+    """The finished replicas of a network, by seed."""
+
+    replicas: Mapping[int, Replica]
+    results: Mapping[int, Done]
+    confusions: Mapping[int, np.ndarray]
+    answers: Answers | None
+    """None if the predictions of a replica were not kept."""
+
+
 def diagnose(
-    networks: Mapping[str, Mapping[int, Replica]], classes: Sequence[str], dataset: SummaryDataset
+    networks: Mapping[str, Mapping[int, Replica]],
+    classes: Sequence[str],
+    dataset: SummaryDataset,
+    groups: Int[np.ndarray, " image"] | None = None,
+    config: Config | None = None,
 ) -> Diagnosis:
     """Applies every rule to the replicas that ended.
 
     Args:
       networks: the replicas by network and seed; the network named first is the baseline of each pair.
       classes: names in the order of the confusion matrices.
-      dataset: that part of `summary.json`, for the leaks and the number of validation images.
+      dataset: that part of `summary.json`, for the leaks and the validation images.
+      groups: the duplicate group of each image that the predictions are of. None if they are not known: then nothing is
+        said that depends on how many different pictures a class has.
+      config: the flags of the run, for the metric that it is judged by and for the commands that are suggested.
     """
-    done = {
-        name: {seed: (replica, each) for seed, replica in replicas.items() if isinstance(each := replica.result, Done)}
-        for name, replicas in networks.items()
-    }
-    confusions = {
-        name: {seed: np.asarray(result.confusion_matrix) for seed, (_, result) in replicas.items()}
-        for name, replicas in done.items()
-    }
+    config = config or {}
+    measure = config.get("metric") or "accuracy"
+    parts = {name: _finished(replicas, groups) for name, replicas in networks.items()}
     calibration = {
         name: pooled_reliability(
-            [(r.logits, r.labels) for r, _ in replicas.values() if r.logits is not None and r.labels is not None]
+            [(r.logits, r.labels) for r in each.replicas.values() if r.logits is not None and r.labels is not None],
+            groups,
         )
-        for name, replicas in done.items()
+        for name, each in parts.items()
     }
     differences = [
         ClassDifferences(
             baseline=first,
             candidate=second,
-            classes=class_differences(confusions[first], confusions[second], classes),
+            classes=class_differences(
+                one.confusions,
+                other.confusions,
+                classes,
+                (one.answers, other.answers) if one.answers and other.answers else None,
+            ),
         )
-        for first, second in combinations(done, 2)
+        for (first, one), (second, other) in combinations(parts.items(), 2)
     ]
-    results = {name: [result for _, result in replicas.values()] for name, replicas in done.items()}
-    found: list[Finding | None] = [leaks(dataset, results)]
-    for name, replicas in done.items():
-        histories = {seed: replica.history for seed, (replica, _) in replicas.items()}
+    tests = {name: _against_chance(each, measure, groups) for name, each in parts.items()}
+    learned = {name for name, test in tests.items() if test and test.is_above}
+    found: list[Finding | None] = [leaks(dataset, {name: [*each.results.values()] for name, each in parts.items()})]
+    if (any_result := next((result for each in parts.values() for result in each.results.values()), None)) is not None:
+        sizes = [sum(row) for row in any_result.confusion_matrix]
+        found.append(at_chance(tests, measure, classes, sizes, any_result.evaluated_on, config))
+    for name, each in parts.items():
+        histories = {seed: replica.history for seed, replica in each.replicas.items()}
         found.append(divergence(name, {seed: replica.result for seed, replica in networks[name].items()}))
         found.append(over_fitting(name, histories))
         found.append(under_training(name, histories))
-        found.append(instability(name, histories, dataset.splits["val"]))
-        found += collapsed_classes(name, confusions[name], classes)
-        found.append(confused_pairs(name, confusions[name], classes))
+        found.append(instability(name, histories, _validation_pictures(dataset)))
+        if name in learned and each.answers is not None:
+            pictures = each.answers.pictures(len(classes))
+            found += collapsed_classes(name, each.confusions, classes, pictures)
+            found.append(confused_pairs(name, each.confusions, classes, pictures))
         if (described := calibration[name]) is not None:
             found.append(miscalibration(name, described))
     for pair in differences:
-        found += gains_and_losses(pair.baseline, pair.candidate, pair.classes)
+        if learned.issuperset((pair.baseline, pair.candidate)):
+            found += gains_and_losses(pair.baseline, pair.candidate, pair.classes)
     order = list(KINDS)
     findings = sorted((each for each in found if each), key=lambda each: order.index(each.kind))
     return Diagnosis(findings, differences, calibration)
+
+
+def _finished(replicas: Mapping[int, Replica], groups: np.ndarray | None) -> _Network:
+    done = {seed: replica for seed, replica in replicas.items() if isinstance(replica.result, Done)}
+    results = {seed: each.result for seed, each in done.items() if isinstance(each.result, Done)}
+    confusions = {seed: np.asarray(result.confusion_matrix) for seed, result in results.items()}
+    logits = [each.logits for each in done.values() if each.logits is not None]
+    labels = next((each.labels for each in done.values() if each.labels is not None), None)
+    answers = None
+    if groups is not None and labels is not None and len(logits) == len(done):
+        answers = Answers([*done], np.stack([each.argmax(-1) for each in logits]), labels, groups)
+    return _Network(done, results, confusions, answers)
+
+
+def _against_chance(network: _Network, measure: str, groups: np.ndarray | None) -> ChanceTest | None:
+    of_images = {
+        seed: MEASURES[measure].contributions(each.logits, each.labels)
+        for seed, each in network.replicas.items()
+        if each.logits is not None and each.labels is not None
+    }
+    return against_chance(network.results, measure, of_images, groups)
+
+
+def _validation_pictures(dataset: SummaryDataset) -> float:
+    """As how many validation images without copies they count, where that is known."""
+    known = dataset.independent_images
+    return dataset.splits["val"] if known is UNSET else known["val"]
 
 
 def leaks(dataset: SummaryDataset, results: Mapping[str, Sequence[Done]]) -> Finding | None:

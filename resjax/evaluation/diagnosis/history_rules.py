@@ -62,22 +62,22 @@ def over_fitting(network: str, histories: Mapping[int, History]) -> Finding | No
     )
 
 
-def instability(network: str, histories: Mapping[int, History], images: int) -> Finding | None:
-    """Validation accuracy falls repeatedly by more than counting `images` explains.
+def instability(network: str, histories: Mapping[int, History], pictures: float) -> Finding | None:
+    """Validation accuracy falls repeatedly by more than counting `pictures` explains, of which copies are one.
 
     In the second half of the epochs (at least 4 steps), a fall counts if it is above 5 points and above twice the
-    standard deviation of the difference of two independent counts, sqrt(2 p (1 - p) / images). The rule holds if at
+    standard deviation of the difference of two independent counts, sqrt(2 p (1 - p) / pictures). The rule holds if at
     least a quarter of the steps are such falls.
     """
     falls, largest, judged = {}, (0.0, 0, 0), 0
     for seed, history in histories.items():
         curves = _curves(history, "val_accuracy")
-        if curves is None or len(curves) // 2 < STEPS or images < 1:
+        if curves is None or len(curves) // 2 < STEPS or pictures < 1:
             continue
         judged += 1
         first = len(curves) - 1 - len(curves) // 2
         before, after = curves[first:-1, 0], curves[first + 1 :, 0]
-        chance = 2 * np.sqrt(2 * before * (1 - before) / images)
+        chance = 2 * np.sqrt(2 * before * (1 - before) / pictures)
         steps = before - after
         counted = (steps > FALL) & (steps > chance)
         if counted.sum() >= SHARE_OF_FALLS * len(steps):
@@ -92,8 +92,9 @@ def instability(network: str, histories: Mapping[int, History], images: int) -> 
         "instability",
         network,
         f"{network}'s validation accuracy is unstable{in_seeds(len(falls), judged)}: it falls by up to "
-        f"{100 * fall:.0f} points from one epoch to the next ({where}), more than counting {images} images explains.",
-        {"falls": falls, "largest_fall": fall, "epoch": epoch, "seed": seed, "images": images, "least": FALL},
+        f"{100 * fall:.0f} points from one epoch to the next ({where}), more than counting {pictures:.0f} pictures "
+        "explains.",
+        {"falls": falls, "largest_fall": fall, "epoch": epoch, "seed": seed, "pictures": pictures, "least": FALL},
     )
 
 

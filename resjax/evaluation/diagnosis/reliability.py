@@ -31,13 +31,21 @@ LARGEST_TEMPERATURE = 100.0
 """The largest temperature, at which all classes are about equally probable. The smallest is 1 / this."""
 
 
-def reliability(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray, " image"]) -> Reliability | None:
+def reliability(
+    logits: Float[np.ndarray, "image class"],
+    labels: Int[np.ndarray, " image"],
+    groups: Int[np.ndarray, " image"] | None = None,
+) -> Reliability | None:
     """Confidence against accuracy in 15 bins, and the expected calibration error (Guo et al. 2017, "On calibration").
 
     The error is the mean over images of |accuracy - confidence| of the image's bin; confidence is the largest softmax
     probability. On few images the error is above 0 even with perfect calibration: `expected_by_chance` is about its
-    value then, sqrt(2 / pi) times the standard deviation of each bin's number of right images. None for no images, or
-    if a logit is not finite.
+    value then, sqrt(2 / pi) times the standard deviation of each bin's number of right images. Copies of a picture are
+    right or wrong together there: the standard deviations of a group's images add up. None for no images, or if a logit
+    is not finite.
+
+    Args:
+      groups: images with equal numbers are copies of one picture; None if no image has a copy.
     """
     from scipy.special import softmax
 
@@ -47,10 +55,11 @@ def reliability(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray
     confidence, right = probabilities.max(-1), logits.argmax(-1) == labels
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     images = np.bincount(place, minlength=BINS)
-    sure, hits, variance = (
-        np.bincount(place, weights=weights, minlength=BINS)
-        for weights in (confidence, right.astype(float), confidence * (1 - confidence))
-    )
+    sure, hits = (np.bincount(place, weights, BINS) for weights in (confidence, right.astype(float)))
+    group = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    together = np.zeros((BINS, len(labels)))
+    np.add.at(together, (place, group), np.sqrt(confidence * (1 - confidence)))
+    variance = (together**2).sum(1)
     return Reliability(
         expected_calibration_error=float(np.abs(hits - sure).sum() / len(labels)),
         expected_by_chance=float(np.sqrt(2 / np.pi * variance).sum() / len(labels)),
@@ -66,12 +75,14 @@ def reliability(logits: Float[np.ndarray, "image class"], labels: Int[np.ndarray
 
 def pooled_reliability(
     predictions: Sequence[tuple[Float[np.ndarray, "image class"], Int[np.ndarray, " image"]]],
+    groups: Int[np.ndarray, " image"] | None = None,
 ) -> PooledReliability | None:
     """The bins of several seeds together, with the errors averaged over the seeds.
 
-    Each prediction is `(logits, labels)`; those with a logit that is not finite are left out. None if none is left.
+    Each prediction is `(logits, labels)` of the same images; those with a logit that is not finite are left out. None
+    if none is left. `groups` are those of `reliability`.
     """
-    found = [(each, pair) for pair in predictions if (each := reliability(*pair)) is not None]
+    found = [(each, pair) for pair in predictions if (each := reliability(*pair, groups)) is not None]
     if not found:
         return None
     logits, labels = (np.concatenate(parts) for parts in zip(*(pair for _, pair in found), strict=True))
@@ -140,13 +151,14 @@ def temperature_scaling(
     logits: Float[np.ndarray, "image class"],
     labels: Int[np.ndarray, " image"],
     groups: Int[np.ndarray, " image"],
-    held_out: tuple[Float[np.ndarray, "other class"], Int[np.ndarray, " other"]] | None = None,
+    held_out: tuple[Float[np.ndarray, "other class"], Int[np.ndarray, " other"], Int[np.ndarray, " other"]]
+    | None = None,
 ) -> TemperatureScaling:
     """Fits the temperature that calibrates these logits, and measures the calibration before and after it.
 
-    Both are measured on `held_out` (logits and labels) if it has images. Otherwise they are measured on the same images
-    by cross-fitting: each fifth of the groups of copies is scored with the temperature of the other four, so that no
-    image is judged with a temperature that was fitted on it or on a copy of it.
+    Both are measured on `held_out` (logits, labels, groups) if it has images. Otherwise they are measured on the same
+    images by cross-fitting: each fifth of the groups of copies is scored with the temperature of the other four, so
+    that no image is judged with a temperature that was fitted on it or on a copy of it.
 
     The temperature is 1 if `problem` says why none can be fitted. See `reliability` for the errors.
     """
@@ -169,10 +181,10 @@ def temperature_scaling(
         return replace(found, problem="every validation image is right, so confidence cannot be calibrated on them")
     found = replace(found, temperature=temperature)
     if held_out is not None and len(held_out[1]):
-        measured_on, (before, truth) = "held out", held_out
+        measured_on, (before, truth, copies) = "held out", held_out
         after = before / temperature
     else:
-        measured_on, before, truth = "cross-fitted", logits, labels
+        measured_on, before, truth, copies = "cross-fitted", logits, labels, groups
         after = _cross_fitted(logits, labels, groups)
     if after is None or not np.isfinite(before).all():
         return found
@@ -180,8 +192,8 @@ def temperature_scaling(
         found,
         measured_on=measured_on,
         measured_images=len(truth),
-        before=_calibration_of(before, truth),
-        after=_calibration_of(after, truth),
+        before=_calibration_of(before, truth, copies),
+        after=_calibration_of(after, truth, copies),
     )
 
 
@@ -198,8 +210,8 @@ def _cross_fitted(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) ->
     return scaled
 
 
-def _calibration_of(logits: np.ndarray, labels: np.ndarray) -> Calibration | None:
-    found = reliability(logits, labels)
+def _calibration_of(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Calibration | None:
+    found = reliability(logits, labels, groups)
     if found is None:
         return None
     return Calibration(

@@ -36,6 +36,8 @@ class SplitSummary(Part, frozen=True, kw_only=True):
     fold: Fold | None
     sides: dict[Side, int]
     """Images of each side."""
+    class_images: dict[Side, list[int]] | UnsetType = UNSET
+    """Images of each class on each side, in the order of the classes; absent in older records."""
     leaked: dict[Side, int]
     leaked_images: int
     architectures: dict[str, NetworkOnSplit]

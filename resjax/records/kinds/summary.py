@@ -34,6 +34,11 @@ class DataOfRun(Part, frozen=True, kw_only=True):
     split_is_faulty: bool
     splits: dict[Side, int]
     """Images of each side."""
+    class_images: dict[Side, list[int]] | UnsetType = UNSET
+    """Images of each class on each side, in the order of `classes`; absent in older records, as the next."""
+    independent_images: dict[Side, float] | UnsetType = UNSET
+    """How many images without copies would say as much of an accuracy as those of each side: N^2 / sum_g m_g^2, with
+    m_g the sizes of the groups of copies and N their sum."""
 
     def __post_init__(self) -> None:
         require_sides(self.splits, ("train", "val", "test"), "splits")

@@ -16,8 +16,9 @@ from resjax.report.figures.curves import AXIS_LABELS, draw_mean_and_band, draw_s
 from resjax.report.figures.depth_figure import depth_figure
 from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun, conclusion, drawn_run
 from resjax.report.figures.probe_figures import probe_figures
+from resjax.report.figures.recall_figure import recall_figure
 from resjax.report.figures.split_figures import leaks_figure
-from resjax.report.figures.style import QUIET, STRIPE, frame, save
+from resjax.report.figures.style import QUIET, frame, save
 from resjax.report.words import SIDES
 
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
@@ -47,7 +48,7 @@ def _figures(run: DrawnRun, families: Sequence[Depth]) -> Iterator[tuple[str, Fi
         yield "answer", _answer(run, trained)
         yield "history", _histories(run, trained)
     yield "confusion", _confusion(run, run.networks, run.left_out)
-    yield "recall", _recall(run)
+    yield "recall", recall_figure(run)
     yield "seeds", _seeds(run)
     if any(network.accuracies_on("leaked") for network in run.networks):
         yield "leaks", leaks_figure(run)
@@ -118,34 +119,6 @@ def _confusion(run: DrawnRun, networks: Sequence[DrawnNetwork], left_out: str) -
     note = "Images are counted once for each seed, at its best epoch on validation."
     title = f"Confusion matrix on the {run.side} images"
     return confusion_figure(panels, run.classes, title, note, warning=run.warning, left_out=left_out)
-
-
-def _recall(run: DrawnRun) -> Figure:
-    classes = len(run.classes)
-    pitch = max(0.3, 0.16 * len(run.networks) + 0.12) if classes <= 30 else 0.2
-    figure = Figure(figsize=(7.5, classes * pitch + 2.0), layout="constrained")
-    panel = figure.subplots()
-    rows = np.arange(classes)
-    support = [scores.support for scores in next(iter(run.networks[0].results.values())).per_class.values()]
-    for row in rows[::2]:
-        panel.axhspan(row - 0.5, row + 0.5, color=STRIPE, zorder=0)
-    for index, network in enumerate(run.networks):
-        recalls = 100 * np.array(
-            [[scores.recall for scores in result.per_class.values()] for result in network.results.values()]
-        )
-        heights = rows + (0.7 / len(run.networks)) * (index - (len(run.networks) - 1) / 2)
-        panel.plot(recalls.T, heights, ".", color=network.color, alpha=0.45, markersize=4)
-        panel.plot(recalls.mean(0), heights, network.marker, color=network.color, mec="black", label=network.name)
-    panel.set_yticks(rows, [f"{name} ({count})" for name, count in zip(run.classes, support, strict=True)])
-    panel.set_ylim(classes - 0.5, -0.5)
-    panel.set_xlim(-2, 102)
-    panel.set_xlabel(f"recall (% of the class's {run.side} images)")
-    panel.set_ylabel("class (images)")
-    panel.grid(False, axis="y")
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
-    note = "Large: mean over seeds. Small dots: the seeds."
-    frame(figure, "Recall of each class", note, warning=run.warning, left_out=run.left_out)
-    return figure
 
 
 def _seeds(run: DrawnRun) -> Figure:

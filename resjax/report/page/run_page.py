@@ -11,8 +11,10 @@ from resjax.report import words
 from resjax.report.cautions import limits, optimism, unfinished, warnings_of
 from resjax.report.figures.drawn_run import DrawnRun, drawn_run
 from resjax.report.figures.probe_figures import TITLES, probe_figures
+from resjax.report.figures.recall_figure import recall_figure
 from resjax.report.figures.report_charts import difference_chart, history_charts, reliability_chart
 from resjax.report.figures.style import COLORS, draw, inline
+from resjax.report.majority import majority_line
 from resjax.report.page.gallery import galleries
 from resjax.report.page.html import command_line, render
 from resjax.report.page.verdict import no_verdict, verdict_details
@@ -75,11 +77,13 @@ def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> 
             if any(known(getattr(network, key)) for network in networks.values())
         },
         optimism=optimism(summary),
+        majority=majority_line(summary),
         histories=_inline(history_charts(run), "history"),
         depth_measures=DEPTH_MEASURES,
         seeds={name: 0 for name in networks} | {network.name: len(network.results) for network in run.networks},
         class_differences=known(summary.class_differences) or [],
         side=run.side or "validation",
+        recall=_recall(run, drawn or {}),
         matrices=_matrices(run) if len(summary.dataset.classes) <= MOST_IN_MATRIX else [],
         most_in_matrix=MOST_IN_MATRIX,
         galleries=galleries(records),
@@ -115,6 +119,15 @@ def _verdicts(compared: list[Comparison], run: DrawnRun) -> list[dict[str, Any]]
         }
         for place, pair in enumerate(compared)
     ]
+
+
+def _recall(run: DrawnRun, drawn: Mapping[str, str]) -> str:
+    """The recall of each class by every seed as an element of the page; empty without a finished replica."""
+    if not run.networks:
+        return ""
+    # A figure is made while its style holds, so by a generator.
+    svg = drawn.get("recall") or draw((name, recall_figure(run)) for name in ["recall"])["recall"]
+    return inline(svg, "recall")
 
 
 def _inline(figures, prefix: str) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from resjax.records import Condition, Depth, Sweep
 from resjax.report.cautions import leak_warning
 from resjax.report.figures.style import draw, inline
 from resjax.report.figures.sweep_figures import sweep_figures
+from resjax.report.majority import majority_of_sweep
 from resjax.report.page.html import command_line, render
 from resjax.report.sweep_text import choice_caution, choice_table, failures, headline, setting_words
 from resjax.report.words import SIDES, known, listed, points, points_interval
@@ -40,6 +41,7 @@ def sweep_page(record: Sweep, drawn: Mapping[str, str] | None = None) -> str:
         sections=[(kind, title, figures[kind]) for kind, title in TITLES.items() if kind in figures],
         tables=[_table(record, condition) for condition in record.conditions],
         caution=choice_caution(record),
+        majority=majority_of_sweep(record.dataset),
         failures=failures(record),
         warning=leak_warning(record.dataset),
         grid={name: [str(value) for value in values] for name, values in record.grid.items()},

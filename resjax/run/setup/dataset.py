@@ -21,6 +21,7 @@ from resjax.data.given_split import ImageOnSide, given_split
 from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.data.splits import VAL_FRACTION, Split, group_names, make_folds, make_split, take_train_fraction
 from resjax.errors import BadInput, RecordError
+from resjax.evaluation.diagnosis.answers import distinct_pictures
 from resjax.records import (
     CopyGroup,
     DatasetRecord,
@@ -102,6 +103,17 @@ def require_outside_images(source: SourceSettings, folder: Path, flag: str = "--
             f"{flag}={folder} lies in the image folder {images}, where every folder is a class; expected a folder "
             "outside it"
         )
+
+
+def class_images(dataset: Dataset, split: Split) -> dict[Side, list[int]]:
+    """How many images of each class each side has, in the order of the classes."""
+    classes = len(dataset.classes)
+    return {side: np.bincount(dataset.labels[split.sides[side]], minlength=classes).tolist() for side in SIDES}
+
+
+def independent_images(dataset: Dataset, split: Split) -> dict[Side, float]:
+    """How many images without copies would say as much as those of each side."""
+    return {side: distinct_pictures(dataset.groups[split.sides[side]]) for side in SIDES}
 
 
 def near_copies_known(source: SourceSettings, dataset: Dataset) -> bool:

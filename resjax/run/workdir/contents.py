@@ -45,8 +45,10 @@ from resjax.run.settings import Settings
 from resjax.run.setup.costs import ledger
 from resjax.run.setup.dataset import (
     SIDES,
+    class_images,
     data_fingerprint,
     dataset_record,
+    independent_images,
     near_copies_known,
     split_record,
     value_ranges_record,
@@ -284,6 +286,8 @@ class ComparisonWorkdir:
             split_label=split.label,
             split_is_faulty=split.method in FAULTS,
             splits={side: len(split.sides[side]) for side in SIDES},
+            class_images=class_images(dataset, split),
+            independent_images=independent_images(dataset, split),
             exact_copies=len(dataset.ids) - contents,
             near_copies=contents - len(np.unique(dataset.groups)) if known else None,
             leaked_images=sum(len(images) for images in self.leaks.values()),

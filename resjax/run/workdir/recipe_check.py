@@ -11,15 +11,17 @@ from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
 from resjax.run.workdir.sound_records import read_or_quarantine
-from resjax.training.recipe import RECIPE_VERSION
+from resjax.training.recipe import RECIPE_VERSION, flag_defaults
 
 
 def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
     """A phrase for each difference between the recipe of `before` and that of the settings."""
+    # A flag of the recipe that a run did not know yet had no effect on it, as its default has none.
+    config = flag_defaults() | before.config
     changed = [
-        f"--{flag} was {before.config[flag]}, now {value}"
+        f"--{flag} was {config[flag]}, now {value}"
         for flag, value in settings.flags.items()
-        if flag not in OUTSIDE_RECIPE + SIZES and flag in before.config and before.config[flag] != value
+        if flag not in OUTSIDE_RECIPE + SIZES and flag in config and config[flag] != value
     ]
     # If one run left a size to the architecture and the other gives it, it may still be the same.
     networks = [each for each in settings.architectures if each.name in before.architectures]
