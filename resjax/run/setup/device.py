@@ -20,8 +20,8 @@ from resjax.run.setup.costs import Ledger
 
 FLOPS_PER_SECOND = {"gpu": 2e13, "tpu": 3e13}
 """What the train step sustains at small batches, for an estimate before anything has run."""
-SHARE_OF_PRODUCT = 0.2
-"""What it sustains on a CPU, of the speed of a matrix product on all cores: 0.1 (8 channels) to 0.5 (64)."""
+SHARE_OF_PRODUCT = 0.25
+"""What it sustains on a CPU, of the speed of small matrix products on all cores: 0.15 (8 channels) to 0.6 (64)."""
 COMPILE_SECONDS = {"cpu": 15.0, "gpu": 60.0, "tpu": 60.0}
 """Compilation of the train and evaluation programs of one network."""
 FIRST_WITH_BFLOAT16 = 8.0
@@ -103,16 +103,17 @@ def estimate_seconds(forward_flops: Sequence[float], images_per_replica: int, re
 
 @cache
 def _cpu_flops_per_second() -> float:
-    """What a train step may sustain here, from the time of a matrix product that one core computes in its cache."""
-    size = 256
-    factor = np.ones((size, size), np.float32)
+    """What a train step may sustain here, by the time of matrix products that one core computes in its cache."""
+    # Too small for numpy's threads, which would wait for each other beside other programs.
+    products, size = 50, 64
+    factors = np.ones((products, size, size), np.float32)
     times = []
     for _ in range(10):
         start = time.perf_counter()
-        np.matmul(factor, factor)
+        np.matmul(factors, factors)
         times.append(time.perf_counter() - start)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return SHARE_OF_PRODUCT * cores * 2 * size**3 / min(times)
+    return SHARE_OF_PRODUCT * cores * products * 2 * size**3 / min(times)
 
 
 def usable_dtype(dtype: str, device: jax.Device) -> tuple[str, str | None]:  # pyright: ignore[reportInvalidTypeForm]
