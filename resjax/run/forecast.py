@@ -22,7 +22,7 @@ class _Network:
       work: floating-point operations of an epoch.
       replicas: that are pending.
       left: epochs of these.
-      seconds, epochs: measured training, and how many epochs it was, with fractions for steps.
+      seconds, epochs: measured training, and how many epochs it was, with fractions for steps. Both fade with time.
       started, first: seconds until first epochs had ended, where steps are not seen, and how many epochs these were.
         Compiling is in it.
       seeds: of which an epoch has ended.
@@ -68,6 +68,8 @@ class Forecast:
         self._epochs, self._step = epochs, step
         self._is_compiling, self._clock = is_compiling, clock
         self._calls, self._has_ended = 0, False
+        self._seconds = 0.0
+        """All that was measured."""
         self._between: list[float] = []
         """Seconds from the last epoch of a replica to the first step of the next, where steps are seen."""
         self._last, self._was_compiling = clock(), is_compiling()
@@ -81,8 +83,7 @@ class Forecast:
             self._between += [seconds] * is_undisturbed
             self._has_ended = False
         elif is_warm and is_undisturbed:
-            network.seconds += seconds
-            network.epochs += self._step if self._calls else 0.0
+            self._measured(network, seconds, self._step if self._calls else 0.0)
         self._calls += 1
 
     def epoch(self, name: str, seed: int) -> None:
@@ -94,8 +95,11 @@ class Forecast:
             network.started += seconds
             network.first += 1
         elif is_undisturbed:
-            network.seconds += seconds
-            network.epochs += 1.0 - steps * self._step
+            self._measured(network, seconds, 1.0 - steps * self._step)
+        if self._calls:
+            # The load of a machine changes: what was measured a replica ago counts half.
+            fading = 0.5 ** (1 / self._epochs)
+            network.seconds, network.epochs = fading * network.seconds, fading * network.epochs
         network.left -= 1
         network.seeds |= {seed}
         self._calls, self._has_ended = 0, False
@@ -110,10 +114,9 @@ class Forecast:
     def seconds_left(self) -> float | None:
         """The seconds to the end of the comparison; None if too little was measured, or no replica is pending."""
         networks = self._networks.values()
-        seconds = sum(each.seconds for each in networks)
-        if seconds < LEAST_SECONDS or not any(each.replicas for each in networks):
+        if self._seconds < LEAST_SECONDS or not any(each.replicas for each in networks):
             return None
-        speed = seconds / sum(each.epochs * each.work for each in networks)
+        speed = sum(each.seconds for each in networks) / sum(each.epochs * each.work for each in networks)
         epoch = {
             name: each.seconds / each.epochs if each.epochs >= LEAST_EPOCHS else speed * each.work
             for name, each in self._networks.items()
@@ -127,6 +130,11 @@ class Forecast:
         training = sum(max(0.0, each.left) * epoch[name] for name, each in self._networks.items())
         between = sum(self._between) / max(1, len(self._between)) * sum(each.replicas for each in networks)
         return training + between + to_compile + PAGE_SECONDS + figures * FIGURE_SECONDS
+
+    def _measured(self, network: _Network, seconds: float, epochs: float) -> None:
+        self._seconds += seconds
+        network.seconds += seconds
+        network.epochs += epochs
 
     def _passed(self) -> tuple[float, bool]:
         """The seconds since the last call, and whether no other thread compiled at either end of them."""

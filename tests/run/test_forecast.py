@@ -71,8 +71,9 @@ def test_forecasts_of_a_run_are_right_within_a_quarter_and_soon_within_a_tenth(c
 def test_a_machine_that_becomes_slower_is_noticed_after_each_replica():
     machine = Machine(seeds=6, slower_after=3)
     machine.run()
-    errors = [abs(said - machine.now) for _, said in machine.after_replicas[3:]]
-    assert errors[-1] < 0.2 * errors[0]
+    # Of each network a replica that was slower tells half of it, a second one three quarters.
+    assert worst(machine.after_replicas[:2], machine.now) > 0.2
+    assert worst(machine.after_replicas[5:], machine.now) < 0.03
 
 
 def test_replicas_that_end_early_leave_less():
