@@ -18,9 +18,9 @@ from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
 from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
-from resjax.run.progress import duration
+from resjax.run.progress import duration, rough_duration
 from resjax.run.replica import follow
-from resjax.run.reporting import write_run_report
+from resjax.run.reporting import write_gallery, write_run_report
 from resjax.run.settings import ProbeSettings, Settings
 from resjax.run.setup.class_table import class_table
 from resjax.run.setup.dataset import fold_record, load_dataset, load_splits, require_outside_images
@@ -96,9 +96,9 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
     if probes:
         from resjax.run.probing import probe
 
-        # The report chooses the pictures that Grad-CAM looks at.
+        # Grad-CAM looks at the pictures that the report will show.
         with phase("writing"):
-            write_run_report(run.workdir, run.dataset)
+            write_gallery(run.workdir, run.dataset)
         with phase("probing"):
             paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
@@ -146,7 +146,7 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
     print(
         f"{len(runs)} splits, {', '.join(runs)}: "
-        + (f"{replicas} replicas to train, about {duration(seconds)} in all" if replicas else "nothing to train"),
+        + (f"{replicas} replicas to train, {rough_duration(seconds)} in all" if replicas else "nothing to train"),
         flush=True,
     )
     for name, run in runs.items():

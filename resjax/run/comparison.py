@@ -1,8 +1,8 @@
 """One comparison on one split: which replicas are pending, and their training."""
 
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 
 import jax
 
@@ -13,7 +13,8 @@ from resjax.errors import BadInput
 from resjax.evaluation.comparison.pairs import undecidable
 from resjax.records import MetricsLine, Result, Summary
 from resjax.report.comparison_text import costs_line, plan
-from resjax.run.progress import ProgressBar, duration
+from resjax.run.forecast import Forecast
+from resjax.run.progress import ProgressBar, rough_duration
 from resjax.run.replica import NetworkPrograms, OnEpoch, run_replicas, schedule
 from resjax.run.settings import Settings
 from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
@@ -32,6 +33,10 @@ PAIRS_BEFORE_A_PLAN = 3
 """The number of seeds that every network has finished when the effect of more seeds is printed."""
 
 
+def no_step(name: str) -> None:
+    """What is called before a step of a network when nothing is forecast."""
+
+
 class ComparisonRun(ComparisonWorkdir):
     """A comparison in its workdir that trains what is pending.
 
@@ -41,6 +46,7 @@ class ComparisonRun(ComparisonWorkdir):
 
     def __init__(self, settings: Settings, dataset: Dataset, split: Split, sides: Mapping[str, Side] | None = None):
         super().__init__(settings, dataset, split)
+        self._on_step: Callable[[str], None] = no_step
         if sides is not None:
             self.sides = sides
         batch = settings.recipe.batch_size
@@ -72,11 +78,16 @@ class ComparisonRun(ComparisonWorkdir):
         return summary
 
     def work_left(self) -> tuple[int, float]:
-        """The number of pending replicas, and about how many seconds they will take."""
+        """The number of pending replicas, and roughly how many seconds they will take."""
         pending = [sum(result is None for result in results.values()) for results in self.results().values()]
-        train, val = (len(self.split.sides[side]) for side in ("train", "val"))
-        images = self.settings.recipe.epochs * (train + val // 3)
-        return sum(pending), estimate_seconds([each.forward_flops for each in self.ledgers.values()], images, pending)
+        flops = [each.forward_flops for each in self.ledgers.values()]
+        images = int(self.settings.recipe.epochs * self._images_of_an_epoch)
+        return sum(pending), estimate_seconds(flops, images, pending)
+
+    @property
+    def _images_of_an_epoch(self) -> float:
+        """Training images; a validation image, which is not differentiated, counts a third."""
+        return len(self.split.sides["train"]) + len(self.split.sides["val"]) / 3
 
     def announce(self) -> None:
         """Prints what will run, on which device, about how long, and which images leak."""
@@ -89,7 +100,7 @@ class ComparisonRun(ComparisonWorkdir):
         print(
             f"{' and '.join(self.functionals)}, {seeds} seeds each, {recipe.epochs} epochs of {sides['train']} images "
             f"at {self.settings.image_size} px on {device.platform} ({device.device_kind}): "
-            + (f"{total} replicas to train, about {duration(seconds)}" if total else "nothing to train")
+            + (f"{total} replicas to train, {rough_duration(seconds)}" if total else "nothing to train")
             + (f", {finished} already finished" if finished else ""),
             flush=True,
         )
@@ -128,29 +139,51 @@ class ComparisonRun(ComparisonWorkdir):
             return
         self.require_same_environment()
         progress = ProgressBar(sum(map(len, pending.values())), self.settings.recipe.epochs)
-
-        def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
-            progress.epoch(name, seed, line)
-            self.settings.stopping.after_epoch(line.seconds)
-            if stop_requested():
-                raise Stopped("stopped, because another process was asked to", 128 + signal.SIGTERM)
-
         groups = schedule(pending, self.ways)
         try:
             with compiling(lambda: self.settings.stopping.asked) as executor:
+                forecast = self._forecast(pending, executor)
+
+                def on_step(name: str) -> None:
+                    forecast.step(name)
+                    progress.first_forecast(forecast.seconds_left)
+
+                def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
+                    forecast.epoch(name, seed)
+                    progress.epoch(name, seed, line)
+                    progress.first_forecast(forecast.seconds_left)
+                    self.settings.stopping.after_epoch(line.seconds)
+                    if stop_requested():
+                        raise Stopped("stopped, because another process was asked to", 128 + signal.SIGTERM)
+
+                self._on_step = on_step
                 self._compile_ahead(executor, dict.fromkeys(name for name, _ in groups))
                 for name, seeds in groups:
                     if name in self.problems:
+                        forecast.replica(name, len(seeds))
                         continue
                     for result in self._trained(name, seeds, progress, on_epoch):
-                        progress.replica(result)
+                        forecast.replica(name)
+                        progress.replica(result, forecast.seconds_left())
                         summary = self.write_summary()
                         finished = self.seeds.index(result.seed) + 1
                         is_last = name == list(self.functionals)[-1]
                         if is_last and finished == PAIRS_BEFORE_A_PLAN < len(self.settings.seeds):
                             progress.say(*plan(summary))
         finally:
+            self._on_step = no_step
             progress.close()
+
+    def _forecast(self, pending: Mapping[str, Sequence[int]], executor: CompilingThread) -> Forecast:
+        images = self._images_of_an_epoch
+        batch = min(self.settings.recipe.batch_size, len(self.split.sides["train"]))
+        return Forecast(
+            {name: 3 * images * each.forward_flops for name, each in self.ledgers.items()},
+            {name: len(seeds) for name, seeds in pending.items() if seeds},
+            self.settings.recipe.epochs,
+            step=batch / images,
+            is_compiling=lambda: executor.is_busy,
+        )
 
     def replica(self, name: str, seed: int) -> ReplicaFolder:
         """The files of one replica, for training it."""
@@ -186,23 +219,33 @@ class ComparisonRun(ComparisonWorkdir):
                     self.sides["train"],
                     self.sides["val"],
                     self.weights[name].arrays if name in self.weights else None,
-                    # None of several processes may leave a step that the others are in.
-                    self.settings.stopping.before_step if jax.process_count() == 1 else lambda: False,
+                    partial(self._before_step, name),
                 ),
                 label=f"{self.workdir}/{name}",
             )
             for name, functional in self.functionals.items()
         }
 
+    def _before_step(self, name: str) -> bool:
+        """Whether training is to stop here."""
+        if self._is_alone_on_cpu(name):
+            self._on_step(name)
+        # None of several processes may leave a step that the others are in.
+        return jax.process_count() == 1 and self.settings.stopping.before_step()
+
+    def _is_alone_on_cpu(self, name: str) -> bool:
+        """Whether replicas are trained one by one on a CPU, each step by a call of its own."""
+        way = self.ways[name]
+        is_cpu = jax.default_backend() == "cpu" and jax.process_count() == 1
+        return is_cpu and way.name == "sequential" and way.batch == 1
+
     def _compile_ahead(self, executor: CompilingThread, names: Iterable[str]) -> None:
         """Begins to compile the programs of these networks, in this order, if replicas train alone on a CPU.
 
         On a GPU it would disturb XLA's choice between kernels, which XLA makes by timing them.
         """
-        if jax.default_backend() != "cpu" or jax.process_count() > 1:
-            return
         for name in names:
-            if self.ways[name].name == "sequential" and self.ways[name].batch == 1:
+            if self._is_alone_on_cpu(name):
                 self.programs[name].trainer.compile_ahead(
                     executor, (self.settings.image_size, self.settings.image_size)
                 )

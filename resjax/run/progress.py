@@ -2,11 +2,16 @@
 
 import sys
 import time
+from collections.abc import Callable
 
 from resjax.records import Diverged, MetricsLine, Result
 
 QUIET_SECONDS = 30.0
 """Without a terminal, an epoch gets a line of its own only after this much silence."""
+
+
+ROUGHLY = 2.0
+"""The factor by which an estimate before any measurement is often wrong."""
 
 
 def duration(seconds: float) -> str:
@@ -17,6 +22,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """What is said of a duration that was not measured: `roughly 1 to 5 min`."""
+    low, high = duration(seconds / ROUGHLY), duration(seconds * ROUGHLY)
+    (number, *unit), (_, *unit_of_high) = low.split(), high.split()
+    return f"roughly {number if unit == unit_of_high else low} to {high}"
+
+
 class ProgressBar:
     """A progress bar over the epochs of all pending replicas."""
 
@@ -25,6 +37,7 @@ class ProgressBar:
 
         self._bar = tqdm(total=replicas * epochs, unit="epoch", disable=None, dynamic_ncols=True)
         self._replicas, self._done, self._spoken = replicas, 0, time.monotonic()
+        self._has_forecast = False
 
     def epoch(self, network: str, seed: int, line: MetricsLine) -> None:
         """Shows how an epoch of a replica ended."""
@@ -37,11 +50,20 @@ class ProgressBar:
         if self._bar.disable and time.monotonic() - self._spoken > QUIET_SECONDS:
             self.say(f"  {text} ({line.images_per_second:.0f} images/s)")
 
-    def replica(self, result: Result) -> None:
-        """Prints how a replica ended."""
+    def first_forecast(self, seconds_left: Callable[[], float | None]) -> None:
+        """Prints how long the rest takes, once, as soon as that is known."""
+        if not self._has_forecast and (seconds := seconds_left()) is not None:
+            self._has_forecast = True
+            self.say(f"measured: about {duration(seconds)} left")
+
+    def replica(self, result: Result, seconds_left: float | None = None) -> None:
+        """Prints how a replica ended, and how long the rest takes if that is known."""
         self._done += 1
         head = f"[{self._done}/{self._replicas}] {result.architecture} seed {result.seed}:"
         took = duration(result.timing.seconds)
+        if seconds_left is not None:
+            took += f"; about {duration(seconds_left)} left"
+            self._has_forecast = True
         if isinstance(result, Diverged):
             where = result.diverged_at
             self.say(f"{head} diverged in epoch {where.epoch}, step {where.step} ({took})")

@@ -30,11 +30,21 @@ def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] |
     """
     # No report that was begun with older records may come after it.
     with one_at_a_time(workdir):
-        write_record(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
+        _write_gallery(workdir, dataset)
         records = explained(read_run_records(workdir))
         write_record(workdir / "summary.json", records.summary)
         write_text(workdir / "report.html", report_page(records, drawn))
     return records.summary
+
+
+def write_gallery(workdir: Path, dataset: Dataset) -> None:
+    """Writes `gallery.json`, the pictures that the report will show."""
+    with one_at_a_time(workdir):
+        _write_gallery(workdir, dataset)
+
+
+def _write_gallery(workdir: Path, dataset: Dataset) -> None:
+    write_record(workdir / "gallery.json", gallery_record(read_run_records(workdir), dataset))
 
 
 def write_report(workdirs: list[Path], output: Path | None = None) -> Path:

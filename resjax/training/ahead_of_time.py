@@ -32,6 +32,17 @@ class CompilingThread(ThreadPoolExecutor):
     def __init__(self, asked_to_stop: Callable[[], bool]):
         super().__init__(1, thread_name_prefix="compiling")
         self.asked_to_stop = asked_to_stop
+        self._newest: Future | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a program is being compiled, or waits for it."""
+        return self._newest is not None and not self._newest.done()
+
+    def compile(self, function: Any, arguments: tuple) -> Future:
+        """Begins to compile a jitted function for these arguments, after what was begun before."""
+        self._newest = self.submit(_compiled, function, arguments)
+        return self._newest
 
 
 class AheadOfTimeJit:
@@ -53,7 +64,7 @@ class AheadOfTimeJit:
         known = self._programs.get(shape)
         if known is None or known.cancelled():
             self._asked_to_stop = executor.asked_to_stop
-            self._programs[shape] = executor.submit(_compiled, self.function, arguments)
+            self._programs[shape] = executor.compile(self.function, arguments)
 
     def __call__(self, *arguments: Any) -> Any:
         """The function's results. Waits if the program is being compiled, and raises what the compilation raised.

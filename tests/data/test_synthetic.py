@@ -7,6 +7,16 @@ import pytest
 
 from resjax.data.decoding import decode_image
 from resjax.data.synthetic import source as synthetic
+from resjax.data.synthetic.drawing import Canvas
+
+MEANS = (
+    (164.07, 108.7, 101.57),
+    (130.68, 137.04, 108.42),
+    (116.78, 127.3, 83.26),
+    (158.89, 154.38, 142.08),
+    (174.55, 145.72, 83.58),
+)
+"""Red, green and blue of one picture of each class."""
 
 
 def test_the_plan_is_deterministic_and_its_seed_matters():
@@ -51,6 +61,22 @@ def test_a_scene_is_the_same_picture_at_two_sizes(label):
     large = synthetic.draw_dish(label, seed=7, size=128).astype(float).reshape(32, 4, 32, 4, 3).mean((1, 3))
     small = synthetic.draw_dish(label, seed=7, size=32).astype(float)
     assert np.corrcoef(large.ravel(), small.ravel())[0, 1] > 0.9
+
+
+def test_drawings_are_those_that_records_were_made_with():
+    """Who changes a drawing changes `VERSION` too, and takes the records of drawn dishes anew."""
+    found = [synthetic.draw_dish(label, seed=11, size=32).mean((0, 1)) for label in range(5)]
+    assert synthetic.VERSION == "drawn dishes 1"
+    assert np.allclose(found, MEANS, atol=0.05)
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_shapes_lie_where_each_of_them_lies_alone(upright):
+    canvas = Canvas(np.random.default_rng(3), 192)
+    centers = np.stack([canvas.spot(1.0) for _ in range(4)])
+    shapes = np.stack([canvas.outline(0.2, 0.1) for _ in range(4)])
+    alone = [canvas.pixels(center, shape, upright) for center, shape in zip(centers, shapes, strict=True)]
+    assert canvas.pixels(centers, shapes, upright) == alone
 
 
 @pytest.mark.slow

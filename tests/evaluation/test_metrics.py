@@ -1,5 +1,8 @@
 """Metrics against scikit-learn, and the descriptions of several seeds against closed forms."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -38,6 +41,22 @@ def test_per_class_scores_are_scikit_learns(logits_and_labels):
     for index, name in enumerate("abcd"):
         ours = [getattr(scores[name], key) for key in ("precision", "recall", "f1", "support")]
         assert ours == pytest.approx([column[index] for column in reference])
+
+
+def test_confusion_matrix_is_scikit_learns(logits_and_labels):
+    logits, labels = logits_and_labels
+    found = confusion_matrix(logits.argmax(1), labels.astype(np.uint8), 4)
+    assert np.array_equal(found, metrics.confusion_matrix(labels, logits.argmax(1)))
+
+
+def test_a_replica_is_scored_without_importing_scikit_learn():
+    """The import takes over a second, as long as a small network trains for."""
+    program = (
+        "import sys, numpy as np; from resjax.evaluation.metrics import *; ones = np.ones(3, int); "
+        "per_class_scores(confusion_matrix(ones, ones, 2), 'ab'), loss_and_accuracy(np.eye(3), ones); "
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_confusion_matrix_has_true_classes_in_rows_and_keeps_absent_ones():

@@ -1,4 +1,4 @@
-"""Too little memory: told from other errors, and answered with flags that ask for less."""
+"""Too little memory, told from other errors and answered with flags that ask for less; and estimates of time."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.run.setup.costs import ledger
-from resjax.run.setup.device import is_out_of_memory, out_of_memory_message
+from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 
 
 def test_xlas_error_for_too_little_memory_is_told_from_its_others():
@@ -45,3 +45,11 @@ def test_less_memory_proposes_a_smaller_batch():
         for gib in (1, 2, 1000)
     ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[1] <= sizes[2] == 2048
+
+
+def test_an_estimate_grows_with_the_work_and_counts_the_programs_of_networks_that_are_pending():
+    nothing, one, two = (estimate_seconds([1e9, 2e9], 1000, replicas) for replicas in ([0, 0], [1, 0], [1, 1]))
+    assert nothing == 0.0 < one < two
+    longer = estimate_seconds([1e9], 2_000_000, [1]) - estimate_seconds([1e9], 1_000_000, [1])
+    # 3e15 operations: a processor does between 1e9 and 1e13 in a second.
+    assert 3e2 < longer < 3e6

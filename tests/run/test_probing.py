@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from resjax.cli.flags.probes import PROBES, parse_probes
 from resjax.cli.probe import with_flags_of_run
 from resjax.errors import BadInput
 from resjax.records import LeftOut, Probes, read_record
+from resjax.report.page.run_page import report_page
 from tests.commands import run_program
 
 TRAIN = [
@@ -31,8 +33,10 @@ def workdir(tmp_path_factory) -> Path:
     """A comparison that was probed fast as it ended."""
     folder = tmp_path_factory.mktemp("probed")
     flags = [*TRAIN, *SMALL, "--probes=fast", f"--workdir={folder}/run", f"--cache_dir={folder}/cache"]
-    found = run("compare", *flags, cwd=folder)
+    with patch("resjax.run.reporting.report_page", wraps=report_page) as made:
+        found = run("compare", *flags, cwd=folder)
     assert found.returncode == 0, found.stderr
+    assert made.call_count == 1, "the pictures of a page are drawn once"
     assert "probes of plain8 and resnet8, 2 seeds each" in found.stdout
     assert "leave it open" in found.stdout
     return folder / "run"

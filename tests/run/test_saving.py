@@ -210,6 +210,23 @@ def test_training_goes_on_while_a_save_is_being_written_and_begins_no_second_one
     assert left_by(tmp_path / "replica") == whole
 
 
+def test_the_best_network_is_evaluated_while_the_last_states_are_being_saved(whole, monkeypatch, tmp_path):
+    save_last, evaluated, in_time = Checkpoints.save_last, threading.Event(), []
+
+    def slow(self, *state):
+        in_time.append(evaluated.wait(5))
+        save_last(self, *state)
+
+    def logits(*arguments):
+        evaluated.set()
+        return weights_as_logits(*arguments)
+
+    monkeypatch.setattr(replica_folder, "predict_logits", logits)
+    monkeypatch.setattr(Checkpoints, "save_last", slow)
+    run(tmp_path / "replica", 0.0)
+    assert in_time == [True] and left_by(tmp_path / "replica") == whole
+
+
 def test_an_error_of_the_thread_ends_training_at_the_next_epoch(monkeypatch, tmp_path):
     def full(*arguments, **more):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -136,3 +136,22 @@ def test_what_compiling_raised_is_raised_by_the_call():
         function.compile(executor, jnp.ones(3))
     with pytest.raises(ValueError, match="no program for"):
         function(jnp.ones(3))
+
+
+def test_the_thread_is_busy_until_everything_is_compiled():
+    may_end = threading.Event()
+
+    class Slow:
+        def lower(self, *arguments):
+            assert may_end.wait(60)
+            return jax.jit(jnp.sin).lower(*arguments)
+
+    with compiling() as executor:
+        assert not executor.is_busy
+        slow, quick = (AheadOfTimeJit(function, jnp.shape) for function in (Slow(), jax.jit(jnp.cos)))
+        slow.compile(executor, jnp.zeros(3))
+        quick.compile(executor, jnp.zeros(3))
+        assert executor.is_busy
+        may_end.set()
+        assert quick(jnp.zeros(3)).tolist() == [1.0, 1.0, 1.0]
+        assert not executor.is_busy

@@ -10,6 +10,7 @@ from resjax.data.sources.catalogue import Catalogue
 from resjax.data.sources.csv_source import open_csv
 from resjax.data.sources.folder_source import open_folder
 from resjax.data.sources.tfds_source import open_tfds
+from resjax.data.synthetic import processes
 from resjax.data.synthetic import source as synthetic
 from resjax.errors import BadInput, closest
 
@@ -65,12 +66,13 @@ def _open_synthetic(spec: str, count: str, image_size: int) -> Catalogue:
     if count and not (count.isdecimal() and int(count) >= 2 * len(synthetic.CLASSES)):
         raise BadInput(f"dataset {spec!r}: expected a count of images, at least {2 * len(synthetic.CLASSES)}")
     drawings = sorted(synthetic.plan(int(count or SYNTHETIC_COUNT), seed=0), key=lambda drawing: drawing.id)
+    png_bytes = synthetic.png_bytes if len(drawings) < processes.FEWEST else processes.drawn_elsewhere
     return Catalogue(
         name=spec,
         classes=synthetic.CLASSES,
         ids=tuple(drawing.id for drawing in drawings),
         labels=np.array([drawing.label for drawing in drawings], np.int32),
-        read=lambda image: synthetic.png_bytes(drawings[image], image_size),
+        read=lambda image: png_bytes(drawings[image], image_size),
         content=lambda image: synthetic.content(drawings[image]),
         has_near_duplicates=False,
     )

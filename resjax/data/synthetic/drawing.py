@@ -4,6 +4,8 @@ Dish coordinates have their origin at the centre of the dish and their unit at i
 these coordinates, never in pixels, so that a seed gives the same picture at every size.
 """
 
+from functools import cache
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.random import Generator
@@ -15,6 +17,13 @@ Outline = Float[np.ndarray, "point 2"]
 
 BLACK = (0.0, 0.0, 0.0)
 WHITE = (255.0, 255.0, 255.0)
+WAVES = np.arange(2, 7)
+"""The numbers of the waves that make an outline irregular."""
+WAVE_WEIGHTS = np.sqrt(WAVES)
+ALONG_STRAND = np.linspace(-1, 1, 9)
+ORIGIN = np.zeros(2)
+SHADOWS = np.array([1.14, 1.07, 1.0])[:, None, None]
+"""The growth of the three outlines that make a shadow soft."""
 CERAMICS = (
     (240, 240, 235),
     (236, 226, 205),
@@ -31,8 +40,18 @@ CLOTHS = ((200, 60, 50), (60, 100, 150), (230, 225, 215), (80, 130, 90), (225, 1
 
 def shade(color: Color, factor: float) -> Color:
     """`color` in more light (factor above 1) or less."""
-    red, green, blue = (float(np.clip(channel * factor, 0, 255)) for channel in color)
-    return red, green, blue
+    red, green, blue = color
+    return _channel(red * factor), _channel(green * factor), _channel(blue * factor)
+
+
+def _channel(value: float) -> float:
+    return float(min(max(value, 0.0), 255.0))
+
+
+def _paint(color: Color, alpha: float = 1.0) -> tuple[int, int, int, int]:
+    """The colour as Pillow takes it; translucent where `alpha` is below 1."""
+    red, green, blue = color
+    return int(red), int(green), int(blue), int(255 * alpha)
 
 
 def mix(color: Color, other: Color, share: float) -> Color:
@@ -43,7 +62,10 @@ def mix(color: Color, other: Color, share: float) -> Color:
 
 def polar(radius: float | np.ndarray, angle: float | np.ndarray) -> np.ndarray:
     """The points at `radius` and `angle` (radians), axes last."""
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+    across = radius * np.cos(angle)
+    points = np.empty((*across.shape, 2))
+    points[..., 0], points[..., 1] = across, radius * np.sin(angle)
+    return points
 
 
 def superellipse(power: float = 2.0, stretch: float = 1.0, points: int = 72) -> Outline:
@@ -51,6 +73,13 @@ def superellipse(power: float = 2.0, stretch: float = 1.0, points: int = 72) -> 
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     radius = (np.abs(np.cos(angle)) ** power + np.abs(np.sin(angle)) ** power) ** (-1 / power)
     return polar(radius, angle) * (1.0, stretch)
+
+
+@cache
+def _turns(points: int) -> tuple[np.ndarray, np.ndarray]:
+    """The angles of the points of an outline, and these times the number of each wave along it."""
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return angle, angle[:, None] * WAVES
 
 
 class Canvas:
@@ -86,36 +115,42 @@ class Canvas:
 
     def outline(self, radius: float, wobble: float = 0.0, stretch: float = 1.0, points: int = 28) -> Outline:
         """A closed, randomly turned shape of about that radius: `wobble` 0 is an ellipse, 0.3 a crumb."""
-        angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
-        waves = np.arange(2, 7)
-        height = wobble * self.rng.normal(size=5) / np.sqrt(waves)
+        angle, turns = _turns(points)
+        height = wobble * self.rng.normal(size=5) / WAVE_WEIGHTS
         phase = self.rng.uniform(0, 2 * np.pi, 5)
-        reach = radius * (1 + (height * np.cos(angle[:, None] * waves + phase)).sum(axis=1))
+        reach = radius * (1 + (height * np.cos(turns + phase)).sum(axis=1))
         turn = self.rng.uniform(-np.pi, np.pi)
         spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
         return (polar(reach, angle) * (np.sqrt(stretch), 1 / np.sqrt(stretch))) @ spin
 
-    def pixels(self, center: Point, offsets: Outline, upright: bool = False) -> list[float]:
-        """Where `center + offsets` lies in the picture; an `upright` shape is not foreshortened by the tilt."""
-        anchor = self.middle + self.scale * (self.rotation @ np.asarray(center)) * self.tilt
-        spread = self.scale * (np.asarray(offsets) @ self.rotation.T)
-        return (anchor + (spread if upright else spread * self.tilt)).ravel().tolist()
+    def pixels(
+        self, center: Float[np.ndarray, "*shape 2"], offsets: Float[np.ndarray, "*shape point 2"], upright: bool = False
+    ) -> list:
+        """Where `center + offsets` lies in the picture: x and y of the points of one shape, or a list for each shape.
+
+        An `upright` shape is not foreshortened by the tilt.
+        """
+        anchor = self.middle + self.scale * (self.rotation @ np.asarray(center)[..., None])[..., 0] * self.tilt
+        spread = self.scale * (offsets @ self.rotation.T)
+        places = anchor[..., None, :] + (spread if upright else spread * self.tilt)
+        return places.reshape(*places.shape[:-2], -1).tolist()
 
     def fill(self, center: Point, outline: Outline, color: Color, alpha: float = 1.0, upright: bool = False) -> None:
         """Fills an outline, translucent where `alpha` is below 1."""
-        paint = (*(int(channel) for channel in color), int(255 * alpha))
-        self.pen.polygon(self.pixels(center, outline, upright), fill=paint)
+        self.pen.polygon(self.pixels(center, outline, upright), fill=_paint(color, alpha))
 
     def stroke(self, points: Outline, width: float, color: Color, alpha: float = 1.0) -> None:
         """A line of the given width through the points."""
-        paint = (*(int(channel) for channel in color), int(255 * alpha))
-        self.pen.line(self.pixels(np.zeros(2), points), paint, max(1, round(width * self.scale)), joint="curve")
+        self._line(self.pixels(ORIGIN, points), width, _paint(color, alpha))
+
+    def _line(self, places: list[float], width: float, paint: tuple[int, ...]) -> None:
+        self.pen.line(places, paint, max(1, round(width * self.scale)), joint="curve")
 
     def shadow(self, center: Point, outline: Outline, reach: float, upright: bool = False, depth: float = 0.12) -> None:
         """A soft shadow on the side away from the light, `reach` long."""
         away = np.asarray(center) - reach * self.light
-        for growth in (1.14, 1.07, 1.0):
-            self.fill(away, outline * growth, BLACK, depth, upright)
+        for place in self.pixels(np.stack([away] * 3), outline * SHADOWS, upright):
+            self.pen.polygon(place, fill=_paint(BLACK, depth))
 
     def lump(
         self,
@@ -129,9 +164,11 @@ class Canvas:
         """A rounded thing: dark at its foot, bright towards the light, with a highlight if `gloss` is above 0."""
         radius = float(np.linalg.norm(outline, axis=1).mean())
         self.shadow(center, outline, 0.2 * radius, upright)
-        for height in np.linspace(0, 1, 6 + int(40 * radius)):
-            lit = np.asarray(center) + 0.35 * radius * height * self.light
-            self.fill(lit, outline * (1 - 0.8 * height), shade(color, 1 - relief + 1.5 * relief * height), 1.0, upright)
+        heights = np.linspace(0, 1, 6 + int(40 * radius))
+        lit = np.asarray(center) + (0.35 * radius * heights)[:, None] * self.light
+        places = self.pixels(lit, outline * (1 - 0.8 * heights)[:, None, None], upright)
+        for place, height in zip(places, heights.tolist(), strict=True):
+            self.pen.polygon(place, fill=_paint(shade(color, 1 - relief + 1.5 * relief * height)))
         if gloss:
             self.fill(np.asarray(center) + 0.5 * radius * self.light, outline * 0.16, WHITE, gloss, upright)
 
@@ -147,9 +184,9 @@ class Canvas:
         kinds = rng.integers(len(colors), size=count)
         corners = np.linspace(0, 2 * np.pi, 6, endpoint=False)[:, None, None]
         shapes = np.cos(corners) * polar(sizes, turns) + np.sin(corners) * polar(0.42 * sizes, turns + np.pi / 2)
-        outlines = np.reshape(self.pixels(center, (places + shapes).swapaxes(0, 1)), (count, -1))
-        for outline, bright, kind in zip(outlines.tolist(), glow, kinds, strict=True):
-            self.pen.polygon(outline, fill=tuple(int(channel) for channel in shade(colors[kind], bright)))
+        outlines = self.pixels(np.broadcast_to(center, (count, 2)), (places + shapes).swapaxes(0, 1))
+        for outline, bright, kind in zip(outlines, glow.tolist(), kinds.tolist(), strict=True):
+            self.pen.polygon(outline, fill=_paint(shade(colors[kind], bright)))
 
     def strands(
         self,
@@ -165,13 +202,22 @@ class Canvas:
         """Noodles, shreds or sprouts: curved lines, all of one direction where `tidy` is 1, crossed where it is 0."""
         rng = self.rng
         heading, bend = rng.uniform(-np.pi, np.pi), rng.normal(0, curl)
-        for _ in range(count):
-            turn = heading + (1 - tidy) * rng.uniform(-np.pi, np.pi) + rng.normal(0, 0.15)
-            turns = turn + np.linspace(-1, 1, 9) * (bend + rng.normal(0, curl / 2))
-            path = np.cumsum(polar(length / 9, turns), axis=0)
-            path += center + self.spot(radius) - path.mean(axis=0)
-            self.stroke(path, width * 1.5, shade(color, 0.62), 0.7)
-            self.stroke(path + 0.2 * width * self.light, width, shade(color, rng.uniform(0.9, 1.12)))
+        turn, bends, spots, glow = np.empty(count), np.empty(count), np.empty((count, 2)), np.empty(count)
+        for strand in range(count):
+            turn[strand] = heading + (1 - tidy) * rng.uniform(-np.pi, np.pi) + rng.normal(0, 0.15)
+            bends[strand] = bend + rng.normal(0, curl / 2)
+            spots[strand] = self.spot(radius)
+            glow[strand] = rng.uniform(0.9, 1.12)
+        turns = turn[:, None] + ALONG_STRAND * bends[:, None]
+        paths = np.cumsum(polar(length / 9, turns), axis=1)
+        paths += (center + spots - paths.mean(axis=1))[:, None]
+        origins = np.zeros((count, 2))
+        undersides = self.pixels(origins, paths)
+        tops = self.pixels(origins, paths + 0.2 * width * self.light)
+        dark = _paint(shade(color, 0.62), 0.7)
+        for underside, top, bright in zip(undersides, tops, glow.tolist(), strict=True):
+            self._line(underside, width * 1.5, dark)
+            self._line(top, width, _paint(shade(color, bright)))
 
 
 def texture(rng: Generator, side: int, rows: int, columns: int) -> Float[np.ndarray, "side side"]:

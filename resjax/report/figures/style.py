@@ -6,6 +6,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 from resjax.errors import BadInput
 
@@ -61,14 +63,19 @@ def save(figures: NamedFigures, folder: Path) -> list[Path]:
     The figures are drawn one by one as they are taken, in the style of this module.
     """
     folder.mkdir(exist_ok=True)
-    paths = []
-    with _style():
+    paths, writing = [], []
+    # PNG files are compressed and written by another thread, while the next figure is drawn.
+    with _style(), ThreadPoolExecutor(1) as writer:
         for name, figure in figures:
             png, svg = folder / f"{name}.png", folder / f"{name}.svg"
             svg.write_text(_svg(figure), encoding="utf-8")
             figure.set_dpi(DPI)
-            FigureCanvasAgg(figure).print_png(png)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            writing.append(writer.submit(imsave, png, canvas.buffer_rgba(), origin="upper", dpi=DPI))
             paths += [png, svg]
+        for each in writing:
+            each.result()
     return paths
 
 

@@ -3,11 +3,14 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import jax
+import numpy as np
 from msgspec import UNSET, UnsetType
 
 from resjax.errors import BadInput
@@ -15,8 +18,10 @@ from resjax.models.layers import PRNG
 from resjax.records import Environment
 from resjax.run.setup.costs import Ledger
 
-FLOPS_PER_SECOND = {"cpu": 16e9 * (os.cpu_count() or 1), "gpu": 2e13, "tpu": 3e13}
-"""What the train step sustains at small batches, for an estimate before anything has run; the CPU's is per core."""
+FLOPS_PER_SECOND = {"gpu": 2e13, "tpu": 3e13}
+"""What the train step sustains at small batches, for an estimate before anything has run."""
+SHARE_OF_PRODUCT = 0.25
+"""What it sustains on a CPU, of the speed of small matrix products on all cores: 0.15 (8 channels) to 0.6 (64)."""
 COMPILE_SECONDS = {"cpu": 15.0, "gpu": 60.0, "tpu": 60.0}
 """Compilation of the train and evaluation programs of one network."""
 FIRST_WITH_BFLOAT16 = 8.0
@@ -83,7 +88,7 @@ def require_backend() -> None:
 
 
 def estimate_seconds(forward_flops: Sequence[float], images_per_replica: int, replicas: Sequence[int]) -> float:
-    """Estimates the time of training, compilation included.
+    """Estimates roughly, before anything has run, the time of training, compilation included.
 
     Args:
       forward_flops: of each network's forward pass of one image; forward and backward cost three of those.
@@ -91,9 +96,24 @@ def estimate_seconds(forward_flops: Sequence[float], images_per_replica: int, re
       replicas: of each network.
     """
     platform = jax.default_backend()
-    rate = FLOPS_PER_SECOND.get(platform, FLOPS_PER_SECOND["gpu"])
+    rate = _cpu_flops_per_second() if platform == "cpu" else FLOPS_PER_SECOND.get(platform, FLOPS_PER_SECOND["gpu"])
     work = sum(3 * flops * images_per_replica * count for flops, count in zip(forward_flops, replicas, strict=True))
     return work / rate + COMPILE_SECONDS.get(platform, 60.0) * sum(count > 0 for count in replicas)
+
+
+@cache
+def _cpu_flops_per_second() -> float:
+    """What a train step may sustain here, by the time of matrix products that one core computes in its cache."""
+    # Too small for numpy's threads, which would wait for each other beside other programs.
+    products, size = 50, 64
+    factors = np.ones((products, size, size), np.float32)
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        np.matmul(factors, factors)
+        times.append(time.perf_counter() - start)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return SHARE_OF_PRODUCT * cores * products * 2 * size**3 / min(times)
 
 
 def usable_dtype(dtype: str, device: jax.Device) -> tuple[str, str | None]:  # pyright: ignore[reportInvalidTypeForm]

@@ -222,7 +222,8 @@ class ReplicaFolder:
     @phase("writing")
     def finish(self) -> Result:
         """Saves what is left to save, writes predictions and result, and returns the result."""
-        self._save_all()
+        # In the background, while the best epoch's network is evaluated.
+        self._saver.start(self._record)
         if self._correct:
             write_npz(self.folder / "correctness.npz", correct=np.stack(self._correct))
         result = self._done() if self.diverged_step is None else self._diverged(self.diverged_step)
@@ -230,8 +231,7 @@ class ReplicaFolder:
         return result
 
     def _diverged(self, step: int) -> Diverged:
-        # The checkpoints are final before a result says so.
-        self._checkpoints.keep_newest()
+        self._finish_saving()
         return Diverged(
             architecture=self.name,
             seed=self.seed,
@@ -267,8 +267,7 @@ class ReplicaFolder:
             by_leak = accuracy_by_leak(own, labels, np.isin(rows, self._leaks[self._reported]))
         best = self._best_line()
         assert best is not None
-        # The checkpoints are final before a result says so.
-        self._checkpoints.keep_newest()
+        self._finish_saving()
         return Done(
             architecture=self.name,
             seed=self.seed,
@@ -292,13 +291,22 @@ class ReplicaFolder:
             environments=self._environments,
         )
 
+    def _finish_saving(self) -> None:
+        """Has the checkpoints final, before a result says so."""
+        self._saver.wait()
+        self._checkpoints.keep_newest()
+
     def _best_variables(self) -> Variables:
-        held = self._saver.best
-        return self._checkpoints.restore_best(self._like.variables) if held is None else _on_one_device(held)
+        if (held := self._saver.best) is not None:
+            return _on_one_device(held)
+        self._saver.wait()
+        return self._checkpoints.restore_best(self._like.variables)
 
     def _last_variables(self) -> Variables:
-        held = self._saver.newest
-        return self._checkpoints.restore_last(self._like).variables if held is None else _on_one_device(held.variables)
+        if (held := self._saver.newest) is not None:
+            return _on_one_device(held.variables)
+        self._saver.wait()
+        return self._checkpoints.restore_last(self._like).variables
 
     @property
     def _reported(self) -> Reported:

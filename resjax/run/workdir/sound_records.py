@@ -1,6 +1,7 @@
 """Whether the records of a replica are what was written: reading them, and quarantining those that are not."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,17 @@ T = TypeVar("T")
 def finished_result(folder: Path) -> Result | None:
     """The result of a replica that is done or has diverged, None for a pending replica."""
     path = folder / "result.json"
-    return read_result(path) if path.exists() else None
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _unchanged_result(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@lru_cache(maxsize=4096)
+def _unchanged_result(path: Path, identity: tuple[int, int, int]) -> Result:
+    """The result in a file, read and tested once while the file is the same. After every replica all are asked for."""
+    return read_result(path)
 
 
 def quarantine_damaged(folder: Path) -> None:
