@@ -45,6 +45,18 @@ def wilson(right: float, images: float, level: float = 0.95) -> Interval | None:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def over_seeds(differences: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Student's t interval of the mean of paired differences, None for fewer than two differences."""
+    from scipy.special import stdtrit
+
+    count = len(differences)
+    if count < 2:
+        return None
+    half = float(stdtrit(count - 1, 0.5 + level / 2)) * float(np.std(differences, ddof=1)) / count**0.5
+    mean = float(np.mean(differences))
+    return mean - half, mean + half
+
+
 def clopper_pearson(events: int, trials: int, level: float = 0.95) -> Interval | None:
     """The exact interval of a share, None for no trials (Clopper and Pearson 1934, Biometrika 26, p. 404).
 
