@@ -30,7 +30,8 @@ def recall_figure(run: DrawnRun) -> Figure:
     panel.set_xlabel(f"recall (% of the class's {run.side} images)")
     panel.set_ylabel("class (images)")
     panel.grid(False, axis="y")
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    # At the left, because a page's font may be wider than the one that the figure is laid out with.
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     note = "Large: mean over seeds. Small dots: the seeds."
     frame(figure, "Recall of each class", note, warning=run.warning, left_out=run.left_out)
     return figure
