@@ -59,7 +59,9 @@ def test_networks_stand_side_by_side_with_what_was_not_counted_and_the_verdict(s
     text = comparison_text(summary)
     assert re.search(r"^plain18 +1,000 +\d\d\.\d ± \d\.\d", text, re.M)
     assert "not counted of plain18: seed 3 pending" in text and summary.comparisons[0].sentence in text
-    table, line = comparison_markdown(summary).split("\n\n")
+    table, below = comparison_markdown(summary).split("\n\n")
+    majority, line = below.split("\n")
+    assert majority in text and majority.count(" % ") == 1
     assert table.count("\n") == 3 and "| resnet18 | 1,000 |" in table
     assert line.startswith("resnet18 minus plain18, val, best epoch: +")
     assert diagnosis_text(summary) == ""

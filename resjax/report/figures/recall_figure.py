@@ -11,7 +11,10 @@ def recall_figure(run: DrawnRun) -> Figure:
     """A row for each class: large marks are means over seeds, small dots the seeds; no interval."""
     classes = len(run.classes)
     pitch = max(0.3, 0.16 * len(run.networks) + 0.12) if classes <= 30 else 0.2
-    figure = Figure(figsize=(7.5, classes * pitch + 2.0), layout="constrained")
+    # Long names stand below each other.
+    columns = max(1, min(3, 60 // (max(len(network.name) for network in run.networks) + 8)))
+    lines = -(-len(run.networks) // columns)
+    figure = Figure(figsize=(7.5, classes * pitch + 1.8 + 0.2 * lines), layout="constrained")
     panel = figure.subplots()
     rows = np.arange(classes)
     support = [scores.support for scores in next(iter(run.networks[0].results.values())).per_class.values()]
@@ -30,7 +33,8 @@ def recall_figure(run: DrawnRun) -> Figure:
     panel.set_xlabel(f"recall (% of the class's {run.side} images)")
     panel.set_ylabel("class (images)")
     panel.grid(False, axis="y")
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    # At the left, because a page's font may be wider than the one that the figure is laid out with.
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
     note = "Large: mean over seeds. Small dots: the seeds."
     frame(figure, "Recall of each class", note, warning=run.warning, left_out=run.left_out)
     return figure
