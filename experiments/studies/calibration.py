@@ -127,7 +127,7 @@ def samples(answers: Answers, measure: str) -> dict[str, Sample]:
         ]
     )
     failed = answers.diverged
-    kept = {FINISHED: ~failed.any(0)}
+    kept = {FINISHED: np.asarray(~failed.any(0))}
     of_analysis = {FINISHED: contributions}
     if failed.any():
         chance = MEASURES[measure].at_chance(CLASSES)

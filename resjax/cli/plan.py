@@ -62,9 +62,9 @@ def main() -> None:
 
     require_range("--comparisons", FLAGS.comparisons, 1, 1000)
     require_range("--max_seeds", FLAGS.max_seeds, fewest_seeds(LEVEL), 1000)
-    for name in ("spread", "disagreement"):
-        if FLAGS[name].value is not None:
-            require_range(f"--{name}", FLAGS[name].value, 0, 100)
+    require_range("--spread", FLAGS.spread, 0, 100)
+    if FLAGS.disagreement is not None:
+        require_range("--disagreement", FLAGS.disagreement, 0, 100)
     for name in ("accuracy", "difference", "margin"):
         value = FLAGS[name].value
         if value is not None and not 0 < value < 100:
@@ -88,6 +88,8 @@ def main() -> None:
             require_range("--images", FLAGS.images, 2, MOST_IMAGES)
             words, sizes = "no data set", np.ones(FLAGS.images, int)
         ground = ground_of_images(words, sizes, *assumed)
+        if not ground.found.variance:
+            raise BadInput("--spread=0 and --disagreement=0: nothing would vary; expected one of them above 0")
     write_plan(ground, question, Path(FLAGS.workdir), source)
 
 

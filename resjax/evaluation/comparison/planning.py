@@ -37,7 +37,7 @@ def smallest_detectable(found: Components, seeds: int, level: float = LEVEL) -> 
         return None
     planned, between = _with_seeds(found, seeds)
     by_interval = (planned.quantile(level / 2) + planned.quantile(1 - POWER)) * planned.variance**0.5
-    all_the_same_way = level * 2**seeds < 4
+    all_the_same_way = 4 * 2.0**-seeds > level
     by_signs = float(ndtri(POWER ** (1 / seeds))) * between**0.5 if all_the_same_way else 0.0
     return max(by_interval, by_signs)
 
@@ -57,7 +57,7 @@ def power_of(found: Components, seeds: int, difference: float, level: float = LE
     above = abs(difference) / planned.variance**0.5 - planned.quantile(level / 2)
     tail = planned.tail(abs(above))
     by_interval = 1 - tail if above >= 0 else tail
-    all_the_same_way = level * 2**seeds < 4
+    all_the_same_way = 4 * 2.0**-seeds > level
     by_signs = float(ndtr(abs(difference) / between**0.5)) ** seeds if all_the_same_way and between else 1.0
     return min(by_interval, by_signs)
 
@@ -75,7 +75,7 @@ def smallest_margin(found: Components, seeds: int, level: float = LEVEL) -> floa
         return None
     planned, between = _with_seeds(found, seeds)
     by_interval = (planned.quantile(level) + planned.quantile((1 - POWER) / 2)) * planned.variance**0.5
-    all_within = level * 2**seeds < 2
+    all_within = 2 * 2.0**-seeds > level
     by_signs = float(ndtri((1 + POWER ** (1 / seeds)) / 2)) * between**0.5 if all_within else 0.0
     return max(by_interval, by_signs)
 

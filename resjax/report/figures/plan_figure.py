@@ -12,7 +12,8 @@ from resjax.report.plan_text import POWER
 
 def draw_plan(plan: Plan, folder: Path) -> list[Path]:
     """Draws a plan as plan.png and plan.svg in a folder, and returns their paths."""
-    return save([("plan", plan_figure(plan))], folder)
+    # Made when `save` takes it, in its style.
+    return save((("plan", plan_figure(each)) for each in [plan]), folder)
 
 
 def plan_figure(plan: Plan) -> Figure:
