@@ -139,7 +139,8 @@ def calibration_tables(found: Calibration) -> str:
 
 def short_table(found: Calibration) -> str:
     """The numbers of the first page in three rows: false verdicts, coverage and power."""
-    same = [cell for cell in found.cells if not cell.true_difference]
+    finished = [cell for cell in found.cells if cell.analysis == FINISHED]
+    same = [cell for cell in finished if not cell.true_difference]
     ten = [
         cell
         for cell in found.cells
@@ -152,7 +153,10 @@ def short_table(found: Calibration) -> str:
             ["in %", *_heads(JUDGED)],
             [
                 ["false verdicts: mean, and highest of all cases", *(_mean_and_most(same, seeds) for seeds in JUDGED)],
-                ["true difference within the 95 % interval", *(_lowest_and_highest(found, seeds) for seeds in JUDGED)],
+                [
+                    "true difference within the 95 % interval",
+                    *(_lowest_and_highest(finished, seeds) for seeds in JUDGED),
+                ],
                 [
                     f"{difference} points found on 230 images with copies",
                     *(_power(ten_points, ten_points.by_seeds[seeds]) for seeds in JUDGED),
@@ -167,8 +171,8 @@ def _mean_and_most(cells: Iterable[Cell], seeds: str) -> str:
     return f"{_percent(sum(shares) / len(shares))}, {_percent(max(shares))}"
 
 
-def _lowest_and_highest(found: Calibration, seeds: str) -> str:
-    shares = [cell.by_seeds[seeds].covered / cell.by_seeds[seeds].intervals for cell in found.cells]
+def _lowest_and_highest(cells: Iterable[Cell], seeds: str) -> str:
+    shares = [cell.by_seeds[seeds].covered / cell.by_seeds[seeds].intervals for cell in cells]
     return f"{_percent(min(shares))} to {_percent(max(shares))}"
 
 

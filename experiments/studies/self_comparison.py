@@ -10,6 +10,7 @@ The same command resumes a study that was stopped.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +22,9 @@ from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.evaluation.comparison.measures import MEASURES, metric_name
 from resjax.evaluation.comparison.paired import Scores, paired_statistics
+from resjax.evaluation.comparison.planning import LEVEL
 from resjax.evaluation.comparison.statistics import clopper_pearson
-from resjax.evaluation.comparison.verdict import judged
-from resjax.records import Interval, Part, read_lines
+from resjax.records import Part, read_lines
 from resjax.records.files import append_line
 from resjax.report.tables import Table, markdown
 from resjax.training.recipe import require_range
@@ -40,18 +41,8 @@ PAIRS = (6, 8)
 """A comparison is judged with its first six pairs of seeds and with all eight."""
 FIXED = "the same images in all comparisons"
 OWN = "other images in each comparison"
-
-
-class Judged(Part, frozen=True, kw_only=True):
-    """A comparison of a network with itself, by one metric on one set of images."""
-
-    images: str
-    metric: str
-    seeds: int
-    mean: float
-    ci95: Interval | None
-    p_value: float
-    verdict: bool
+CASES = tuple(product((OWN, FIXED), PAIRS, MEASURES))
+"""The images, the pairs of seeds and the measure of each judgement on the replicas of a comparison."""
 
 
 class SelfComparison(Part, frozen=True, kw_only=True):
@@ -64,7 +55,8 @@ class SelfComparison(Part, frozen=True, kw_only=True):
     """The standard deviation of these accuracies."""
     last_accuracy: float
     """Mean after the last epoch."""
-    judged: list[Judged]
+    judged: list[tuple[float, float, float]]
+    """Lower and upper end of the interval, and p, in the order of `CASES`."""
 
 
 class Images(NamedTuple):
@@ -143,56 +135,42 @@ def compare_with_itself(number: int, pool: Images, fixed: Images, epochs: int = 
     seeds = range(number * replicas, (number + 1) * replicas)
     found = list(best_epochs(train, val, parts, seeds, epochs))
     answers = [np.stack([each[part][0] for each in found]) for part in range(2)]
-    records = []
-    for logits, (words, images) in zip(answers, ((OWN, own), (FIXED, fixed)), strict=True):
-        for pairs in PAIRS:
-            halves = logits[0 : 2 * pairs : 2], logits[1 : 2 * pairs : 2]
-            records += [_judged(words, measure, halves, images) for measure in MEASURES]
+    by_images = {OWN: (own, answers[0]), FIXED: (fixed, answers[1])}
     accuracies = (answers[0].argmax(-1) == own.labels).mean(1)
     return SelfComparison(
         comparison=number,
         accuracy=round(float(accuracies.mean()), 5),
         sd=round(float(accuracies.std(ddof=1)), 5),
         last_accuracy=round(float(np.mean([each[0][1] for each in found])), 5),
-        judged=records,
+        judged=[_judged(measure, pairs, *by_images[images]) for images, pairs, measure in CASES],
     )
 
 
-def _judged(words: str, measure: str, halves: tuple[np.ndarray, np.ndarray], images: Images) -> Judged:
+def _judged(
+    measure: str, pairs: int, images: Images, logits: Float[np.ndarray, "replica image class"]
+) -> tuple[float, float, float]:
+    """The interval and p of the first pairs: every second replica is the baseline's."""
     first, second = (
-        np.stack([MEASURES[measure].contributions(each, images.labels) for each in half]) for half in halves
+        np.stack([MEASURES[measure].contributions(each, images.labels) for each in logits[half : 2 * pairs : 2]])
+        for half in range(2)
     )
     # The mean over the images is the measure itself.
     differences = (second.astype(float).mean(1) - first.astype(float).mean(1)).tolist()
     scores = Scores(first, second, images.groups)
-    seeds = range(len(differences))
     metric = metric_name(measure, tested=False)
-    (record,) = judged([paired_statistics("itself", "again", metric, seeds, differences, scores)])
-    assert record.mean is not None and record.p_value is not None
-    ends = record.ci95 and (round(record.ci95[0], 5), round(record.ci95[1], 5))
-    return Judged(
-        images=words,
-        metric=measure,
-        seeds=len(differences),
-        mean=round(record.mean, 5),
-        ci95=ends,
-        p_value=round(record.p_value, 5),
-        verdict=record.verdict != "inconclusive",
-    )
+    record = paired_statistics("itself", "again", metric, range(pairs), differences, scores)
+    assert record.ci95 is not None and record.p_value is not None, "replicas differ"
+    return round(record.ci95[0], 5), round(record.ci95[1], 5), round(record.p_value, 5)
 
 
 def self_comparison_text(records: Sequence[SelfComparison]) -> str:
     """False verdicts and coverage of zero in %, with exact 95 % intervals, as a table in Markdown."""
-    counted: dict[tuple[str, str, int], list[Judged]] = {}
-    for record in records:
-        for each in record.judged:
-            counted.setdefault((each.images, each.metric, each.seeds), []).append(each)
     rows = []
-    for (images, metric, seeds), found in counted.items():
-        false = sum(each.verdict for each in found)
-        covered = sum(each.ci95 is None or each.ci95[0] <= 0 <= each.ci95[1] for each in found)
-        words = MEASURES[metric].words
-        rows.append([images, words, str(seeds), _share(false, len(found)), _share(covered, len(found))])
+    for place, (images, pairs, measure) in enumerate(CASES):
+        false = sum(is_verdict(record.judged[place]) for record in records)
+        covered = sum(record.judged[place][0] <= 0 <= record.judged[place][1] for record in records)
+        shares = _share(false, len(records)), _share(covered, len(records))
+        rows.append([images, MEASURES[measure].words, str(pairs), *shares])
     means = {name: float(np.mean([getattr(each, name) for each in records])) for name in ("accuracy", "last_accuracy")}
     sd = float(np.mean([each.sd**2 for each in records])) ** 0.5
     head = (
@@ -203,6 +181,11 @@ def self_comparison_text(records: Sequence[SelfComparison]) -> str:
     return (
         head + "\n\n" + markdown(Table(["images", "metric", "seeds", "false verdicts", "interval covers zero"], rows))
     )
+
+
+def is_verdict(judged: tuple[float, float, float]) -> bool:
+    """Whether one of the two is called better: a single comparison is judged by its p."""
+    return judged[2] <= LEVEL
 
 
 def _share(count: int, of: int) -> str:

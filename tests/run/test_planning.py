@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from resjax.cli.plan import COMMAND
-from resjax.evaluation.comparison.planning import smallest_detectable
-from resjax.evaluation.metrics import confusion_matrix, per_class_scores
-from resjax.records import read_record
+from resjax.records import Summary, read_record
 from resjax.records.kinds.plan import Plan
 from resjax.run.planning import PlanQuestion, ground_of_images, make_plan
 from tests.commands import require_bad_input, run_in_process
+from tests.made_run import make_run
 
 
 def plan_of(tmp_path, *arguments) -> Plan:
@@ -43,6 +42,16 @@ def test_duplicates_of_the_data_set_count_once(tmp_path):
 def test_the_test_side_is_planned_for_where_there_is_one(tmp_path):
     plan = plan_of(tmp_path, "--dataset=synthetic:100", "--test_fraction=0.3")
     assert plan.images == 30 and "test images" in plan.source
+
+
+def test_a_pilot_says_how_much_its_seeds_and_images_vary(tmp_path):
+    pilot = make_run(tmp_path / "pilot", {"plain18": 0.5, "resnet18": 0.6}, seeds=range(6))
+    plan = plan_of(tmp_path, f"--pilot={pilot}")
+    (pair,) = read_record(pilot / "summary.json", Summary).comparisons
+    assert plan.pilot is not None and "resnet18 minus plain18" in plan.pilot and plan.assumptions is None
+    assert plan.images == 60 and plan.over_seeds == pytest.approx(np.var(pair.differences, ddof=1))
+    few = make_run(tmp_path / "few", {"plain18": 0.5, "resnet18": 0.6}, seeds=[0])
+    require_bad_input(COMMAND, f"--workdir={tmp_path}/plan", f"--pilot={few}", says=(f"--pilot={few}", "two seeds"))
 
 
 def test_more_spread_or_fewer_images_ask_for_more_seeds():
