@@ -34,8 +34,8 @@ def test_a_plan_for_so_many_images_answers_what_was_asked(tmp_path):
 
 def test_duplicates_of_the_data_set_count_once(tmp_path):
     plan = plan_of(tmp_path, "--dataset=synthetic:100", "--val_fraction=0.4")
-    assert plan.images == 40 and plan.groups < 40
-    alone = plan_of(tmp_path, "--images=40")
+    assert 30 < plan.images <= 40 and plan.groups < plan.images
+    alone = plan_of(tmp_path, f"--images={plan.images}")
     assert plan.by_seeds[-1].detectable > alone.by_seeds[-1].detectable
 
 
