@@ -46,6 +46,7 @@ SMALL = {
         *("--grid=depth=8", "--grid=learning_rate=1e-3"),
     ],
     "audit": [],
+    "plan": [],
     "probe": ["--probes=gradients"],
     "report": [],
     "predict": ["--nocompile_cache"],
@@ -93,7 +94,7 @@ def page_of(record: str) -> str:
 def known_flags() -> frozenset[str]:
     """The flags of every command and study, as their help lists them."""
     modules = [f"experiments.{name}" for name in COMMANDS]
-    studies = ("calibration", "near_duplicates", "near_duplicate_kinds", "self_comparison")
+    studies = ("calibration", "near_duplicates", "near_duplicate_kinds", "references", "self_comparison")
     modules += [f"experiments.studies.{name}" for name in studies]
     programs = [
         subprocess.Popen([sys.executable, "-m", module, "--helpfull"], cwd=ROOT, stdout=subprocess.PIPE, text=True)

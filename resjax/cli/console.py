@@ -10,6 +10,7 @@ COMMANDS = {
     "compare": ("resjax.cli.compare", "train networks over seeds and compare them: does the shortcut help?"),
     "sweep": ("resjax.cli.sweep", "the same comparison at every point of a grid"),
     "audit": ("resjax.cli.audit", "what is in a set of images: duplicates, odd files, labels in conflict"),
+    "plan": ("resjax.cli.plan", "how many seeds show which difference on these images, before anything is trained"),
     "probe": ("resjax.cli.probe", "measure why the shortcut helps, on the checkpoints of a comparison"),
     "predict": ("resjax.cli.predict", "classify images with the networks of a comparison, or export them"),
     "verdict": ("resjax.cli.verdict", "is one network better than another? On results of any framework, as csv files"),

@@ -11,6 +11,7 @@ from msgspec import Struct
 from resjax.records.kinds.dataset import DatasetRecord, Gallery, SplitRecord
 from resjax.records.kinds.environment import ReplicaEnvironments
 from resjax.records.kinds.looks import Looks
+from resjax.records.kinds.plan import Plan
 from resjax.records.kinds.prediction import ExportConfig, Prediction
 from resjax.records.kinds.probes import Probes
 from resjax.records.kinds.replica import Diverged, Done, MetricsLine
@@ -34,6 +35,7 @@ KINDS: dict[str, tuple[type[Struct], ...]] = {
     "dataset": (DatasetRecord,),
     "split": (SplitRecord,),
     "gallery": (Gallery,),
+    "plan": (Plan,),
     "reproduction": (ReproductionRecord,),
     "probes": (Probes,),
     "prediction": (Prediction,),

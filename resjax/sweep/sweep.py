@@ -37,7 +37,7 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
     require_writable(base.workdir)
     require_own(base.workdir, (RECORD, "report.html", "figures", "cells"), (RECORD, "cells/*/recipe.json"))
     _, dataset = load_dataset(base.source, base.image_size)
-    (split,) = whole_splits(base, dataset).values()
+    (split,) = whole_splits(base.split, dataset).values()
     declared = declare(asked, dataset, split, describe_environment())
     require_same_sweep(base.workdir, declared)
     share = Share(asked, dataset, split)

@@ -35,16 +35,22 @@ def test_a_measure_of_a_result_and_the_mean_of_what_images_add_are_scikit_learns
     assert MEASURES[name].contributions(logits, labels).mean() == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("name", ["balanced_accuracy", "macro_f1"])
-def test_what_an_image_adds_is_the_change_of_the_measure_when_it_weighs_a_little_more(name):
+def test_what_an_image_adds_to_the_balanced_accuracy_is_the_jackknife_of_leaving_it_out():
+    labels, logits = drawn(images=40)
+    answers, contributions = logits.argmax(1), MEASURES["balanced_accuracy"].contributions(logits, labels)
+    whole = metrics.balanced_accuracy_score(labels, answers)
+    for image in range(0, 40, 7):
+        without = metrics.balanced_accuracy_score(np.delete(labels, image), np.delete(answers, image))
+        assert contributions[image] == pytest.approx(40 * whole - 39 * without)
+
+
+def test_what_an_image_adds_to_the_macro_f1_is_its_change_when_the_image_weighs_a_little_more():
     labels, logits = drawn(images=40)
     answers, tiny = logits.argmax(1), 1e-6
-    contributions = MEASURES[name].contributions(logits, labels)
+    contributions = MEASURES["macro_f1"].contributions(logits, labels)
 
     def weighted(weights):
-        if name == "macro_f1":
-            return metrics.f1_score(labels, answers, average="macro", sample_weight=weights)
-        return metrics.balanced_accuracy_score(labels, answers, sample_weight=weights)
+        return metrics.f1_score(labels, answers, average="macro", sample_weight=weights)
 
     even = np.ones(len(labels))
     for image in range(0, 40, 7):
@@ -58,9 +64,9 @@ def test_what_an_image_adds_is_the_change_of_the_measure_when_it_weighs_a_little
 def test_a_case_by_hand_two_classes_of_three_and_one_images():
     labels, answers = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     logits = np.eye(2)[answers]
-    # Recalls are 2/3 and 1. An image of class 0 adds 5/6 + 4 (h - 2/3) / (2 * 3): 19/18 if right, 7/18 if wrong.
+    # Recalls are 2/3 and 1. An image of class 0 adds 5/6 + 3 (h - 2/3) / (2 * 2): 13/12 if right, 1/3 if wrong.
     added = MEASURES["balanced_accuracy"].contributions(logits, labels)
-    assert added == pytest.approx([19 / 18, 19 / 18, 7 / 18, 5 / 6])
+    assert added == pytest.approx([13 / 12, 13 / 12, 1 / 3, 5 / 6])
     # Both F1 are known: 2 * 2 / (3 + 2) and 2 * 1 / (1 + 2).
     assert MEASURES["macro_f1"].contributions(logits, labels).mean() == pytest.approx((4 / 5 + 2 / 3) / 2)
 

@@ -9,6 +9,7 @@ from experiments.benchmarks.rows import EndToEndRow, PipelineRow, TrainStepRow
 from experiments.studies.calibration_tables import read_calibration, write_calibration
 from experiments.studies.near_duplicate_kinds import KindsStudy
 from experiments.studies.near_duplicates import Study
+from experiments.studies.references import References
 from experiments.studies.self_comparison import SelfComparison
 from resjax.records import read_lines, read_record, write_lines, write_record
 
@@ -28,7 +29,8 @@ COPIES: dict[str, Callable[[Path, Path], None]] = {
     "benchmark/cpu_pipeline.jsonl": lines_of(PipelineRow),
     "benchmark/cpu_end_to_end.jsonl": lines_of(EndToEndRow),
     "calibration/cells.jsonl": lambda path, again: write_calibration(again, read_calibration(path)),
-    "calibration/resnet34_itself.json": record_of(SelfComparison),
+    "calibration/references.json": record_of(References),
+    "calibration/self_comparisons.jsonl": lines_of(SelfComparison),
     "near_copies/cifar10_jpeg.json": record_of(Study),
     "near_copies/five_dishes.json": record_of(Study),
     "near_copies/kinds.json": record_of(KindsStudy),

@@ -1,92 +1,65 @@
-"""A network paired with itself: from the files of a workdir to a fraction of verdicts."""
+"""A tiny network against itself: the study trains it, chooses the best epochs, and compares independent halves."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.studies.self_comparison import SelfComparison, compare_with_itself, self_comparison_text
-from resjax.errors import BadInput
-from resjax.evaluation.metrics import confusion_matrix, per_class_scores
-from resjax.records import (
-    Done,
-    MetricsLine,
-    ReplicaTiming,
-    SplitImage,
-    SplitRecord,
-    read_record,
-    write_npz,
-    write_record,
+from experiments.studies import self_comparison
+from experiments.studies.self_comparison import (
+    CASES,
+    FIXED,
+    OWN,
+    Images,
+    SelfComparison,
+    compare_with_itself,
+    is_verdict,
+    self_comparison_text,
+    with_copies,
 )
+from resjax.evaluation.comparison.measures import MEASURES
+from resjax.records import read_lines
 
-LINE = MetricsLine(
-    epoch=1,
-    train_loss=1.0,
-    train_accuracy=0.5,
-    val_loss=1.0,
-    val_accuracy=0.5,
-    learning_rate=0.1,
-    is_best=True,
-    seconds=1.0,
-    images_per_second=1.0,
-)
+RECORD = Path(__file__).parents[2] / "experiments" / "results" / "calibration" / "self_comparisons.jsonl"
 
 
-def write_replicas(workdir: Path, seeds: int, images: int = 60, shift: float = 0.0) -> None:
-    """A split in pairs of duplicates, and replicas that differ a little in what they have right."""
+def pool_of(pictures: int) -> Images:
+    """Noise in one of five colours, which tell the classes apart."""
     rng = np.random.default_rng(0)
-    rows = [
-        SplitImage(id=f"{image}", label="b", group=f"g{image // 2}", side="val", content=f"{image}")
-        for image in range(images)
-    ]
-    rows.append(SplitImage(id="t", label="b", group="t", side="train", content="t"))
-    split = SplitRecord(
-        method="grouped", label="grouped", seed=0, fold=None, train_fraction=1.0, fractions={"val": 0.5}, images=rows
-    )
-    write_record(workdir / "split.json", split)
-    ease = rng.random(images)
-    for seed in range(seeds):
-        folder = workdir / "runs" / "resnet34" / f"seed{seed}"
-        folder.mkdir(parents=True)
-        right = rng.random(images) < np.clip(ease + shift * rng.normal(), 0, 1)
-        logits, labels = np.stack([~right, right], 1).astype(np.float32), np.ones(images, int)
-        write_npz(folder / "predictions.npz", label=labels, side=np.full(images, "val"), logits=logits)
-        confusion = confusion_matrix(logits.argmax(1), labels, 2)
-        result = Done(
-            architecture="resnet34",
-            seed=seed,
-            status="done",
-            parameters=1,
-            best=LINE,
-            last=LINE,
-            best_updates=1,
-            trained_as=["sequential"],
-            evaluated_on="val",
-            loss=1.0,
-            accuracy=float(right.mean()),
-            confusion_matrix=confusion.tolist(),
-            per_class=per_class_scores(confusion, ("a", "b")),
-            last_three_val_accuracy=0.5,
-            best_optimism=None,
-            timing=ReplicaTiming(seconds=1.0, training_seconds=1.0, device="cpu"),
-        )
-        write_record(folder / "result.json", result)
+    labels = np.arange(pictures) % 5
+    pixels = rng.integers(0, 60, (pictures, 8, 8, 3)) + 40 * labels[:, None, None, None]
+    return Images(pixels.astype(np.uint8), labels, np.arange(pictures))
 
 
-def test_a_network_is_rarely_better_than_itself(tmp_path):
-    write_replicas(tmp_path, 12, shift=0.1)
-    record = compare_with_itself(tmp_path, "resnet34", 100)
-    assert (record.seeds, record.images, record.groups) == (6, 60, 30)
-    assert record.verdicts <= 0.1 and record.covered >= 0.85
+def test_a_comparison_has_its_own_pictures_and_copies_count_as_one(monkeypatch):
+    cases = tuple(product((OWN, FIXED), (2, 3), MEASURES))
+    settings = ("TRAIN_PICTURES", 24), ("VAL_PICTURES", 20), ("COPIES", 10), ("PAIRS", (2, 3)), ("CASES", cases)
+    for name, value in settings:
+        monkeypatch.setattr(self_comparison, name, value)
+    fixed = with_copies(pool_of(20), np.arange(20), 10)
+    assert len(fixed.labels) == 30 and len(np.unique(fixed.groups)) == 20
+    assert (fixed.pixels[20] == fixed.pixels[0, :, ::-1]).all()
+    record = compare_with_itself(0, pool_of(60), fixed, epochs=2)
+    # With so few seeds no verdict is possible.
+    assert len(record.judged) == len(cases) and not any(map(is_verdict, record.judged))
+    assert all(low < high for low, high, _ in record.judged) and record.accuracy >= record.last_accuracy
 
 
-def test_its_page_says_what_the_committed_record_says():
-    folder = Path(__file__).parents[2] / "experiments" / "results" / "calibration"
-    record = read_record(folder / "resnet34_itself.json", SelfComparison)
-    assert self_comparison_text(record) in (folder / "README.md").read_text()
+def test_the_page_says_what_the_committed_record_says():
+    records = read_lines(RECORD, SelfComparison)
+    assert [record.comparison for record in records] == list(range(len(records))) and len(records) >= 100
+    assert self_comparison_text(records) in (RECORD.parent / "README.md").read_text()
 
 
-def test_too_few_seeds_are_refused(tmp_path):
-    write_replicas(tmp_path, 3)
-    with pytest.raises(BadInput, match="--workdir=.*3 finished seeds of resnet34"):
-        compare_with_itself(tmp_path, "resnet34", 10)
+def test_false_verdicts_among_the_trained_networks_are_as_rare_as_promised():
+    records = read_lines(RECORD, SelfComparison)
+    for place, each in enumerate(CASES):
+        false = sum(is_verdict(record.judged[place]) for record in records)
+        # At most what 5 % give with a probability of 99 %.
+        assert false <= 0.05 * len(records) + 2.33 * (0.05 * 0.95 * len(records)) ** 0.5, each
+
+
+def test_pictures_of_a_comparison_are_drawn_anew():
+    orders = [np.random.default_rng([1, number]).permutation(3000)[:210] for number in range(2)]
+    assert len(np.intersect1d(*orders)) == pytest.approx(210 * 210 / 3000, abs=12)

@@ -51,17 +51,17 @@ class Components(NamedTuple):
         """Two-sided p of no difference: the level at which the interval ends at zero; None if nothing varies."""
         if not self.variance:
             return None
-        return max(SMALLEST_P, 2 * self._tail(abs(self.mean) / self.variance**0.5))
+        return max(SMALLEST_P, 2 * self.tail(abs(self.mean) / self.variance**0.5))
 
     def p_above(self, bound: float) -> float | None:
         """One-sided p of a true difference of at most `bound`; None if nothing varies."""
         if not self.variance:
             return None
         ratio = (self.mean - bound) / self.variance**0.5
-        tail = self._tail(abs(ratio))
+        tail = self.tail(abs(ratio))
         return tail if ratio >= 0 else 1 - tail
 
-    def _tail(self, ratio: float) -> float:
+    def tail(self, ratio: float) -> float:
         """The probability above `ratio` (0 or more) standard errors: `quantile` read backwards."""
         from scipy.optimize import brentq
 

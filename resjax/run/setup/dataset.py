@@ -35,7 +35,7 @@ from resjax.records import (
     ValueRangesRecord,
     read_record,
 )
-from resjax.run.settings import Settings, SourceSettings
+from resjax.run.settings import Settings, SourceSettings, SplitSettings
 
 SIDES: tuple[Side, ...] = ("train", "val", "test")
 MOST_CONTENTS = 4
@@ -165,13 +165,12 @@ def load_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
     asked = settings.split
     return {
         name: take_train_fraction(dataset, split, asked.train_fraction, seed=asked.seed)
-        for name, split in whole_splits(settings, dataset).items()
+        for name, split in whole_splits(settings.split, dataset).items()
     }
 
 
-def whole_splits(settings: Settings, dataset: Dataset) -> dict[str, Split]:
+def whole_splits(asked: SplitSettings, dataset: Dataset) -> dict[str, Split]:
     """As `load_splits`, with all training images."""
-    asked = settings.split
     if asked.file:
         split = read_split(asked.file, dataset)
         return {split.method: split}
