@@ -17,7 +17,7 @@ from resjax.evaluation.comparison.intervals import Components, components_of_ima
 from resjax.evaluation.comparison.paired import equivalence
 from resjax.evaluation.comparison.paired_tests import bonferroni, holm, mcnemar_test
 from resjax.evaluation.comparison.planning import power_of, smallest_margin
-from resjax.evaluation.comparison.statistics import clopper_pearson, newcombe, wilson
+from resjax.evaluation.comparison.statistics import clopper_pearson, wilson
 from resjax.records import Part, Record, write_record
 from resjax.report.tables import Table, markdown
 
@@ -69,9 +69,6 @@ def cases() -> Iterator[Case]:
     for what, ours, method in (("Clopper-Pearson", clopper_pearson, "beta"), ("Wilson", wilson, "wilson")):
         ends = [end for share in shares for end in ours(*share) or ()]
         yield Case(f"{what} interval", "proportion.proportion_confint", ends, (shares, method))
-    pairs = [((12, 40), (20, 40)), ((3, 9), (1, 12))]
-    ends = [end for pair in pairs for end in newcombe(*pair) or ()]
-    yield Case("Newcombe's interval", "proportion.confint_proportions_2indep", ends, (pairs,))
     several = [0.001, 0.012, 0.03, 0.2, 0.011]
     for what, ours in (("holm", holm), ("bonferroni", bonferroni)):
         yield Case(f"p of five comparisons, {what}", "multitest.multipletests", _floats(ours(several)), (several, what))
@@ -120,12 +117,6 @@ def theirs(case: Case) -> list[float]:
         case "proportion_confint":
             shares, method = case.arguments
             return [float(end) for share in shares for end in proportion.proportion_confint(*share, method=method)]
-        case "confint_proportions_2indep":
-            return [
-                float(end)
-                for (low, high) in case.arguments[0]
-                for end in proportion.confint_proportions_2indep(*high, *low, method="newcomb", compare="diff")
-            ]
         case "multipletests":
             return _floats(multitest.multipletests(case.arguments[0], method=case.arguments[1])[1])
         case "TTestPower.power":

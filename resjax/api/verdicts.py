@@ -25,6 +25,11 @@ class ComparisonResult:
     """The comparison of two networks, candidate minus baseline. `str()` is the verdict in a sentence.
 
     Shares and their differences are fractions, the log loss is in nats.
+
+    >>> import resjax
+    >>> found = resjax.verdict([0.60, 0.61, 0.62, 0.61, 0.60, 0.62], [0.70, 0.69, 0.70, 0.72, 0.68, 0.71])
+    >>> isinstance(found, resjax.ComparisonResult), found.verdict, round(found.mean, 2)
+    (True, 'candidate better', 0.09)
     """
 
     record: Comparison
@@ -168,6 +173,11 @@ def verdicts(
     seeds: Sequence[int] | None = None,
 ) -> list[ComparisonResult]:
     """Judges several comparisons together, so that the chance of any false verdict stays at 5 %.
+
+    >>> import resjax
+    >>> scores = {"a": [0.60, 0.61, 0.62], "b": [0.70, 0.69, 0.70], "c": [0.61, 0.60, 0.62]}
+    >>> [result.verdict for result in resjax.verdicts(scores)]
+    ['inconclusive', 'inconclusive']
 
     Args:
       networks: the results of each network by name, as for `verdict`.

@@ -78,6 +78,9 @@ def sweep_settings() -> SweepSettings:
         raise BadInput("--seeds=auto in a sweep: expected a number of seeds such as 3")
     if FLAGS.folds is not None or "," in (FLAGS.split or ""):
         raise BadInput("--folds or several methods in --split in a sweep: expected one split")
+    for name, only in (("comparisons", "twins"), ("metric", "accuracy"), ("margin", None)):
+        if FLAGS[name].value != only:
+            raise BadInput(f"--{name}={FLAGS[name].value} in a sweep: expected {only or 'none'}; compare takes others")
     texts = parse_grid(FLAGS.grid)
     if given := [name for name in texts if name != DEPTH and FLAGS[name].present]:
         raise BadInput(f"--{given[0]}={FLAGS[given[0]].value} with --grid={given[0]}=...: expected one of the two")

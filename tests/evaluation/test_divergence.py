@@ -11,9 +11,9 @@ from tests.made_results import made_diverged, made_done
 PAIR = [("plain", "residual")]
 
 
-def networks(diverged=(0, 1, 2, 3)):
-    plain = {seed: made_diverged() if seed in diverged else made_done(0.6) for seed in range(6)}
-    return {"plain": plain, "residual": {seed: made_done(0.7) for seed in range(6)}}
+def networks(diverged=(0, 1, 2, 3), seeds=6):
+    plain = {seed: made_diverged() if seed in diverged else made_done(0.6) for seed in range(seeds)}
+    return {"plain": plain, "residual": {seed: made_done(0.7) for seed in range(seeds)}}
 
 
 def test_a_case_by_hand_four_of_six_plain_replicas_diverge():
@@ -29,15 +29,17 @@ def test_a_case_by_hand_four_of_six_plain_replicas_diverge():
     assert found.differences == pytest.approx([0.2] * 4 + [0.1] * 2) and found.mean == pytest.approx(1 / 6)
     assert found.p_value_at_chance == 2 / 64
     assert "4 of 6 replicas of plain" in record.sentence and "Counted at chance" in record.sentence
+    assert found.ci95 is None
 
 
 def test_replicas_at_chance_have_even_answers_on_every_image():
     answers = np.arange(10) < 7
     evidence = Evidence(
-        {"plain": {seed: answers for seed in (4, 5)}, "residual": {seed: answers for seed in range(6)}}, np.arange(10)
+        {"plain": {seed: answers for seed in range(4, 12)}, "residual": {seed: answers for seed in range(12)}},
+        np.arange(10),
     )
-    (record,) = compare_networks(networks(), PAIR, evidence)
-    alone = compare_networks(networks(), PAIR)[0].divergence
+    (record,) = compare_networks(networks(seeds=12), PAIR, evidence)
+    alone = compare_networks(networks(seeds=12), PAIR)[0].divergence
     # Images are known to differ, so the interval is wider than over seeds alone.
     width, narrow = (each.ci95[1] - each.ci95[0] for each in (record.divergence, alone))
     assert width > narrow

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from resjax.evaluation.comparison.divergence import FEWEST_FOR_INTERVAL
 from resjax.evaluation.comparison.measures import measure_of, metric_words
 from resjax.evaluation.comparison.paired import SEEDS_ALONE
 from resjax.evaluation.comparison.paired_tests import fewest_seeds
@@ -112,7 +113,7 @@ def _divergence(record: Comparison, found: Divergence) -> str:
     if found.mean is None:
         return text
     p_value = f", p = {found.p_value_at_chance:.2g}" if found.p_value_at_chance is not None else ""
-    interval = _interval(found.ci95, record)
+    interval = _interval(found.ci95, record) if found.ci95 else f"no interval below {FEWEST_FOR_INTERVAL} seeds"
     counted = f"{_counted(len(found.seeds))}{p_value}"
     return f"{text} Counted at chance, the difference is {amount(found.mean, record.metric)} ({interval}; {counted})."
 

@@ -10,6 +10,7 @@ from resjax.evaluation.comparison.chance import LEVEL, ChanceTest
 from resjax.evaluation.comparison.measures import MEASURES
 from resjax.evaluation.diagnosis.rules import finding
 from resjax.records import Finding
+from resjax.records.defaults import said
 from resjax.records.kinds.base import Config
 
 IMBALANCED = 1.5
@@ -20,6 +21,7 @@ SWEEP_SEEDS = 3
 OF_COMPARE_ALONE = (
     *("probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
     *("curvature_steps", "curvature_samples", "dose_training", "learning_rate", "seeds", "max_seeds", "workdir"),
+    *("comparisons", "metric", "margin"),
 )
 """Flags of a comparison that its sweep does not take, or takes with another value."""
 WORDS = {"val": "validation", "test": "test"}
@@ -79,7 +81,7 @@ def at_chance(
 
 def rate_sweep(config: Config) -> str:
     """The command that tries other learning rates for the networks and the recipe of a run."""
-    own = {name: value for name, value in config.items() if value is not None and name not in OF_COMPARE_ALONE}
+    own = {name: value for name, value in said(config).items() if name not in OF_COMPARE_ALONE}
     rates = ",".join(f"{factor * config.get('learning_rate', 5e-4):.3g}" for factor in RATES)
     workdir = f"{config.get('workdir') or 'runs/compare'}_learning_rates"
     flags = own | {"seeds": SWEEP_SEEDS, "workdir": workdir, "grid": f"learning_rate={rates}"}

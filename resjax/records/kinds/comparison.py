@@ -99,6 +99,7 @@ class Divergence(Part, frozen=True, kw_only=True):
     differences: list[float]
     mean: float | None
     ci95: Interval | None
+    """Null with fewer than twelve seeds, with which it covers too little."""
     p_value_at_chance: float | None
     """As the comparison's `p_value`, with diverged replicas at chance."""
 

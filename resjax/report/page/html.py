@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from resjax.records.defaults import said
+
 TEMPLATES = Path(__file__).parent / "templates"
 MARKS = "●■▲◆▼✚"
 """The marks of networks in figures, for the text beside them."""
@@ -25,6 +27,6 @@ def render(template: str, **values: object) -> str:
 
 
 def command_line(experiment: str, config: Mapping[str, object], *flags: str) -> str:
-    """The command that runs an experiment again, from the flags that its record holds."""
-    given = [f"--{name}={value}" for name, value in config.items() if value is not None]
+    """The command that runs an experiment again, from the flags that its record holds: those that are no default."""
+    given = [f"--{name}={value}" for name, value in said(config).items()]
     return shlex.join(["python", "-m", f"experiments.{experiment}", *flags, *given])
