@@ -10,7 +10,7 @@ from jax import lax
 from jax.sharding import AxisType
 
 from resjax.ops import conv_general_dilated
-from resjax.ops.convolution import forward_formulation, image_gradient_formulation, kernel_gradient_formulation
+from resjax.ops.formulations import forward_formulation, image_gradient_formulation, kernel_gradient_formulation
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 # (batch, rows, columns, in, out, kernel, stride): even, odd and tiny maps, every formulation of the table.

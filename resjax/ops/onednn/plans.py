@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from resjax.ops.onednn.ending import require_running
 from resjax.ops.onednn.library import Failure, Handle, library
 
 FORWARD, IMAGE_GRADIENT, KERNEL_GRADIENT = "forward", "image_gradient", "kernel_gradient"
@@ -203,7 +204,12 @@ class Plan:
             IMAGE_GRADIENT: ((_DIFF_DST, outputs), (_WEIGHTS, inner), (_DIFF_SRC, images)),
             KERNEL_GRADIENT: ((_SRC, images), (_DIFF_DST, outputs), (_DIFF_WEIGHTS, inner)),
         }[kind]
-        main = (operation.primitive.pointer, self._stream.pointer, 4, _arguments(*roles, (_SCRATCHPAD, scratchpad)))
+        main: tuple[Any, ...] = (
+            operation.primitive.pointer,
+            self._stream.pointer,
+            4,
+            _arguments(*roles, (_SCRATCHPAD, scratchpad)),
+        )
         self._steps = [main]
         if operation.reorder:
             ends = (kernel, inner)[:: -1 if kind == KERNEL_GRADIENT else 1]
@@ -274,6 +280,7 @@ _free: dict[bytes, list[Plan]] = {}
 
 def run(text: bytes, addresses: Sequence[int]) -> None:
     """Computes what the text describes, with a plan that no other thread uses."""
+    require_running()
     plans = _free.get(text)
     try:
         plan = plans.pop()  # pyright: ignore[reportOptionalMemberAccess]
