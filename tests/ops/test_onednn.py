@@ -170,12 +170,12 @@ def test_a_program_of_another_machine_that_has_too_little_scratch_memory_raises(
 
 def test_plans_are_bounded(monkeypatch):
     monkeypatch.setattr(plans, "MOST_PLANS", 3)
-    monkeypatch.setattr(plans, "_free", {})
+    monkeypatch.setattr(plans, "_plans", {})
     for batch in range(1, 7):
         shape = (batch, *SMALL.images[1:])
         described = SMALL._replace(images=shape, outputs=shape)
         jax.jit(lambda x, k, given=described: convolve(given, x, k))(jnp.ones(shape), jnp.ones(SMALL.kernel))
-    assert len(plans._free) <= 3
+    assert len(plans._plans) <= 3
 
 
 def test_a_description_holds_nothing_of_a_process():
@@ -211,7 +211,7 @@ SEVERAL_DEVICES = """
     print(calls[0] > 0, calls[1] == 0, flush=True)
     # A child that was forked computes, too: alone.
     from resjax.ops.onednn import plans
-    text = next(text for text in plans._free if b"kernel_gradient" in text)
+    text = next(text for text in plans._plans if b"kernel_gradient" in text)
     scratch, described = plans.read(text)
     shapes = described.images, described.outputs, described.kernel
     memory = [np.zeros(64 + size, np.uint8) for size in (*(4 * np.prod(shape) for shape in shapes), scratch)]

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import math
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -76,7 +77,7 @@ class _Argument(ctypes.Structure):
 
 
 class Operation:
-    """What threads share of a description: oneDNN's primitives and how much scratch memory they need.
+    """oneDNN's primitives for a description, and how much scratch memory they need.
 
     Scratch memory holds the kernel in oneDNN's own layout, where that is another one, and what oneDNN asks for beside
     it. XLA allocates it, so it is XLA's schedule that decides how much of it there is at a time.
@@ -191,7 +192,7 @@ class Operation:
 
 
 class Plan:
-    """A shared operation with memory objects of its own, for one call at a time: its addresses are set in each call."""
+    """An operation with memory objects, whose addresses are set in each call."""
 
     def __init__(self, operation: Operation):
         self._operation = operation
@@ -281,21 +282,23 @@ def scratch_bytes(described: Description) -> int:
     return operation.blocked_bytes + operation.scratchpad_bytes
 
 
-_free: dict[bytes, list[Plan]] = {}
-"""Plans that no call uses now, by the text of their calls. XLA calls from several threads at once."""
+_plans: dict[bytes, Plan] = {}
+"""By the text of their calls."""
+_turn = threading.Lock()
 
 
 def run(text: bytes, addresses: Sequence[int]) -> None:
-    """Computes what the text describes, with a plan that no other thread uses."""
-    require_running()
-    plans = _free.get(text)
-    try:
-        plan = plans.pop()  # pyright: ignore[reportOptionalMemberAccess]
-    except (AttributeError, IndexError):
-        plan = _made(text, len(addresses))
-        plans = _free.setdefault(text, [])
-    plan.run(addresses)
-    plans.append(plan)  # pyright: ignore[reportOptionalMemberAccess]
+    """Computes what the text describes.
+
+    One call at a time, though XLA calls from several threads at once: each call has all cores, and threads of oneDNN
+    wait for each other without sleeping, so two calls beside each other would lose milliseconds.
+    """
+    with _turn:
+        require_running()
+        plan = _plans.get(text)
+        if plan is None:
+            plan = _plans[text] = _made(text, len(addresses))
+        plan.run(addresses)
 
 
 def _made(text: bytes, buffers: int) -> Plan:
@@ -303,8 +306,8 @@ def _made(text: bytes, buffers: int) -> Plan:
     needed = scratch_bytes(described)
     if needed > expected or buffers != 3 + bool(expected):
         raise ValueError(f"{described} needs {needed} bytes of scratch memory, and the program has {expected}")
-    while len(_free) >= MOST_PLANS:
-        _free.pop(next(iter(_free)), None)
+    while len(_plans) >= MOST_PLANS:
+        del _plans[next(iter(_plans))]
     return Plan(operation_of(described))
 
 
@@ -319,6 +322,8 @@ def _as_tuple(value: Any) -> Any:
 
 
 def forget() -> None:
-    """Drops all plans."""
-    _free.clear()
+    """Drops all plans, in a process that was forked from one whose other threads may compute."""
+    global _turn
+    _turn = threading.Lock()
+    _plans.clear()
     operation_of.cache_clear()
