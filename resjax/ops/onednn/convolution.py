@@ -9,7 +9,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array
 
 from resjax.ops.onednn import ffi, plans
-from resjax.ops.onednn.ending import end_programs_at_exit
+from resjax.ops.onednn.ending import wait_for_programs_at_exit
 from resjax.ops.onednn.library import library
 from resjax.ops.onednn.plans import KERNEL_GRADIENT, Description, Refused
 
@@ -90,4 +90,4 @@ def _register() -> None:
         plans.forget()
 
     os.register_at_fork(after_in_child=in_child)
-    end_programs_at_exit()
+    wait_for_programs_at_exit()

@@ -1,8 +1,9 @@
-"""The end of a process while compiled programs still run: they are ended before the interpreter is.
+"""The end of a process while compiled programs still run: they finish before the interpreter does.
 
 A thread of XLA that asks for Python's lock while the interpreter is being torn down is ended by Python, and then the
-process would wait for its program forever: after Ctrl-C in a loop of steps, for instance, which are queued. So at exit,
-calls fail from now on, which ends their programs, and the process goes on as soon as no other thread works.
+process would wait for its program forever: after Ctrl-C in a loop of steps, for instance, which are queued. So at exit
+the process goes on as soon as no other thread works. Programs are not ended by an error: one device of several would
+leave the others waiting for it in a collective.
 """
 
 import atexit
@@ -13,30 +14,26 @@ from contextlib import suppress
 from pathlib import Path
 
 MOST_SECONDS = 5.0
-"""How long to wait; threads that are not XLA's may work on."""
+"""How long to wait after the last call of oneDNN; threads that are not XLA's may work on."""
 _PAUSE, _QUIET = 0.005, 3
 """Seconds between two looks, and how many in a row must see no thread at work."""
 
-_is_ending = False
+_calls = 0
 
 
-class Ending(RuntimeError):
-    """The interpreter is ending."""
+def count_call() -> None:
+    """Notes that a program runs."""
+    global _calls
+    _calls += 1
 
 
-def require_running() -> None:
-    """Raises `Ending` while programs are being ended."""
-    if _is_ending:
-        raise Ending("the interpreter is ending")
-
-
-def _end_programs() -> None:
-    global _is_ending
-    _is_ending, quiet, end = True, 0, time.monotonic() + MOST_SECONDS
+def _wait_for_programs() -> None:
+    quiet, seen, end = 0, _calls, time.monotonic() + MOST_SECONDS
     while quiet < _QUIET and time.monotonic() < end:
         time.sleep(_PAUSE)
         quiet = 0 if _others_work() else quiet + 1
-    _is_ending = False
+        if _calls != seen:
+            seen, end = _calls, time.monotonic() + MOST_SECONDS
 
 
 def _others_work() -> bool:
@@ -50,7 +47,7 @@ def _others_work() -> bool:
     return False
 
 
-def end_programs_at_exit() -> None:
+def wait_for_programs_at_exit() -> None:
     """Registers this for the end of the process; after JAX was imported, so that JAX ends later."""
-    atexit.register(_end_programs)
-    os.register_at_fork(after_in_child=lambda: atexit.unregister(_end_programs))
+    atexit.register(_wait_for_programs)
+    os.register_at_fork(after_in_child=lambda: atexit.unregister(_wait_for_programs))

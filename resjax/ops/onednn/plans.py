@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from resjax.ops.onednn.ending import require_running
+from resjax.ops.onednn.ending import count_call
 from resjax.ops.onednn.library import Failure, Handle, library
 
 FORWARD, IMAGE_GRADIENT, KERNEL_GRADIENT = "forward", "image_gradient", "kernel_gradient"
@@ -294,7 +294,7 @@ def run(text: bytes, addresses: Sequence[int]) -> None:
     wait for each other without sleeping, so two calls beside each other would lose milliseconds.
     """
     with _turn:
-        require_running()
+        count_call()
         plan = _plans.get(text)
         if plan is None:
             plan = _plans[text] = _made(text, len(addresses))
