@@ -1,41 +1,78 @@
 """A drop-in for `jax.lax.conv_general_dilated` that is fast on a CPU.
 
-On GPU and TPU it is XLA's own convolution. On a CPU, XLA's convolution (jaxlib 0.10) uses one core for 64 outputs or
-fewer, leaves its fast path where the map is smaller than the kernel, and takes two to ten times as long as a matrix
-product for the gradient of the kernel. So on a CPU, 2-D convolutions in float32 without dilation and groups are
-computed by the fastest of several formulations. The three functions at the end choose it from the shapes, by
-measurement. All other convolutions are XLA's own, also those with a symbolic batch size as in `jax.export`.
+On GPU and TPU it is XLA's own convolution. On a CPU it is oneDNN's (`resjax.ops.onednn`), which PyTorch's speed comes
+from: forward and both gradients, in 1-D to 3-D, float32 and bfloat16, with strides, padding, dilation of images
+(transposed convolutions) and kernels, groups and any order of dimensions. What oneDNN refuses is XLA's own.
+
+Without oneDNN, 2-D convolutions in float32 without dilation and groups are matrix products (`formulations`). So
+they are where XLA divides a program over several devices (`jax.jit` with a sharded batch), because it cannot divide a
+foreign call; `jax.shard_map` divides by itself and has oneDNN. Exported programs (`jax.export`) have XLA's own
+convolutions, because they run where there is no oneDNN.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from resjax.ops import matrix_products
-from resjax.ops.matrix_products import Kernel, Padding, sizes_after
+from resjax.ops import formulations, onednn
+from resjax.ops.cpu import ONEDNN, XLA, asked, resolved
+from resjax.ops.matrix_products import Padding
+from resjax.ops.onednn import FORWARD, IMAGE_GRADIENT, KERNEL_GRADIENT
 from resjax.ops.operation import Operation
-from resjax.types import Features
 
-CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
-FEW_CHANNELS = 16
-"""With fewer channels, patches are too narrow to be written fast, and XLA's convolution is used. Stems are an
-exception: they have their own formulation of the kernel's gradient."""
-ONE_CORE = 64
-"""XLA:CPU's convolution uses only one core for up to this many outputs."""
-SMALL_MAP = 49
-"""Up to this many pixels a kernel with many channels is larger than the images."""
+Shape = tuple[int, ...]
+DTYPES = (jnp.float32, jnp.bfloat16)
+"""Other dtypes are XLA's everywhere."""
 
 
-class Convolution(NamedTuple):
-    """Stride and padding of a convolution."""
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution, as `jax.lax.conv_general_dilated` has it, and what computes it on a CPU."""
 
-    stride: int
-    padding: Padding
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    image_dilation: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    numbers: lax.ConvDimensionNumbers
+    groups: int
+    by: str | None
+    """What was asked for to compute it on a CPU, as `resjax.ops.cpu.resolved` takes it."""
+
+    def __call__(self, images: Array, kernel: Array) -> Array:
+        """XLA's own."""
+        return lax.conv_general_dilated(
+            images,
+            kernel,
+            self.strides,
+            self.padding,
+            self.image_dilation,
+            self.kernel_dilation,
+            self.numbers,
+            self.groups,
+        )
+
+    def sizes_after(self, sizes: Shape, taps: Shape) -> Shape:
+        """Of the outputs, from those of images and kernel, without batch and channels."""
+        seen = ((size - 1) * rate + 1 for size, rate in zip(sizes, self.image_dilation, strict=True))
+        each = zip(seen, self.covered(taps), self.padding, self.strides, strict=True)
+        return tuple((size + sum(pads) - covered) // stride + 1 for size, covered, pads, stride in each)
+
+    def covered(self, taps: Shape) -> Shape:
+        """The pixels that the dilated kernel covers along each axis."""
+        return tuple((count - 1) * rate + 1 for count, rate in zip(taps, self.kernel_dilation, strict=True))
+
+    def channels_last(self, role: str) -> Shape:
+        """The axes of images, kernel or outputs in the order (batch, *spatial, channel), or (*spatial, in, out)."""
+        if role == "kernel":
+            outputs, inputs, *spatial = self.numbers.rhs_spec
+            return (*spatial, inputs, outputs)
+        batch, channel, *spatial = self.numbers.lhs_spec if role == "images" else self.numbers.out_spec
+        return (batch, *spatial, channel)
 
 
 def conv_general_dilated(
@@ -52,7 +89,7 @@ def conv_general_dilated(
 ) -> Array:
     """`jax.lax.conv_general_dilated` with the same arguments, results (up to rounding) and gradients.
 
-    Flax layers take it as an argument:
+    On a Linux machine with an x86-64 processor it has PyTorch's speed. Flax layers take it as an argument:
 
     >>> import jax.numpy as jnp
     >>> from flax import nnx
@@ -61,7 +98,8 @@ def conv_general_dilated(
     >>> layer(jnp.zeros((2, 10, 10, 8))).shape
     (2, 10, 10, 16)
 
-    Forward and reverse mode work at any order, and the gradients of a backward pass have CPU formulations too.
+    It works under every transformation, and forward and reverse mode at any order. `resjax.ops.cpu_convolutions` and
+    the environment variable RESJAX_CPU_CONVOLUTIONS choose what computes it on a CPU.
 
     Args:
       lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count,
@@ -70,74 +108,134 @@ def conv_general_dilated(
     Raises:
       The errors of `jax.lax.conv_general_dilated`.
     """
-    numbers = {"lhs_dilation": lhs_dilation, "rhs_dilation": rhs_dilation, "dimension_numbers": dimension_numbers}
-    groups = {"feature_group_count": feature_group_count, "batch_group_count": batch_group_count}
-    plain = feature_group_count == batch_group_count == 1 and not any(value is not None for value in options.values())
-    dilated = any(rate != 1 for rates in (lhs_dilation, rhs_dilation) for rate in rates or ())
-    if plain and not dilated and _is_channels_last(lhs, rhs, dimension_numbers):
-        pads = (
-            lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
-            if isinstance(padding, str)
-            else padding
-        )
-        described = Convolution(window_strides[0], cast(Padding, tuple((int(low), int(high)) for low, high in pads)))
-        if len(set(window_strides)) == 1 and _is_served(lhs, rhs, described):
-            return _Forward(described, lhs.shape[1:3], rhs.shape[:2])(lhs, rhs)[0]
-    return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **numbers, **groups, **options)
-
-
-def _is_channels_last(lhs: Array, rhs: Array, dimension_numbers: Any) -> bool:
-    if lhs.ndim != 4 or rhs.ndim != 4 or dimension_numbers is None:
-        return False
-    return lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers) == lax.conv_dimension_numbers(
-        lhs.shape, rhs.shape, CHANNELS_LAST
-    )
-
-
-def _is_served(images: Features, kernel: Kernel, described: Convolution) -> bool:
-    within = all(0 <= pad < taps for taps, pads in zip(kernel.shape, described.padding, strict=False) for pad in pads)
-    sizes = sizes_after(images.shape[1:3], kernel.shape[:2], *described)
-    same_type = images.dtype == kernel.dtype == jnp.float32
-    fits = images.shape[3] == kernel.shape[2] and images.size and kernel.size and min(sizes) > 0
-    is_stem = kernel.shape[0] >= 7
-    wide = kernel.shape[3] >= FEW_CHANNELS and (kernel.shape[2] >= FEW_CHANNELS or is_stem)
-    # The size of the chunks depends on the batch size, so that must be a number.
-    numbered = all(isinstance(size, int) for size in images.shape)
-    return bool(numbered and wide and same_type and fits and within and described.stride in (1, 2))
-
-
-def _xla(images: Features, kernel: Kernel, described: Convolution) -> Features:
-    strides = (described.stride, described.stride)
-    return lax.conv_general_dilated(images, kernel, strides, described.padding, dimension_numbers=CHANNELS_LAST)
+    spatial = lhs.ndim - 2
+    ones = (1,) * spatial
+    arguments = window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers
+    plain = batch_group_count == 1 and not any(value is not None for value in options.values())
+    if not plain or lhs.dtype != rhs.dtype or lhs.dtype not in DTYPES or not 1 <= spatial <= 3 or rhs.ndim != lhs.ndim:
+        return lax.conv_general_dilated(lhs, rhs, *arguments, feature_group_count, batch_group_count, **options)
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    rates, image_rates = tuple(rhs_dilation or ones), tuple(lhs_dilation or ones)
+    sizes = tuple(lhs.shape[axis] for axis in numbers.lhs_spec[2:])
+    taps = tuple(rhs.shape[axis] for axis in numbers.rhs_spec[2:])
+    if isinstance(padding, str):
+        if any(rate != 1 for rate in image_rates):
+            # XLA's own raises.
+            return lax.conv_general_dilated(lhs, rhs, *arguments)
+        covered = [(count - 1) * rate + 1 for count, rate in zip(taps, rates, strict=True)]
+        padding = lax.padtype_to_pads(sizes, covered, window_strides, padding)
+    pads = tuple((int(low), int(high)) for low, high in padding)
+    described = Convolution(tuple(window_strides), pads, image_rates, rates, numbers, feature_group_count, asked())
+    return _Forward(described, sizes, taps)(lhs, rhs)[0]
 
 
 @dataclass(frozen=True)
 class _Bilinear(Operation):
     """What a convolution and its two gradients have in common: each is linear in each of its two arrays.
 
-    The transposes of each are the other two, so three functions serve every derivative. `on_cpu` says how each is
-    computed on a CPU; three calls of a foreign library would stand there, and nothing else would change.
+    The transposes of each are the other two, so three functions serve every derivative.
     """
 
     described: Convolution
     sizes: tuple[int, ...]
-    """Rows and columns of the images."""
+    """Of the images without batch and channels."""
     taps: tuple[int, ...]
-    """Rows and columns of the kernel."""
+    """Of the kernel without channels."""
     groups = (0,), (1,)
 
     def other(self, kind: "type[_Bilinear]", *places: int) -> tuple["_Bilinear", tuple[int, ...]]:
         return kind(self.described, self.sizes, self.taps), places
 
+    kind: ClassVar[str]
+    roles: ClassVar[tuple[str, str, str]]
+    """What the two arrays and the result are: images, kernel or outputs."""
+
+    def foreign(self, *arrays: Array) -> tuple[Array, ...] | None:
+        given = self.described
+        if resolved(given.by) != ONEDNN:
+            return None
+        first, second, result = self.roles
+        one, other = (
+            jnp.transpose(array, given.channels_last(role)) for array, role in zip(arrays, self.roles, strict=False)
+        )
+        shapes: dict[str, Shape] = {first: one.shape, second: other.shape}
+        shapes[result] = self._shape_of_third(shapes)
+        if min(min(shape) for shape in shapes.values()) < 1:
+            return None
+        described = onednn.Description(
+            *(self.kind, str(one.dtype), shapes["images"], shapes["kernel"], shapes["outputs"]),
+            *(given.strides, given.padding, given.kernel_dilation, given.groups),
+        )
+        found = (
+            self._transposed(described, one, other)
+            if set(given.image_dilation) != {1}
+            else (onednn.convolve(described, one, other))
+        )
+        return None if found is None else (jnp.transpose(found, _inverse(given.channels_last(result))),)
+
+    def _transposed(self, described: onednn.Description, one: Array, other: Array) -> Array | None:
+        """The same where images are dilated: the gradient of a convolution whose stride is that dilation.
+
+        Its images are our outputs and its outputs our images. Its kernel is ours with all taps in reverse order.
+        """
+        given = self.described
+        if set(given.strides) != {1}:
+            return None
+        pads = zip(given.covered(self.taps), given.padding, strict=True)
+        described = described._replace(
+            kind={FORWARD: IMAGE_GRADIENT, IMAGE_GRADIENT: FORWARD}.get(self.kind, self.kind),
+            images=described.outputs,
+            outputs=described.images,
+            strides=given.image_dilation,
+            padding=tuple((covered - 1 - low, covered - 1 - high) for covered, (low, high) in pads),
+            exchanged=True,
+        )
+        taps = tuple(range(len(self.taps)))
+        if self.kind == KERNEL_GRADIENT:
+            found = onednn.convolve(described, other, one)
+            return None if found is None else jnp.flip(found, taps)
+        return onednn.convolve(described, one, jnp.flip(other, taps))
+
+    def _shape_of_third(self, shapes: dict[str, Shape]) -> Shape:
+        """The shape of the result, channels last."""
+        if self.kind == FORWARD:
+            sizes = self.described.sizes_after(self.sizes, self.taps)
+            return (shapes["images"][0], *sizes, shapes["kernel"][-1])
+        if self.kind == IMAGE_GRADIENT:
+            return (shapes["outputs"][0], *self.sizes, shapes["kernel"][-2] * self.described.groups)
+        return (*self.taps, shapes["images"][-1] // self.described.groups, shapes["outputs"][-1])
+
+    def on_cpu(self, *arrays: Array) -> tuple[Array, ...]:
+        given, (one, other) = self.described, arrays
+        simple = given.by != XLA and len(self.sizes) == 2 and one.dtype == jnp.float32
+        layout = lax.conv_dimension_numbers((1,) * 4, (1,) * 4, formulations.CHANNELS_LAST)
+        if not simple or given.numbers != layout or given.groups != 1 or len(set(given.strides)) != 1:
+            return self.anywhere(*arrays)
+        if {*given.image_dilation, *given.kernel_dilation} != {1}:
+            return self.anywhere(*arrays)
+        shapes: dict[str, Shape] = {self.roles[0]: one.shape, self.roles[1]: other.shape}
+        shapes[self.roles[2]] = self._shape_of_third(shapes)
+        stride, padding = given.strides[0], cast(Padding, given.padding)
+        if not formulations.serves(shapes["images"], shapes["kernel"], stride, padding):
+            return self.anywhere(*arrays)
+        found = self.by_products(one, other, stride, padding)
+        return self.anywhere(*arrays) if found is None else (found,)
+
+    def by_products(self, one: Array, other: Array, stride: int, padding: Padding) -> Array | None:
+        """The result by matrix products; None where XLA's own is faster."""
+        raise NotImplementedError
+
 
 class _Forward(_Bilinear):
     """y of images and kernel."""
 
-    def anywhere(self, images: Features, kernel: Kernel) -> tuple[Features]:
-        return (_xla(images, kernel, self.described),)
+    kind, roles = FORWARD, ("images", "kernel", "outputs")
 
-    def on_cpu(self, images: Features, kernel: Kernel) -> tuple[Features]:
-        return (_forward(images, kernel, self.described),)
+    def anywhere(self, images: Array, kernel: Array) -> tuple[Array]:
+        return (self.described(images, kernel),)
+
+    def by_products(self, one: Array, other: Array, stride: int, padding: Padding) -> Array:
+        return formulations.forward(one, other, stride, padding)
 
     def transposed(self, group: int) -> tuple[_Bilinear, tuple[int, ...]]:
         return self.other(_ImageGradient, 2, 1) if group == 0 else self.other(_KernelGradient, 0, 2)
@@ -146,12 +244,17 @@ class _Forward(_Bilinear):
 class _ImageGradient(_Bilinear):
     """dx of dy and kernel."""
 
-    def anywhere(self, gradient: Features, kernel: Kernel) -> tuple[Features]:
-        images = jax.ShapeDtypeStruct((len(gradient), *self.sizes, kernel.shape[2]), gradient.dtype)
-        return jax.linear_transpose(lambda images: _xla(images, kernel, self.described), images)(gradient)
+    kind, roles = IMAGE_GRADIENT, ("outputs", "kernel", "images")
 
-    def on_cpu(self, gradient: Features, kernel: Kernel) -> tuple[Features]:
-        return (_image_gradient(gradient, kernel, self.sizes, self.described),)
+    def anywhere(self, gradient: Array, kernel: Array) -> tuple[Array]:
+        numbers, groups = self.described.numbers, self.described.groups
+        batch, inputs = gradient.shape[numbers.out_spec[0]], kernel.shape[numbers.rhs_spec[1]] * groups
+        shape = _ordered((batch, *self.sizes, inputs), self.described.channels_last("images"))
+        images = jax.ShapeDtypeStruct(shape, gradient.dtype)
+        return jax.linear_transpose(lambda images: self.described(images, kernel), images)(gradient)
+
+    def by_products(self, one: Array, other: Array, stride: int, padding: Padding) -> Array | None:
+        return formulations.image_gradient(one, other, self.sizes, stride, padding)
 
     def transposed(self, group: int) -> tuple[_Bilinear, tuple[int, ...]]:
         return self.other(_Forward, 2, 1) if group == 0 else self.other(_KernelGradient, 2, 0)
@@ -160,104 +263,28 @@ class _ImageGradient(_Bilinear):
 class _KernelGradient(_Bilinear):
     """dk of images and dy."""
 
-    def anywhere(self, images: Features, gradient: Features) -> tuple[Kernel]:
-        shape = (*self.taps, images.shape[3], gradient.shape[3])
-        # On a mesh of explicit axes, every device has the whole kernel.
-        whole = jax.typeof(images).sharding.update(spec=jax.P(None, None, None, None))
-        kernel = jax.ShapeDtypeStruct(shape, gradient.dtype, sharding=whole)
-        return jax.linear_transpose(lambda kernel: _xla(images, kernel, self.described), kernel)(gradient)
+    kind, roles = KERNEL_GRADIENT, ("images", "outputs", "kernel")
 
-    def on_cpu(self, images: Features, gradient: Features) -> tuple[Kernel]:
-        return (_kernel_gradient(images, gradient, self.taps, self.described),)
+    def anywhere(self, images: Array, gradient: Array) -> tuple[Array]:
+        numbers, groups = self.described.numbers, self.described.groups
+        channels = images.shape[numbers.lhs_spec[1]] // groups, gradient.shape[numbers.out_spec[1]]
+        shape = _ordered((*self.taps, *channels), self.described.channels_last("kernel"))
+        # On a mesh of explicit axes, every device has the whole kernel.
+        whole = jax.typeof(images).sharding.update(spec=jax.P(*[None] * len(shape)))
+        kernel = jax.ShapeDtypeStruct(shape, gradient.dtype, sharding=whole)
+        return jax.linear_transpose(lambda kernel: self.described(images, kernel), kernel)(gradient)
+
+    def by_products(self, one: Array, other: Array, stride: int, padding: Padding) -> Array:
+        return formulations.kernel_gradient(one, other, self.taps, stride, padding)
 
     def transposed(self, group: int) -> tuple[_Bilinear, tuple[int, ...]]:
         return self.other(_ImageGradient, 1, 2) if group == 0 else self.other(_Forward, 0, 2)
 
 
-def _forward(images: Features, kernel: Kernel, described: Convolution) -> Features:
-    stride, padding = described
-    sizes = sizes_after(images.shape[1:3], kernel.shape[:2], stride, padding)
-    formulation = forward_formulation(kernel.shape, stride, sizes)
-    if formulation == "product":
-        return matrix_products.product(images[:, ::stride, ::stride], kernel[0, 0])
-    if formulation == "patches":
-        return matrix_products.by_patches(images, kernel, stride, padding)
-    if formulation == "rows":
-        return matrix_products.by_rows(images, kernel, padding)
-    return _direct(images, kernel, described)
+def _inverse(order: Shape) -> Shape:
+    return tuple(order.index(axis) for axis in range(len(order)))
 
 
-def _image_gradient(gradient: Features, kernel: Kernel, sizes: tuple[int, ...], described: Convolution) -> Features:
-    if described.stride == 2:
-        if image_gradient_formulation(kernel.shape, 2, gradient.shape[1:3]) == "phases":
-            return matrix_products.image_gradient_by_phases(gradient, kernel, sizes, described.padding)
-        return _ImageGradient(described, sizes, kernel.shape[:2]).anywhere(gradient, kernel)[0]
-    # At stride 1 this is a convolution with the kernel reversed, and its inputs and outputs exchanged.
-    (top, bottom), (left, right) = described.padding
-    down, along = kernel.shape[0] - 1, kernel.shape[1] - 1
-    padding = (down - top, down - bottom), (along - left, along - right)
-    formulation = image_gradient_formulation(kernel.shape, 1, sizes)
-    if formulation == "taps":
-        return matrix_products.image_gradient_by_taps(gradient, kernel, padding)
-    if formulation == "direct":
-        # XLA transposes the kernel itself, faster than a separate transposition.
-        return _direct(gradient, kernel[::-1, ::-1], Convolution(1, padding), ("NHWC", "HWOI", "NHWC"))
-    turned = kernel.transpose(0, 1, 3, 2)
-    if formulation == "product":
-        return matrix_products.product(gradient, turned[0, 0])
-    return matrix_products.by_rows(gradient, turned, padding, backwards=True)
-
-
-def _direct(
-    images: Features, kernel: Kernel, described: Convolution, dimensions: tuple[str, str, str] = CHANNELS_LAST
-) -> Features:
-    """XLA's convolution. Small maps are padded first: XLA:CPU is slow on maps smaller than the kernel or the output."""
-    stride, padding = described
-    sizes, taps = images.shape[1:3], kernel.shape[:2]
-    after = sizes_after(sizes, taps, stride, padding)
-    if any(size < max(needed) for size, *needed in zip(sizes, taps, after, strict=True)):
-        images = lax.optimization_barrier(jnp.pad(images, ((0, 0), *padding, (0, 0))))
-        padding = (0, 0), (0, 0)
-    return lax.conv_general_dilated(images, kernel, (stride, stride), padding, dimension_numbers=dimensions)
-
-
-def _kernel_gradient(images: Features, gradient: Features, taps: tuple[int, ...], described: Convolution) -> Kernel:
-    stride, padding = described
-    kernel = (*taps, images.shape[3], gradient.shape[3])
-    formulation = kernel_gradient_formulation(kernel, stride, gradient.shape[1:3])
-    if formulation == "few channels":
-        return matrix_products.kernel_gradient_of_few_channels(images, gradient, taps, stride, padding)
-    if formulation == "rows":
-        return matrix_products.kernel_gradient_by_rows(images, gradient, taps, padding)
-    return matrix_products.kernel_gradient_by_patches(images, gradient, taps, stride, padding)
-
-
-def forward_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, ...]) -> str:
-    """The formulation of y on a CPU; kernel: (rows, columns, in, out); sizes: rows and columns of y."""
-    pixels, inputs, outputs = sizes[0] * sizes[1], *kernel[2:]
-    if kernel[:2] == (1, 1):
-        return "product"  # `_is_served` excludes padding for these.
-    if inputs < FEW_CHANNELS:
-        return "direct"
-    if stride == 2 or pixels <= 4 or (pixels <= SMALL_MAP and inputs >= 512):
-        return "patches"
-    return "rows" if outputs <= ONE_CORE and pixels >= 1000 else "direct"
-
-
-def image_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, ...]) -> str:
-    """The formulation of dx on a CPU; sizes: rows and columns of dy at stride 2, of x at stride 1."""
-    pixels, inputs = sizes[0] * sizes[1], kernel[2]
-    if stride == 2:
-        return "phases" if kernel[0] * kernel[1] <= 9 and (pixels <= 4 or pixels >= 400) else "direct"
-    if kernel[:2] == (1, 1):
-        return "product"
-    if pixels <= SMALL_MAP:
-        return "taps"
-    return "rows" if inputs <= ONE_CORE and kernel[3] >= FEW_CHANNELS and pixels >= 1000 else "direct"
-
-
-def kernel_gradient_formulation(kernel: tuple[int, ...], stride: int, sizes: tuple[int, ...]) -> str:
-    """The formulation of the kernel's gradient on a CPU; sizes: rows and columns of dy."""
-    if kernel[2] < FEW_CHANNELS and kernel[0] * kernel[1] > 1:
-        return "few channels"
-    return "rows" if stride == 1 and sizes[0] * sizes[1] > 16 else "patches"
+def _ordered(shape: Shape, order: Shape) -> Shape:
+    """The shape of an array whose axes in this order have these sizes."""
+    return tuple(shape[place] for place in _inverse(order))

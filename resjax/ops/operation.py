@@ -5,6 +5,7 @@ the jvp of a gradient. Here an `Operation` is a primitive of JAX. It names its t
 operations again, so both modes work at any order, and a backward pass uses the gradients that are named.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -26,8 +27,8 @@ Axes = tuple[tuple[int | None, ...], ...]
 class Operation(ABC):
     """A function of arrays, linear in each of some groups of them; a frozen dataclass, hashable.
 
-    `anywhere` and `on_cpu` compute it. Nothing else changes where `on_cpu` becomes a call of a foreign library: the
-    gradients are operations too, with an `on_cpu` of their own.
+    `anywhere`, `on_cpu` and `foreign` compute it, and nothing else changes with the way: the gradients are operations
+    too, with ways of their own.
     """
 
     groups: ClassVar[tuple[Places, ...]] = ()
@@ -40,6 +41,13 @@ class Operation(ABC):
     def on_cpu(self, *arrays: Array) -> tuple[Array, ...]:
         """The results as a CPU computes them."""
         return self.anywhere(*arrays)
+
+    def foreign(self, *arrays: Array) -> tuple[Array, ...] | None:
+        """The results as a library computes them in a CPU's memory; None if it does not.
+
+        It is not asked where XLA would have to divide the call over several devices, and not for `jax.export`.
+        """
+        return None
 
     def transposed(self, group: int) -> tuple["Operation", Places]:
         """The transpose by a group, and the arrays that it takes: places among arrays and the results' cotangents."""
@@ -119,16 +127,32 @@ def _shapes(operation: Operation, axes: Axes, arrays: tuple[jax.ShapeDtypeStruct
     return jax.eval_shape(_mapped(operation.anywhere, axes), *arrays)
 
 
-def _lower(form: str, ctx: Any, *values: Any, operation: Operation, axes: Axes) -> Any:
+def _lower(on_cpu: bool, ctx: Any, *values: Any, operation: Operation, axes: Axes) -> Any:
+    exported = ctx.module_context.lowering_parameters.for_export
+    foreign = on_cpu and not exported and _is_undivided(ctx.module_context.axis_context)
+
+    def compute(*arrays: Array) -> tuple[Array, ...]:
+        if foreign and (results := operation.foreign(*arrays)) is not None:
+            return results
+        return operation.on_cpu(*arrays) if on_cpu and not exported else operation.anywhere(*arrays)
+
     # Without the axes of `jax.shard_map`, so that constants, which vary over none, mix with the arrays.
     plain = [ShapedArray(array.shape, array.dtype) for array in ctx.avals_in]
-    lowered = mlir.lower_fun(_mapped(getattr(operation, form), axes), multiple_results=True)
+    lowered = mlir.lower_fun(_mapped(compute, axes), multiple_results=True)
     return lowered(ctx.replace(avals_in=plain), *values)
 
 
+def _is_undivided(context: Any) -> bool:
+    """Whether XLA divides no array: on one device, or inside a `jax.shard_map` over all axes."""
+    mesh = getattr(context, "mesh", None)
+    if mesh is None:
+        return getattr(context, "num_devices", 1) == 1
+    return math.prod(size for axis, size in mesh.shape.items() if axis not in context.manual_axes) == 1
+
+
 # Not inline, so that layers with the same shapes are lowered once.
-mlir.register_lowering(_primitive, partial(_lower, "anywhere"), inline=False)
-mlir.register_lowering(_primitive, partial(_lower, "on_cpu"), platform="cpu", inline=False)
+mlir.register_lowering(_primitive, partial(_lower, False), inline=False)
+mlir.register_lowering(_primitive, partial(_lower, True), platform="cpu", inline=False)
 
 
 def _batch(arrays: Any, dimensions: Any, *, operation: Operation, axes: Axes) -> tuple[list[Array], list[int]]:

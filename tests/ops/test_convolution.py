@@ -1,4 +1,7 @@
-"""The CPU formulations of convolutions against XLA's own, in value and in both gradients."""
+"""The convolutions of a CPU against XLA's own, in value, gradients and under every transformation.
+
+By what there is: oneDNN, and by matrix products, which are the way elsewhere.
+"""
 
 import jax
 import jax.export
@@ -9,8 +12,9 @@ from flax import nnx
 from jax import lax
 from jax.sharding import AxisType
 
-from resjax.ops import conv_general_dilated
-from resjax.ops.convolution import forward_formulation, image_gradient_formulation, kernel_gradient_formulation
+from resjax.ops import conv_general_dilated, cpu_convolutions
+from resjax.ops.cpu import why_no_onednn
+from resjax.ops.formulations import forward_formulation, image_gradient_formulation, kernel_gradient_formulation
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 # (batch, rows, columns, in, out, kernel, stride): even, odd and tiny maps, every formulation of the table.
@@ -32,6 +36,21 @@ SHAPES = [
     (1, 11, 11, 8, 4, 5, 1),
     (2, 11, 10, 20, 4, 5, 2),
 ]
+
+
+ALL = ["matrix_products", *(["onednn"] if why_no_onednn() is None else [])]
+
+
+@pytest.fixture(params=ALL)
+def way(request):
+    with cpu_convolutions(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def by_matrix_products():
+    with cpu_convolutions("matrix_products"):
+        yield
 
 
 def arrays(batch, rows, columns, inputs, outputs, kernel, seed=0):
@@ -66,7 +85,7 @@ def require_close(ours, theirs, relative=1e-5):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_values_and_gradients_are_xlas(shape):
+def test_values_and_gradients_are_xlas(shape, by_matrix_products):
     *sizes, kernel_size, stride = shape
     images, kernel = arrays(*sizes, kernel_size)
     require_xlas(images, kernel, stride, [(kernel_size // 2, kernel_size // 2)] * 2)
@@ -74,7 +93,7 @@ def test_values_and_gradients_are_xlas(shape):
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", [(0, 1), (2, 0)], [(3, 3), (1, 1)]], ids=str)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_any_padding(padding, stride):
+def test_any_padding(padding, stride, by_matrix_products):
     # 16 outputs: fewer are left to XLA.
     require_xlas(*arrays(2, 9, 10, 16, 16, 3), stride, padding)
 
@@ -92,7 +111,7 @@ def test_any_padding(padding, stride):
     ],
     ids=str,
 )
-def test_other_convolutions_are_xlas_own(options):
+def test_other_convolutions_have_no_matrix_products(options, by_matrix_products):
     images, kernel = arrays(2, 9, 8, 4, 6, 3)
     kernel = kernel[:, :, : 4 // options.get("feature_group_count", 1)]
     if options.get("dimension_numbers"):
@@ -110,20 +129,21 @@ def test_bfloat16_stays_bfloat16():
     np.testing.assert_array_equal(ours.astype(jnp.float32), theirs.astype(jnp.float32))
 
 
-def test_other_platforms_get_xlas_convolution_and_nothing_else():
+def test_other_platforms_get_xlas_convolution_and_nothing_else(way):
     images, kernel = arrays(4, 40, 42, 16, 64, 3)
 
     def loss(images, kernel):
         return conv_general_dilated(images, kernel, (2, 2), [(1, 1)] * 2, dimension_numbers=NHWC).sum()
 
     traced = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).trace(images, kernel)
-    for platform, convolutions, others in (("cuda", 3, 0), ("tpu", 3, 0), ("cpu", 0, 3)):
+    own = "custom_call @resjax" if way == "onednn" else "dot_general"
+    for platform, convolutions in (("cuda", 3), ("tpu", 3), ("cpu", 0)):
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         assert text.count("stablehlo.convolution") == convolutions
-        assert (text.count("stablehlo.dot_general") >= 1) == (others > 0)
+        assert (text.count(f"stablehlo.{own}") >= 1) == (platform == "cpu")
 
 
-def test_without_jit_the_numbers_are_the_same():
+def test_without_jit_the_numbers_are_the_same(way):
     images, kernel = arrays(2, 6, 5, 16, 16, 3)
 
     def convolve(images, kernel):
@@ -134,7 +154,7 @@ def test_without_jit_the_numbers_are_the_same():
     np.testing.assert_array_equal(alone, convolve(images, kernel))
 
 
-def test_layers_of_the_same_shape_are_lowered_once():
+def test_layers_of_the_same_shape_are_lowered_once(way):
     images, kernel = arrays(2, 8, 8, 16, 16, 3)
 
     def operations(layers: int) -> int:
@@ -144,12 +164,12 @@ def test_layers_of_the_same_shape_are_lowered_once():
             return images.sum()
 
         text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(images, kernel).as_text()
-        return text.count("stablehlo.convolution") + text.count("stablehlo.dot_general")
+        return sum(text.count(f"stablehlo.{name}") for name in ("convolution", "dot_general", "custom_call"))
 
     assert operations(5) == operations(2) > 0
 
 
-def test_under_vmap_and_map_every_replica_gets_its_own():
+def test_under_vmap_and_map_every_replica_gets_its_own(way):
     # 16 outputs: fewer are left to XLA.
     pairs = [arrays(4, 8, 8, 16, 16, 3, seed) for seed in range(3)]
     stacked = tuple(jnp.stack(arrays) for arrays in zip(*pairs, strict=True))
@@ -164,7 +184,7 @@ def test_under_vmap_and_map_every_replica_gets_its_own():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_forward_mode_and_second_derivatives_are_xlas(stride):
+def test_forward_mode_and_second_derivatives_are_xlas(stride, way):
     # 16 outputs: fewer are left to XLA.
     arguments, directions = arrays(2, 6, 5, 16, 16, 3), arrays(2, 6, 5, 16, 16, 3, seed=5)
 
@@ -186,7 +206,7 @@ def test_forward_mode_and_second_derivatives_are_xlas(stride):
     require_close(*jax.jit(lambda: (by(conv_general_dilated), by(lax.conv_general_dilated)))(), relative=1e-4)
 
 
-def test_what_a_vmap_shares_gets_the_sum_of_its_gradients():
+def test_what_a_vmap_shares_gets_the_sum_of_its_gradients(way):
     (images, kernel), (_, other) = arrays(3, 6, 5, 16, 16, 3), arrays(3, 6, 5, 16, 16, 3, seed=1)
 
     def by(convolution):
@@ -203,7 +223,7 @@ def test_what_a_vmap_shares_gets_the_sum_of_its_gradients():
 
 
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
-def test_gradients_on_a_mesh(axis_type):
+def test_gradients_on_a_mesh(axis_type, way):
     images, kernel = arrays(2, 6, 5, 16, 16, 3)
     mesh = jax.make_mesh((1,), ("batch",), axis_types=(axis_type,))
 
@@ -221,7 +241,7 @@ def test_gradients_on_a_mesh(axis_type):
     require_close(found, expected)
 
 
-def test_a_flax_user_gets_it_with_one_argument():
+def test_a_flax_user_gets_it_with_one_argument(way):
     images, _ = arrays(2, 8, 8, 16, 16, 3)
     options = {"strides": 2, "padding": 1, "use_bias": False}
     layers = [
@@ -242,12 +262,14 @@ def test_the_table_says_what_resnet34_uses_at_64_pixels():
     assert kernel == {16: "rows", 8: "rows", 4: "patches", 2: "patches"}
 
 
-def test_a_batch_without_a_number_is_exported_as_xlas_convolution():
+@pytest.mark.parametrize("batch", ["batch", "3"])
+def test_an_exported_program_has_xlas_convolution_and_runs_anywhere(way, batch):
     images, kernel = arrays(3, 14, 13, 16, 32, 3)
 
     def convolve(images):
         return conv_general_dilated(images, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=NHWC)
 
-    shape = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("batch"), *images.shape[1:]), images.dtype)
+    shape = jax.ShapeDtypeStruct((*jax.export.symbolic_shape(batch), *images.shape[1:]), images.dtype)
     exported = jax.export.export(jax.jit(convolve))(shape)
+    assert "stablehlo.convolution" in exported.mlir_module() and "custom_call @resjax" not in exported.mlir_module()
     require_close([exported.call(images)], [convolve(images)])

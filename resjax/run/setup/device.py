@@ -15,6 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from resjax.errors import BadInput
 from resjax.models.layers import PRNG
+from resjax.ops import cpu
+from resjax.ops.cpu import cpu_convolutions_used, why_no_onednn
 from resjax.records import Environment
 from resjax.run.setup.costs import Ledger
 
@@ -41,6 +43,7 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
       dtype: that networks really compute in, if there are networks.
     """
     devices = jax.devices()
+    reason = None if dtype is UNSET or devices[0].platform != "cpu" else why_no_onednn()
     precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
     return Environment(
         jax=jax.__version__,
@@ -55,6 +58,7 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
         git_revision=_git_revision(),
         dtype=dtype,
         convolution=UNSET if dtype is UNSET else convolution_backend(devices[0].platform, dtype),
+        without_onednn=reason or UNSET,
         prng=PRNG,
         threefry_partitionable=jax.config.jax_threefry_partitionable,  # pyright: ignore[reportAttributeAccessIssue]
         x64=jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]
@@ -63,16 +67,18 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
 
 
 def convolution_backend(platform: str, dtype: str) -> str:
-    """What `resjax.ops` computes convolutions with; those that it has no formulation for are XLA's everywhere."""
-    return "matrix products" if platform == "cpu" and dtype == "float32" else "XLA"
+    """What `resjax.ops` computes convolutions with; those that it cannot compute are XLA's everywhere."""
+    return cpu_convolutions_used(dtype) if platform == "cpu" else "XLA"
 
 
 def require_backend() -> None:
     """Has JAX find its devices, which takes a moment.
 
     Raises:
-      BadInput: if JAX has none of the kind that `JAX_PLATFORMS` names, or cannot use it.
+      BadInput: if JAX has none of the kind that `JAX_PLATFORMS` names, or cannot use it; and for a value of
+        RESJAX_CPU_CONVOLUTIONS that does not exist, or is not possible here.
     """
+    cpu.asked()
     try:
         jax.devices()
     # An accelerator's plugin may raise anything; jax itself asserts for a `cuda` that it never heard of.
