@@ -25,8 +25,7 @@ class cpu_convolutions:
 
     Args:
       by: `onednn`; `matrix_products`, in the forms of `resjax.ops.matrix_products`; `xla`, XLA's own convolutions; or
-        None for what RESJAX_CPU_CONVOLUTIONS says, and without it oneDNN where it can be loaded and matrix products
-        elsewhere.
+        None for what RESJAX_CPU_CONVOLUTIONS says, and without it matrix products.
 
     Raises:
       BadInput: for another word, and for `onednn` if it cannot be loaded.
@@ -70,10 +69,11 @@ def _require(by: str, name: str) -> str:
 
 
 def resolved(by: str | None) -> str:
-    """What is used on this machine where `by` was asked for, one of `WAYS`."""
-    if by is not None:
-        return by
-    return MATRIX_PRODUCTS if why_no_onednn() else ONEDNN
+    """What is used where `by` was asked for, one of `WAYS`.
+
+    oneDNN has to be asked for: a process that ends while steps are queued can still be aborted (see `onednn.ending`).
+    """
+    return MATRIX_PRODUCTS if by is None else by
 
 
 def why_no_onednn() -> str | None:

@@ -58,8 +58,6 @@ class Environment(Part, frozen=True, kw_only=True):
     """This and what follows is absent in records of earlier versions."""
     convolution: str | UnsetType = UNSET
     """What computes convolutions: `oneDNN` with its version, `matrix products` or `XLA`."""
-    without_onednn: str | UnsetType = UNSET
-    """Why oneDNN cannot be used on this CPU; absent if it can."""
     prng: str | UnsetType = UNSET
     """The implementation of our random keys."""
     threefry_partitionable: bool | UnsetType = UNSET

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from resjax.errors import BadInput
 from resjax.models.layers import PRNG
 from resjax.ops import cpu
-from resjax.ops.cpu import cpu_convolutions_used, why_no_onednn
+from resjax.ops.cpu import cpu_convolutions_used
 from resjax.records import Environment
 from resjax.run.setup.costs import Ledger
 
@@ -43,7 +43,6 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
       dtype: that networks really compute in, if there are networks.
     """
     devices = jax.devices()
-    reason = None if dtype is UNSET or devices[0].platform != "cpu" else why_no_onednn()
     precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
     return Environment(
         jax=jax.__version__,
@@ -58,7 +57,6 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
         git_revision=_git_revision(),
         dtype=dtype,
         convolution=UNSET if dtype is UNSET else convolution_backend(devices[0].platform, dtype),
-        without_onednn=reason or UNSET,
         prng=PRNG,
         threefry_partitionable=jax.config.jax_threefry_partitionable,  # pyright: ignore[reportAttributeAccessIssue]
         x64=jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]
