@@ -26,6 +26,7 @@ def record_of(kind: type) -> Callable[[Path, Path], None]:
 
 COPIES: dict[str, Callable[[Path, Path], None]] = {
     "benchmark/cpu_train_step.jsonl": lines_of(TrainStepRow),
+    "benchmark/cpu_train_step_onednn.jsonl": lines_of(TrainStepRow),
     "benchmark/cpu_pipeline.jsonl": lines_of(PipelineRow),
     "benchmark/cpu_end_to_end.jsonl": lines_of(EndToEndRow),
     "calibration/cells.jsonl": lambda path, again: write_calibration(again, read_calibration(path)),
