@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.records import (
     Comparison,

@@ -1,6 +1,6 @@
 """A run that is killed at any moment, again and again, ends as one that never was (`tests/torture.py` kills it).
 
-Four kills by default; the long form is `RESJAX_TORTURE_KILLS=200 RESJAX_TORTURE_RECORD=FILE pytest
+Three kills by default; the long form is `RESJAX_TORTURE_KILLS=200 RESJAX_TORTURE_RECORD=FILE pytest
 tests/test_torture.py`, which writes each kill to the file.
 """
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_bit_for_bit_as_one_that_never_was(tmp_path):
-    kills = int(os.environ.get("RESJAX_TORTURE_KILLS", "4"))
+    kills = int(os.environ.get("RESJAX_TORTURE_KILLS", "3"))
     record = Path(os.environ.get("RESJAX_TORTURE_RECORD", tmp_path / "torture.json")).absolute()
     command = [sys.executable, "-m", "tests.torture", f"--kills={kills}", f"--folder={tmp_path}", f"--record={record}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

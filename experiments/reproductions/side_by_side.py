@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from resjax.evaluation.comparison.depth import differences_by_depth
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.evaluation.comparison.summary import METRICS
 from resjax.evaluation.metrics import per_class_scores
 from resjax.models.architecture import Architecture

@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 
 from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
-from resjax.evaluation.comparison.intervals import (
+from resjax.evaluation.comparison.measures import MEASURES
+from resjax.evaluation.comparison.statistics.intervals import (
     Components,
     bca_interval,
     components_of_images,
@@ -27,9 +28,8 @@ from resjax.evaluation.comparison.intervals import (
     group_sums,
     two_level_bootstrap,
 )
-from resjax.evaluation.comparison.measures import MEASURES
-from resjax.evaluation.comparison.paired_tests import one_sided_sign_flip_test, sign_flip_test
-from resjax.evaluation.comparison.planning import LEVEL, LOOKS, assumed_components, level_of_looks, power_of
+from resjax.evaluation.comparison.statistics.paired_tests import one_sided_sign_flip_test, sign_flip_test
+from resjax.evaluation.comparison.statistics.planning import LEVEL, LOOKS, assumed_components, level_of_looks, power_of
 from resjax.training.recipe import require_range
 
 from .calibration_tables import (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resjax.evaluation.comparison.measures import MEASURES
-from resjax.evaluation.comparison.statistics import clopper_pearson
+from resjax.evaluation.comparison.statistics.describing import clopper_pearson
 from resjax.records import Interval, Part, from_plain, read_lines, write_lines
 from resjax.report.tables import Table, markdown
 

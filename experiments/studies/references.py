@@ -13,11 +13,11 @@ from absl import flags
 from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.errors import BadInput
-from resjax.evaluation.comparison.intervals import Components, components_of_images, components_of_seeds
 from resjax.evaluation.comparison.paired import equivalence
-from resjax.evaluation.comparison.paired_tests import bonferroni, holm, mcnemar_test
-from resjax.evaluation.comparison.planning import power_of, smallest_margin
-from resjax.evaluation.comparison.statistics import clopper_pearson, wilson
+from resjax.evaluation.comparison.statistics.describing import clopper_pearson, wilson
+from resjax.evaluation.comparison.statistics.intervals import Components, components_of_images, components_of_seeds
+from resjax.evaluation.comparison.statistics.paired_tests import bonferroni, holm, mcnemar_test
+from resjax.evaluation.comparison.statistics.planning import power_of, smallest_margin
 from resjax.records import Part, Record, write_record
 from resjax.report.tables import Table, markdown
 

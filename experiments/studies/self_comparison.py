@@ -22,8 +22,8 @@ from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command, run_command
 from resjax.evaluation.comparison.measures import MEASURES, metric_name
 from resjax.evaluation.comparison.paired import Scores, paired_statistics
-from resjax.evaluation.comparison.planning import LEVEL
-from resjax.evaluation.comparison.statistics import clopper_pearson
+from resjax.evaluation.comparison.statistics.describing import clopper_pearson
+from resjax.evaluation.comparison.statistics.planning import LEVEL
 from resjax.records import Part, read_lines
 from resjax.records.files import append_line
 from resjax.report.tables import Table, markdown

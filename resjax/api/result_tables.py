@@ -95,8 +95,7 @@ def _read(path: Path) -> _Table:
     head = text.splitlines()[0] if text.strip() else ""
     delimiter = max(",;\t", key=head.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restkey="")
-    columns = [column.strip().lower() for column in reader.fieldnames or ()]
-    columns = [c if not c.startswith(LOGIT) else (reader.fieldnames or ())[n].strip() for n, c in enumerate(columns)]
+    columns = [_column(name) for name in reader.fieldnames or ()]
     reader.fieldnames = columns
     rows = [row for row in reader if any(value for value in row.values())]
     if "seed" not in columns or not rows:
@@ -105,6 +104,12 @@ def _read(path: Path) -> _Table:
         if "" in row or None in row.values():
             raise BadInput(f"{path}, row {number}: expected {len(columns)} cells")
     return _Table(path, columns, rows)
+
+
+def _column(name: str) -> str:
+    """The name of a column; classes keep their case."""
+    lower = name.strip().lower()
+    return LOGIT + name.strip()[len(LOGIT) :] if lower.startswith(LOGIT) else lower
 
 
 def _by_seed(table: _Table, seeds: Sequence[int]) -> np.ndarray:

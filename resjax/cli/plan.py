@@ -18,8 +18,8 @@ from resjax.cli.flags.data import define_source_flags, define_split_flags, sourc
 from resjax.cli.flags.paths import define_path
 from resjax.cli.program import Command
 from resjax.errors import BadInput
-from resjax.evaluation.comparison.paired_tests import fewest_seeds
-from resjax.evaluation.comparison.planning import LEVEL
+from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.statistics.planning import LEVEL
 from resjax.training.recipe import require_range
 
 FLAGS = flags.FLAGS

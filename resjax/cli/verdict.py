@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from resjax.cli.flags.paths import define_path
+from resjax.cli.flags.verdict import define_question_flags, question
 from resjax.cli.program import Command
 from resjax.errors import BadInput
 
@@ -24,13 +25,6 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("metric", "accuracy", "accuracy, balanced_accuracy, macro_f1 or log_loss")
-    flags.DEFINE_float(
-        "margin",
-        None,
-        "the largest difference that would not matter, in points (of log_loss in hundredths of a nat): a comparison "
-        "can then end in 'equivalent within' it",
-    )
     define_path("json", None, "file of all numbers")
     define_path("figure", None, "picture of the seeds' differences, .png or .svg; of two networks")
 
@@ -43,16 +37,14 @@ def main(words: list[str]) -> None:
         raise BadInput("expected two csv files or more, the baseline first, such as plain.csv residual.csv")
     if FLAGS.figure and len(words) > 2:
         raise BadInput("--figure: expected two networks")
-    margin = FLAGS.margin
-    if margin is not None and not 0 < margin < 100:
-        raise BadInput(f"--margin={margin}: expected points above 0 and below 100")
+    asked = question()
     tables = read_results([Path(word) for word in words])
     results = verdicts(
         tables.networks,
         None,
         tables.groups,
-        FLAGS.metric,
-        None if margin is None else margin / 100,
+        asked.measure,
+        asked.margin,
         labels=tables.labels,
         seeds=tables.seeds,
     )
@@ -64,4 +56,4 @@ def main(words: list[str]) -> None:
         results[0].draw(FLAGS.figure)
 
 
-COMMAND = Command("verdict", __doc__, main, (define_flags,), takes_words=True)
+COMMAND = Command("verdict", __doc__, main, (define_question_flags, define_flags), takes_words=True)

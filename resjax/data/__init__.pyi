@@ -6,7 +6,7 @@ from .dataset import Pixels as Pixels
 from .dataset import ValueRanges as ValueRanges
 from .decoding import decode as decode
 from .decoding import decode_files as decode_files
-from .decoding import decode_image as decode_image
+from .one_image import decode_image as decode_image
 from .pipeline import ResidentSide as ResidentSide
 from .pipeline import StreamedSide as StreamedSide
 from .pipeline import make_sides as make_sides

@@ -16,7 +16,7 @@ from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, planned_by
 from resjax.evaluation.comparison.measures import MEASURES, Contributions
 from resjax.evaluation.comparison.pairs import Pair, pairs_asked
-from resjax.evaluation.comparison.planning import level_of_looks
+from resjax.evaluation.comparison.statistics.planning import level_of_looks
 from resjax.evaluation.comparison.summary import summarize_network
 from resjax.records import Depth, Done, Looks, NetworkSummary, Origin, Result, Summary, Twins, trained_in
 from resjax.records.kinds.base import OUTSIDE_RECIPE

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
-from resjax.evaluation.comparison.intervals import group_sums
+from resjax.evaluation.comparison.statistics.intervals import group_sums
 
 LAST_EPOCHS = 3
 """How many last epochs are averaged. Their mean depends less on luck than the last epoch, and nothing is chosen."""

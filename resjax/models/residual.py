@@ -1,5 +1,6 @@
 """What all blocks share: the layers of their variants, and what happens between a branch and its addition."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import jax
@@ -113,6 +114,7 @@ class Block(nnx.Module):
         self.scale: nnx.Param | None = nnx.data(nnx.Param(jnp.zeros((), jnp.float32)) if has_scale else None)
         self.drop_rate = make.variant.drop_rate
 
+    @abstractmethod
     def __call__(
         self, features: Features, *, key: PRNGKey | None = None, scales: BlockScales | None = None
     ) -> Features:
@@ -123,7 +125,6 @@ class Block(nnx.Module):
           key: decides which images' branches stochastic depth drops; None drops nothing.
           scales: what a probe multiplies branch and shortcut by; None for as they are.
         """
-        raise NotImplementedError
 
     def add_shortcut(
         self, branch: Features, entering: Features, key: PRNGKey | None, scales: BlockScales | None

@@ -11,6 +11,7 @@ because it cannot divide a foreign call; `jax.shard_map` divides by itself and h
 (`jax.export`) have XLA's own convolutions, because they run where there is no oneDNN.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -222,9 +223,9 @@ class _Bilinear(Operation):
         found = self.by_products(one, other, stride, padding)
         return self.anywhere(*arrays) if found is None else (found,)
 
+    @abstractmethod
     def by_products(self, one: Array, other: Array, stride: int, padding: Padding) -> Array | None:
         """The result by matrix products; None where XLA's own is faster."""
-        raise NotImplementedError
 
 
 class _Forward(_Bilinear):

@@ -50,8 +50,12 @@ class Operation(ABC):
         return None
 
     def transposed(self, group: int) -> tuple["Operation", Places]:
-        """The transpose by a group, and the arrays that it takes: places among arrays and the results' cotangents."""
-        raise NotImplementedError
+        """The transpose by a group, and the arrays that it takes: places among arrays and the results' cotangents.
+
+        Raises:
+          TypeError: of an operation without groups, which has none.
+        """
+        raise TypeError(f"{type(self).__name__} is linear in no array")
 
     def tangent(self) -> tuple["Operation", Places] | None:
         """The tangent of the first result of an operation without groups, None where `anywhere` is differentiated.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from resjax.data.dataset import OWN_RANGE, ValueRanges
 from resjax.data.pipeline import ResidentSide
 from resjax.errors import BadInput, DamagedRecord, closest
-from resjax.evaluation.comparison.statistics import wilson
+from resjax.evaluation.comparison.statistics.describing import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
 from resjax.functional import Functional

@@ -40,6 +40,8 @@ from resjax.records.kinds.comparison import Depth as Depth
 from resjax.records.kinds.comparison import DepthMeasure as DepthMeasure
 from resjax.records.kinds.comparison import Described as Described
 from resjax.records.kinds.comparison import Finding as Finding
+from resjax.records.kinds.comparison import Look as Look
+from resjax.records.kinds.comparison import Looks as Looks
 from resjax.records.kinds.comparison import OverBoth as OverBoth
 from resjax.records.kinds.comparison import OverImages as OverImages
 from resjax.records.kinds.comparison import OverSeeds as OverSeeds
@@ -62,8 +64,6 @@ from resjax.records.kinds.environment import ReplicaEnvironments as ReplicaEnvir
 from resjax.records.kinds.environment import TrainedIn as TrainedIn
 from resjax.records.kinds.environment import numeric_differences as numeric_differences
 from resjax.records.kinds.environment import trained_in as trained_in
-from resjax.records.kinds.looks import Look as Look
-from resjax.records.kinds.looks import Looks as Looks
 from resjax.records.kinds.prediction import Calibration as Calibration
 from resjax.records.kinds.prediction import ClassifierScores as ClassifierScores
 from resjax.records.kinds.prediction import ExportConfig as ExportConfig

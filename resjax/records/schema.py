@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from resjax.records.kinds.comparison import Looks
 from resjax.records.kinds.dataset import DatasetRecord, Gallery, SplitRecord
 from resjax.records.kinds.environment import ReplicaEnvironments
-from resjax.records.kinds.looks import Looks
 from resjax.records.kinds.plan import Plan
 from resjax.records.kinds.prediction import ExportConfig, Prediction
 from resjax.records.kinds.probes import Probes

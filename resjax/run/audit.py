@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from resjax.data.dataset import ValueRanges
-from resjax.data.decoding import THUMBNAIL_SIZE, decode_image
+from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.data.findings import KINDS, find
+from resjax.data.one_image import decode_image
 from resjax.data.sources.catalogue import Catalogue
 from resjax.errors import BadInput
 from resjax.records import DatasetRecord, Listed, write_record, write_text

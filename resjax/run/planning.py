@@ -9,10 +9,10 @@ from jaxtyping import Int
 
 from resjax.data.decoding import THUMBNAIL_SIZE
 from resjax.errors import BadInput
-from resjax.evaluation.comparison.intervals import Components
 from resjax.evaluation.comparison.measures import metric_name
 from resjax.evaluation.comparison.paired import Scores, components
-from resjax.evaluation.comparison.planning import (
+from resjax.evaluation.comparison.statistics.intervals import Components
+from resjax.evaluation.comparison.statistics.planning import (
     DISAGREEMENT,
     LEVEL,
     MOST_SEEDS,

@@ -15,7 +15,7 @@ from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.comparing import Evidence, differences_of_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, looks_of, with_earlier_looks
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.run_evaluation import correctness
 from resjax.models.architecture import Architecture, architecture

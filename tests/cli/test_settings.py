@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from resjax.cli.compare import COMMAND
 from resjax.cli.flags.data import define_source_flags
-from resjax.cli.flags.settings import parse_looks, parse_seeds
+from resjax.cli.flags.settings import own_flags, parse_looks, parse_seeds
 from resjax.cli.program import Command
 from resjax.errors import BadInput
+from resjax.records.defaults import DEFAULTS
 from resjax.run.progress import duration
 from resjax.run.stopping import Stopped
-from tests.commands import run_in_process
+from tests.commands import parsed_flags, run_in_process
 
 pytestmark = pytest.mark.smoke
 
@@ -65,3 +67,9 @@ def test_a_run_that_is_stopped_says_which_command_resumes_it():
     command = Command("compare", "", stop, (define_source_flags,))
     status, _, said = run_in_process(command, "--dataset=csv:my photos/train.csv")
     assert status == 143 and said.rstrip().endswith("python -m experiments.compare '--dataset=csv:my photos/train.csv'")
+
+
+def test_the_defaults_that_reports_leave_out_are_those_of_the_flags():
+    with parsed_flags(COMMAND):
+        values = own_flags()
+    assert {name: value for name, value in values.items() if value is not None} == DEFAULTS

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from resjax.data import cache, decoding
-from resjax.data.decoding import decode, decode_image
+from resjax.data.decoding import decode
+from resjax.data.one_image import decode_image
 from resjax.data.sources.opening import Catalogue, open_catalogue
 from resjax.errors import BadInput
 from tests.made_files import SIZE, catalogue_of, pixels_of, pngs

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from resjax.data import decoding
-from resjax.data.decoding import THUMBNAIL_SIZE, decode, decode_image
+from resjax.data import decoding, one_image
+from resjax.data.decoding import THUMBNAIL_SIZE, decode
+from resjax.data.one_image import decode_image
 from resjax.data.sources.opening import Catalogue
 from resjax.errors import BadInput
 from tests.made_files import SIZE, catalogue_of, photograph, pixels_of, pngs, saved
@@ -92,7 +93,7 @@ def test_of_an_animation_the_first_image_counts():
 def test_a_huge_jpeg_is_reduced_while_decoding_without_visible_change(monkeypatch):
     data = saved(Image.fromarray(photograph(0, 800, 1040)), "JPEG", quality=95)
     whole = decode_image(data, SIZE).astype(int)
-    monkeypatch.setattr(decoding, "DRAFT_PIXELS", 1000)
+    monkeypatch.setattr(one_image, "DRAFT_PIXELS", 1000)
     assert np.abs(decode_image(data, SIZE) - whole).max() <= 2
 
 
@@ -111,7 +112,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_goes_on(tmp_path):
 
 
 def test_an_image_of_too_many_pixels_is_unreadable_and_pillow_does_not_warn(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 2000)
+    monkeypatch.setattr(one_image, "MAX_PIXELS", 2000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1800)
     big, small = (saved(Image.fromarray(photograph(0, 40, width)), "PNG") for width in (52, 40))
     near = saved(Image.fromarray(photograph(0, 40, 48)), "PNG")

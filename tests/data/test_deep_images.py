@@ -11,8 +11,9 @@ from PIL import Image
 
 from resjax.data import decoding
 from resjax.data.dataset import ValueRanges
-from resjax.data.decoding import decode, decode_files, decode_image
+from resjax.data.decoding import decode, decode_files
 from resjax.data.deep_images import common_ranges, deep_values, described_ranges, to_eight_bits, used_range
+from resjax.data.one_image import decode_image
 from resjax.data.sources.opening import Catalogue
 from resjax.errors import BadInput
 from tests.made_files import SIZE, catalogue_of, photograph, pixels_of, pngs, saved

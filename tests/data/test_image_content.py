@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from resjax.data.decoding import decode, decode_files, decode_image
+from resjax.data.decoding import decode, decode_files
 from resjax.data.findings import examine
 from resjax.data.image_content import name_content, open_image
+from resjax.data.one_image import decode_image
 from tests.made_files import SIZE, catalogue_of, pngs
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from resjax.data.decoding import decode_image
+from resjax.data.one_image import decode_image
 from resjax.data.synthetic import source as synthetic
 from resjax.data.synthetic.drawing import Canvas
 

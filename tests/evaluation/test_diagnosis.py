@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from scipy import stats
 
-from resjax.evaluation.comparison.statistics import wilson
+from resjax.evaluation.comparison.statistics.describing import wilson
 from resjax.evaluation.diagnosis.class_rules import collapsed_classes, confused_pairs, gains_and_losses
 from resjax.evaluation.diagnosis.class_table import class_differences
 from resjax.evaluation.diagnosis.diagnose import Replica, diagnose

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.comparison.intervals import components_of_seeds
 from resjax.evaluation.comparison.paired import Scores, paired_statistics
-from resjax.evaluation.comparison.paired_tests import one_sided_sign_flip_test
+from resjax.evaluation.comparison.statistics.intervals import components_of_seeds
+from resjax.evaluation.comparison.statistics.paired_tests import one_sided_sign_flip_test
 from resjax.evaluation.comparison.verdict import judged
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.comparison.intervals import (
+from resjax.evaluation.comparison.statistics.intervals import (
     Components,
     bca_interval,
     components_of_images,

@@ -5,7 +5,7 @@ from msgspec import UNSET
 
 from resjax.evaluation.comparison.comparing import Question, compare_networks
 from resjax.evaluation.comparison.looks import Shown, looks_of, remembered
-from resjax.evaluation.comparison.planning import level_of_looks, looks_until
+from resjax.evaluation.comparison.statistics.planning import level_of_looks, looks_until
 from resjax.records import Looks
 from tests.made_results import made_done
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.comparison.paired_tests import (
+from resjax.evaluation.comparison.statistics.paired_tests import (
     SAMPLED_FLIPS,
     McNemar,
     fewest_seeds,

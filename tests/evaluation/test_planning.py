@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resjax.evaluation.comparison.intervals import Components, components_of_images, group_sums
-from resjax.evaluation.comparison.planning import (
+from resjax.evaluation.comparison.statistics.intervals import Components, components_of_images, group_sums
+from resjax.evaluation.comparison.statistics.planning import (
     DISAGREEMENT,
     LASTING,
     assumed_components,

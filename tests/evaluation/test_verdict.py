@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from resjax.evaluation.comparison.comparing import Evidence, compare_networks
-from resjax.evaluation.comparison.intervals import Components, components_of_seeds
 from resjax.evaluation.comparison.paired import Scores, paired_statistics
-from resjax.evaluation.comparison.planning import level_of_looks, looks_until, seeds_to_settle, smallest_detectable
+from resjax.evaluation.comparison.statistics.intervals import Components, components_of_seeds
+from resjax.evaluation.comparison.statistics.planning import (
+    level_of_looks,
+    looks_until,
+    seeds_to_settle,
+    smallest_detectable,
+)
 from resjax.evaluation.comparison.verdict import judged
 from resjax.records import plain
 from tests.made_results import made_diverged, made_done

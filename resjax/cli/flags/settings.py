@@ -11,9 +11,9 @@ from resjax.cli.flags.paths import define_path
 from resjax.cli.machine import DEFAULT_GPU_FLAGS, GPU_FLAGS
 from resjax.data.dataset import PIPELINES, RESIDENT_SHARE
 from resjax.errors import BadInput
-from resjax.evaluation.comparison.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.pairs import pairs_asked
-from resjax.evaluation.comparison.planning import LEVEL, looks_until
+from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.statistics.planning import LEVEL, looks_until
 from resjax.models.architecture import STEMS, architecture
 from resjax.models.twins import twins_among
 from resjax.run.settings import SIZES, Settings
@@ -79,7 +79,8 @@ def define_training_flags() -> None:
         f"the same results; auto: resident if they fit into {RESIDENT_SHARE:.0%} of the device's free memory",
     )
     define_size_flags()
-    verdict.define_verdict_flags()
+    verdict.define_comparisons_flag()
+    verdict.define_question_flags()
     flags.DEFINE_string(
         "dtype", "float32", f"one of {', '.join(DTYPES)}: number format of the computation; parameters stay float32"
     )

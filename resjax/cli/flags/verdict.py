@@ -11,7 +11,7 @@ from resjax.training.recipe import require_choice
 FLAGS = flags.FLAGS
 
 
-def define_verdict_flags() -> None:
+def define_comparisons_flag() -> None:
     flags.DEFINE_string(
         "comparisons",
         "twins",
@@ -19,10 +19,13 @@ def define_verdict_flags() -> None:
         "each plain network with its residual twin, and others with the first network; first: every network with the "
         "first; all: every two. Each further comparison asks for stronger evidence in all of them",
     )
+
+
+def define_question_flags() -> None:
     flags.DEFINE_string(
         "metric",
         "accuracy",
-        f"one of {', '.join(MEASURES)}: what the verdict is about. The best epoch is chosen by accuracy in any case",
+        f"one of {', '.join(MEASURES)}: what the verdict is about",
     )
     flags.DEFINE_float(
         "margin",

@@ -3,7 +3,7 @@ from .comparing import differences_of_networks as differences_of_networks
 from .cross_validation import cross_validate as cross_validate
 from .depth import differences_by_depth as differences_by_depth
 from .paired import paired_statistics as paired_statistics
-from .statistics import describe as describe
-from .statistics import wilson as wilson
+from .statistics.describing import describe as describe
+from .statistics.describing import wilson as wilson
 from .summary import summarize_network as summarize_network
 from .verdict import judged as judged

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from resjax.evaluation.comparison.intervals import (
+from resjax.evaluation.comparison.measures import MEASURES, Contributions
+from resjax.evaluation.comparison.statistics.intervals import (
     Components,
     components_of_images,
     components_of_one_seed,
     components_of_seeds,
     group_sums,
 )
-from resjax.evaluation.comparison.measures import MEASURES, Contributions
 from resjax.records import Done
 
 LEVEL = 0.05

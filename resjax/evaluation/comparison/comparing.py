@@ -13,7 +13,7 @@ from resjax.evaluation.comparison.divergence import divergence
 from resjax.evaluation.comparison.looks import Shown, with_earlier_looks
 from resjax.evaluation.comparison.measures import MEASURES, Contributions, metric_name
 from resjax.evaluation.comparison.paired import Scores, paired_statistics
-from resjax.evaluation.comparison.planning import LEVEL
+from resjax.evaluation.comparison.statistics.planning import LEVEL
 from resjax.evaluation.comparison.verdict import judged
 from resjax.records import Comparison, Done, Result
 

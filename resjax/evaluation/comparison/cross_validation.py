@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 from resjax.evaluation.comparison.comparing import Results, finished
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.records import CrossValidation, Done, MetricsLine, PooledDifference, PooledNetwork
 
 METRICS: dict[str, Callable[[Done], MetricsLine]] = {

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from resjax.evaluation.comparison.comparing import Results, finished
-from resjax.evaluation.comparison.paired_tests import sign_flip_test
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.describing import describe
+from resjax.evaluation.comparison.statistics.paired_tests import sign_flip_test
 from resjax.records import Depth, DepthMeasure, Slope, Twins
 
 MEASURES = {

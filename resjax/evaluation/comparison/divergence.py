@@ -6,9 +6,9 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from resjax.evaluation.comparison.measures import MEASURES, Contributions
-from resjax.evaluation.comparison.paired import Scores, components
-from resjax.evaluation.comparison.paired_tests import mcnemar_test, sign_flip_test
-from resjax.evaluation.comparison.statistics import clopper_pearson
+from resjax.evaluation.comparison.paired import Scores, at_both_levels, components
+from resjax.evaluation.comparison.statistics.describing import clopper_pearson
+from resjax.evaluation.comparison.statistics.paired_tests import mcnemar_test, sign_flip_test
 from resjax.records import Diverged, Done, Result
 from resjax.records.kinds.comparison import DivergedShare, Divergence
 
@@ -66,7 +66,7 @@ def divergence(
         differences=differences,
         mean=float(np.mean(differences)) if seeds else None,
         ci95=found.interval(level) if found and len(seeds) >= FEWEST_FOR_INTERVAL else None,
-        p_value_at_chance=None if by_signs is None else max(by_signs, by_interval or 0.0),
+        p_value_at_chance=at_both_levels(by_signs, by_interval),
     )
 
 

@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 from msgspec.structs import replace
 
 from resjax.evaluation.comparison.comparing import Evidence, Question, Results, differences_of_networks, next_look
-from resjax.evaluation.comparison.intervals import components_of_images, group_sums
 from resjax.evaluation.comparison.measures import LABELLED, MEASURES, Contributions
-from resjax.evaluation.comparison.planning import LEVEL
-from resjax.evaluation.comparison.statistics import wilson
+from resjax.evaluation.comparison.statistics.describing import wilson
+from resjax.evaluation.comparison.statistics.intervals import components_of_images, group_sums
+from resjax.evaluation.comparison.statistics.planning import LEVEL
 from resjax.evaluation.comparison.verdict import judged
 from resjax.evaluation.metrics import confusion_matrix, loss_and_accuracy
 from resjax.records import Comparison, Diverged, Done, Interval, MeasureOfSeeds, TogetherScores

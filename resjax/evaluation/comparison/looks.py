@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from resjax.evaluation.comparison.paired_tests import fewest_seeds
-from resjax.evaluation.comparison.planning import looks_until
+from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.statistics.planning import looks_until
 from resjax.records import Comparison, Look, Looks, Summary
 from resjax.records.kinds.comparison import EarlierLook
 

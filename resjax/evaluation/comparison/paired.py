@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from msgspec.structs import replace
 
-from resjax.evaluation.comparison.intervals import (
+from resjax.evaluation.comparison.statistics.describing import describe
+from resjax.evaluation.comparison.statistics.intervals import (
     Components,
     bca_interval,
     components_of_images,
@@ -15,9 +16,8 @@ from resjax.evaluation.comparison.intervals import (
     group_sums,
     two_level_bootstrap,
 )
-from resjax.evaluation.comparison.paired_tests import mcnemar_test, one_sided_sign_flip_test, sign_flip_test
-from resjax.evaluation.comparison.planning import LEVEL, seeds_to_settle, smallest_detectable
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.paired_tests import mcnemar_test, one_sided_sign_flip_test, sign_flip_test
+from resjax.evaluation.comparison.statistics.planning import LEVEL, seeds_to_settle, smallest_detectable
 from resjax.records import Comparison, OverBoth, OverImages, OverSeeds
 from resjax.records.kinds.comparison import Equivalence
 
@@ -84,7 +84,7 @@ def paired_statistics(
         sd=described.sd,
         ci95=ci95,
         interval=None if ci95 is None else BOTH if by_group else SEEDS_ALONE,
-        p_value=None if by_signs is None else max(by_signs, by_interval or 0.0),
+        p_value=at_both_levels(by_signs, by_interval),
         test=None if by_signs is None else TEST,
         level=level,
         over_seeds=OverSeeds(
@@ -104,6 +104,11 @@ def paired_statistics(
     if margin is None:
         return record
     return replace(record, equivalence=equivalence(record.differences, found, margin))
+
+
+def at_both_levels(over_seeds: float | None, over_both: float | None) -> float | None:
+    """The p value of a comparison: the larger of that over seeds and that over seeds and images; None for one seed."""
+    return None if over_seeds is None else max(over_seeds, over_both or 0.0)
 
 
 def components(
@@ -139,7 +144,7 @@ def equivalence(differences: Sequence[float], found: Components | None, margin: 
         margin=margin,
         over_seeds=over_seeds,
         over_both=over_both,
-        p_value=None if over_seeds is None else max(over_seeds, over_both or 0.0),
+        p_value=at_both_levels(over_seeds, over_both),
         adjusted_p_value=None,
     )
 

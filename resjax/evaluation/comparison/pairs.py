@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from resjax.errors import BadInput
-from resjax.evaluation.comparison.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
 
 RULES = ("twins", "first", "all")
 Pair = tuple[str, str]

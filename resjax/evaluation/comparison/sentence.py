@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from resjax.evaluation.comparison.divergence import FEWEST_FOR_INTERVAL
 from resjax.evaluation.comparison.measures import measure_of, metric_words
 from resjax.evaluation.comparison.paired import SEEDS_ALONE
-from resjax.evaluation.comparison.paired_tests import fewest_seeds
-from resjax.evaluation.comparison.planning import MOST_SEEDS, POWER
+from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.statistics.planning import MOST_SEEDS, POWER
 from resjax.records import Comparison, Interval
 from resjax.records.kinds.comparison import Divergence
 

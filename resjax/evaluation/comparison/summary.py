@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from resjax.evaluation.comparison.comparing import Results, finished
 from resjax.evaluation.comparison.measures import MEASURES
-from resjax.evaluation.comparison.statistics import describe
+from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.evaluation.metrics import per_class_scores
 from resjax.records import Done, NetworkCosts, NetworkSummary, Relation, Status
 

@@ -6,8 +6,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from resjax.evaluation.comparison.measures import measure_of
-from resjax.evaluation.comparison.paired_tests import bonferroni, holm
 from resjax.evaluation.comparison.sentence import sentence_of
+from resjax.evaluation.comparison.statistics.paired_tests import bonferroni, holm
 from resjax.records import Comparison, Verdict
 
 

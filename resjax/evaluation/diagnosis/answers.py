@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from resjax.evaluation.comparison.intervals import equal_groups, group_sums
+from resjax.evaluation.comparison.statistics.intervals import equal_groups, group_sums
 
 
 class Answers(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from resjax.evaluation.comparison.statistics import wilson
+from resjax.evaluation.comparison.statistics.describing import wilson
 from resjax.evaluation.diagnosis.class_table import Confusions
 from resjax.evaluation.diagnosis.rules import finding, in_seeds, is_half, percent
 from resjax.records import ClassDifference, Finding, plain

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from resjax.evaluation.comparison.intervals import components_of_images, group_sums
+from resjax.evaluation.comparison.statistics.intervals import components_of_images, group_sums
 from resjax.evaluation.diagnosis.answers import Answers
 from resjax.records import ClassDifference, Interval
 

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from resjax.evaluation.comparison.statistics import describe, over_seeds
+from resjax.evaluation.comparison.statistics.describing import describe, over_seeds
 from resjax.records import Explanation, Interval, Measurement, ProbedNetwork, Probes, Twins
 
 FEWEST_SEEDS = 3

@@ -1,10 +1,10 @@
-"""The statistics that records hold: several seeds described, networks compared, classes, calibration and depth."""
+"""The statistics that records hold: seeds described, networks compared, `looks.json`, classes, calibration, depth."""
 
 from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from resjax.records.kinds.base import Interval, Part
+from resjax.records.kinds.base import Interval, Part, Record
 
 Verdict = Literal["candidate better", "baseline better", "equivalent", "inconclusive"]
 
@@ -114,6 +114,39 @@ class EarlierLook(Part, frozen=True, kw_only=True):
     baseline: str | UnsetType = UNSET
     """This and the candidate where it was about another pair, which is not judged any more."""
     candidate: str | UnsetType = UNSET
+
+
+class Look(Part, frozen=True, kw_only=True):
+    """A verdict that was shown."""
+
+    baseline: str
+    candidate: str
+    condition: str | UnsetType = UNSET
+    """Of a sweep that has several."""
+    settings: dict[str, str | None] | UnsetType = UNSET
+    """Of a sweep: the point of the grid that each network was chosen at."""
+    metric: str
+    margin: float | None
+    seeds: list[int]
+    """That both networks had finished."""
+    level: float
+    planned: list[int]
+    """The numbers of seeds that the level was planned for (--seeds=auto); empty for one look."""
+    comparisons: int
+    """How many were judged together."""
+    verdict: Verdict
+    recipe_version: int
+    """Of the numerics of the replicas."""
+    resjax: str | None
+    """The version that judged; null where the summary does not say."""
+
+
+class Looks(Record, frozen=True, kw_only=True):
+    """`looks.json`: it begins with the workdir, so that a missing one tells."""
+
+    complete: bool
+    """False where an earlier file was missing or damaged: more verdicts may have been shown."""
+    looks: list[Look]
 
 
 class Comparison(PairedDifference, frozen=True, kw_only=True):

@@ -15,9 +15,16 @@ from resjax.records.kinds.base import (
     require_sides,
     require_square,
 )
-from resjax.records.kinds.comparison import ClassDifferences, Comparison, Depth, Described, Finding, PooledReliability
+from resjax.records.kinds.comparison import (
+    ClassDifferences,
+    Comparison,
+    Depth,
+    Described,
+    Finding,
+    Look,
+    PooledReliability,
+)
 from resjax.records.kinds.environment import TrainedIn
-from resjax.records.kinds.looks import Look
 
 
 class DataOfRun(Part, frozen=True, kw_only=True):

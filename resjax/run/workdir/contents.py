@@ -18,7 +18,7 @@ from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, looks_of_summary
 from resjax.evaluation.comparison.measures import Contributions, require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked
-from resjax.evaluation.comparison.planning import level_of_looks
+from resjax.evaluation.comparison.statistics.planning import level_of_looks
 from resjax.evaluation.comparison.summary import summarize_network
 from resjax.evaluation.run_evaluation import contributions
 from resjax.functional import Functional, require_matched

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int
 
-from resjax.evaluation.comparison.intervals import Components
-from resjax.evaluation.comparison.paired_tests import fewest_seeds
+from resjax.evaluation.comparison.statistics.intervals import Components
+from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
 
 LEVEL = 0.05
 POWER = 0.8
