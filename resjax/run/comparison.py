@@ -93,12 +93,13 @@ class ComparisonRun(ComparisonWorkdir):
         """Prints what will run, on which device, about how long, and which images leak."""
         total, seconds = self.work_left()
         seeds = " to ".join(str(look) for look in dict.fromkeys((self.looks[0], self.looks[-1])))
+        each = f"{seeds} {'seed' if seeds == '1' else 'seeds'} each"
         finished = len(self.seeds) * len(self.functionals) - total
         sides = {side: len(indices) for side, indices in self.split.sides.items() if len(indices)}
         recipe = self.settings.recipe
         device = jax.devices()[0]
         print(
-            f"{' and '.join(self.functionals)}, {seeds} seeds each, {recipe.epochs} epochs of {sides['train']} images "
+            f"{' and '.join(self.functionals)}, {each}, {recipe.epochs} epochs of {sides['train']} images "
             f"at {self.settings.image_size} px on {device.platform} ({device.device_kind}): "
             + (f"{total} replicas to train, {rough_duration(seconds)}" if total else "nothing to train")
             + (f", {finished} already finished" if finished else ""),

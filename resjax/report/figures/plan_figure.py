@@ -22,7 +22,9 @@ def plan_figure(plan: Plan) -> Figure:
     panel = figure.subplots()
     is_loss = plan.metric.endswith("log_loss")
     scale = 1.0 if is_loss else 100.0
-    for place, (name, words) in enumerate((("detectable", "difference found"), ("margin", "equals shown within"))):
+    for place, (name, words) in enumerate(
+        (("detectable", "difference that is found"), ("margin", "margin within which equal networks are shown"))
+    ):
         known = [each for each in plan.by_seeds if getattr(each, name) is not None]
         panel.plot(
             [each.seeds for each in known],
@@ -31,7 +33,7 @@ def plan_figure(plan: Plan) -> Figure:
             marker=MARKERS[place],
             label=words,
         )
-    for wanted, words in ((plan.difference, "asked for"), (plan.margin, "margin")):
+    for wanted, words in ((plan.difference, "difference asked for"), (plan.margin, "margin")):
         if wanted is not None:
             panel.axhline(scale * wanted, color=QUIET, linestyle="--", linewidth=1, zorder=0)
             panel.annotate(words, (1, scale * wanted), xycoords=("axes fraction", "data"), ha="right", va="bottom")
