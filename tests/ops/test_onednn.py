@@ -16,7 +16,7 @@ from jax import lax
 
 from resjax.errors import BadInput
 from resjax.ops import conv_general_dilated, cpu, cpu_convolutions, cpu_convolutions_used
-from resjax.ops.onednn import Description, Unavailable, convolve, library, plans
+from resjax.ops.onednn import Description, Unavailable, convolve, handler, library, plans
 from resjax.run.setup.device import describe_environment, require_backend
 
 pytestmark = [
@@ -156,11 +156,12 @@ def test_a_call_that_fails_raises_and_does_not_return_garbage(monkeypatch):
     compute = jax.jit(lambda x, k: convolve(SMALL, x, k) + 1)
     expected = compute(images, kernel)
 
-    def broken(self, addresses):
+    def broken(self, operation):
         raise MemoryError("nothing left")
 
+    plans.forget()
     with monkeypatch.context() as changed:
-        changed.setattr(plans.Plan, "run", broken)
+        changed.setattr(plans.Plan, "__init__", broken)
         with pytest.raises((jax.errors.JaxRuntimeError, ValueError), match="nothing left"):
             compute(images, kernel).block_until_ready()
     np.testing.assert_array_equal(compute(images, kernel), expected)
@@ -171,6 +172,7 @@ def test_a_program_of_another_machine_that_has_too_little_scratch_memory_raises(
     monkeypatch.setattr(plans, "scratch_bytes", lambda described: 64)
     compute = jax.jit(lambda x, k: convolve(SMALL, x, k)).lower(images, kernel).compile()
     monkeypatch.undo()
+    plans.forget()
     with pytest.raises(jax.errors.JaxRuntimeError, match="scratch memory"):
         compute(images, kernel).block_until_ready()
 
@@ -178,11 +180,16 @@ def test_a_program_of_another_machine_that_has_too_little_scratch_memory_raises(
 def test_plans_are_bounded(monkeypatch):
     monkeypatch.setattr(plans, "MOST_PLANS", 3)
     monkeypatch.setattr(plans, "_plans", {})
+    calls = []
     for batch in range(1, 7):
         shape = (batch, *SMALL.images[1:])
         described = SMALL._replace(images=shape, outputs=shape)
-        jax.jit(lambda x, k, given=described: convolve(given, x, k))(jnp.ones(shape), jnp.ones(SMALL.kernel))
+        call = jax.jit(lambda x, k, given=described: convolve(given, x, k))
+        calls.append((call, jnp.ones(shape), jnp.ones(SMALL.kernel), call(jnp.ones(shape), jnp.ones(SMALL.kernel))))
     assert len(plans._plans) <= 3
+    # A plan that was dropped is made again.
+    for call, images, kernel, expected in calls:
+        np.testing.assert_array_equal(call(images, kernel), expected)
 
 
 def test_a_description_holds_nothing_of_a_process():
@@ -217,19 +224,43 @@ SEVERAL_DEVICES = """
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     print(calls[0] > 0, calls[1] == 0, flush=True)
     # A child that was forked computes, too: alone.
-    from resjax.ops.onednn import plans
+    from resjax.ops.onednn import library, plans
     text = next(text for text in plans._plans if b"kernel_gradient" in text)
     scratch, described = plans.read(text)
     shapes = described.images, described.outputs, described.kernel
     memory = [np.zeros(64 + size, np.uint8) for size in (*(4 * np.prod(shape) for shape in shapes), scratch)]
     addresses = [array.ctypes.data + -array.ctypes.data % 64 for array in memory]
-    plans.run(text, addresses)
+    assert library().handler.compute(text, addresses)
     child = os.fork()
     if not child:
-        plans.run(text, addresses)
-        os._exit(7)
+        os._exit(7 if library().handler.compute(text, addresses) else 1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+ENDING = """
+    import jax, jax.numpy as jnp
+    from resjax.ops import conv_general_dilated
+
+    @jax.jit
+    def step(images, kernel):
+        for _ in range(20):
+            images = conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return images
+
+    images, kernel = jnp.ones((8, 32, 32, 16)), jnp.ones((3, 3, 16, 16)) / 144
+    images = step(images, kernel).block_until_ready()
+    for _ in range(ROUNDS):
+        images = step(images, kernel)
+"""
+
+
+def test_a_process_ends_while_steps_are_queued():
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    program = [sys.executable, "-c", textwrap.dedent(ENDING).replace("ROUNDS", "30")]
+    for _ in range(3):
+        ended = subprocess.run(program, capture_output=True, text=True, timeout=120, env=environment)
+        assert ended.returncode == 0, ended.stderr
 
 
 def test_several_devices_and_forks():
@@ -241,7 +272,7 @@ def test_several_devices_and_forks():
 
 
 def test_threads_are_those_of_the_user():
-    program = "from resjax.ops.onednn import library\nprint(library().short.omp_get_max_threads())"
+    program = "from resjax.ops.onednn import library\nprint(library().threads())"
     for variable, threads in (("1", "1"), ("3", "3")):
         environment = os.environ | {"OMP_NUM_THREADS": variable}
         found = subprocess.run(
@@ -249,7 +280,7 @@ def test_threads_are_those_of_the_user():
         )
         assert found.stdout.strip() == threads
     own = len(os.sched_getaffinity(0))
-    assert library().short.omp_get_max_threads() == int(os.environ.get("OMP_NUM_THREADS", own))
+    assert library().threads() == int(os.environ.get("OMP_NUM_THREADS", own))
     # What was set for the load alone is gone.
     assert "GOMP_SPINCOUNT" not in os.environ
 
@@ -280,7 +311,16 @@ def broken_file(module, changed):
     changed.setattr(module, "_file", lambda: __file__)
 
 
-@pytest.mark.parametrize("fault", [without_wheel, without_avx2, older, broken_file])
+def without_compiler(module, changed):
+    changed.setattr(handler, "COMPILERS", ())
+    changed.delenv("CC", raising=False)
+
+
+def failing_compiler(module, changed):
+    changed.setenv("CC", "false")
+
+
+@pytest.mark.parametrize("fault", [without_wheel, without_avx2, older, broken_file, without_compiler, failing_compiler])
 def test_without_onednn_the_way_is_matrix_products_and_who_asks_for_it_is_told(
     unloaded, fault, recwarn, capfd, monkeypatch
 ):

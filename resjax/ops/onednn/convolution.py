@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array
 
-from resjax.ops.onednn import ffi, plans
-from resjax.ops.onednn.ending import wait_for_programs_at_exit
+from resjax.ops.onednn import plans
 from resjax.ops.onednn.library import library
 from resjax.ops.onednn.plans import KERNEL_GRADIENT, Description, Refused
 
@@ -34,6 +33,7 @@ def convolve(described: Description, first: Array, second: Array) -> Array | Non
         text = described.text()
     except Refused:
         return None
+    plans.prepare(text)
 
     @custom_vmap
     def call(first: Array, second: Array) -> Array:
@@ -82,12 +82,11 @@ def _of_batch(described: Description, times: int) -> Description:
 def _register() -> None:
     """Loads oneDNN and makes it known to XLA, once in a process."""
     found = library()
-    ffi.register(TARGET, plans.run)
+    found.handler.register(TARGET, plans.add)
 
     def in_child() -> None:
         # OpenMP's threads do not survive a fork, and a team that is missing some would be waited for.
-        found.sleep_with_one_thread()
+        found.compute_alone()
         plans.forget()
 
     os.register_at_fork(after_in_child=in_child)
-    wait_for_programs_at_exit()

@@ -8,11 +8,14 @@ many as the process may use cores (`taskset`), or OMP_NUM_THREADS.
 import ctypes
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from resjax.ops.onednn.handler import Handler
+from resjax.ops.onednn.objects import Failure, Handle, Unavailable
 
 WHEEL, FILE = "onednn-cpu-gomp", "libdnnl.so.3"
 LEAST_VERSION = (3, 2)
@@ -22,18 +25,6 @@ THREADPOOL = 8
 """DNNL_RUNTIME_THREADPOOL: such a build has no threads of its own."""
 CPU = 1
 """dnnl_cpu, a kind of engine."""
-VERBS = {0: "success", 1: "out of memory", 2: "invalid arguments", 3: "not implemented", 5: "runtime error"}
-
-
-class Unavailable(Exception):
-    """oneDNN cannot be used here; the text says why in one line."""
-
-
-class Failure(Exception):
-    """A call of oneDNN failed."""
-
-    def __init__(self, name: str, status: int):
-        super().__init__(f"{name}: {VERBS.get(status, f'status {status}')}")
 
 
 class _Version(ctypes.Structure):
@@ -44,45 +35,29 @@ class _Version(ctypes.Structure):
     ]
 
 
-class Handle:
-    """An object of oneDNN, destroyed with this one."""
-
-    def __init__(self, pointer: ctypes.c_void_p, destroy: Callable[[ctypes.c_void_p], object]):
-        self.pointer, self._destroy = pointer, destroy
-
-    @property
-    def _as_parameter_(self) -> ctypes.c_void_p:
-        return self.pointer
-
-    def __del__(self) -> None:
-        self._destroy(self.pointer)
-
-
 class Library:
     """The loaded library.
 
     Raises:
-      Unavailable: if this processor or this build is not supported.
+      Unavailable: if this processor or this build is not supported, or the handler cannot be compiled.
       OSError: if the file cannot be loaded.
     """
 
     def __init__(self, path: str):
         with _short_waits():
-            self.long = ctypes.CDLL(path)
-            """Its functions are called without Python's lock, for what takes time."""
-        self.short = ctypes.PyDLL(path)
-        """Its functions keep Python's lock, for what returns at once."""
-        self.short.dnnl_version.restype = ctypes.POINTER(_Version)
-        found = self.short.dnnl_version().contents
+            self._c = ctypes.PyDLL(path)
+        self._c.dnnl_version.restype = ctypes.POINTER(_Version)
+        found = self._c.dnnl_version().contents
         self.version = found.major, found.minor, found.patch
         if not LEAST_VERSION <= self.version < (4,):
             raise Unavailable(f"oneDNN {self.name} at {path}; expected 3.2 or a later version 3")
         if found.cpu_runtime == THREADPOOL:
             raise Unavailable(f"oneDNN at {path} has no threads of its own")
-        self.short.dnnl_get_effective_cpu_isa.restype = ctypes.c_int
-        if self.short.dnnl_get_effective_cpu_isa() & AVX2 != AVX2:
+        self._c.dnnl_get_effective_cpu_isa.restype = ctypes.c_int
+        if self._c.dnnl_get_effective_cpu_isa() & AVX2 != AVX2:
             raise Unavailable("the processor has no AVX2")
         self.engine = self.make("engine", CPU, ctypes.c_size_t(0))
+        self.handler = Handler(self._c.dnnl_memory_set_data_handle, self._c.dnnl_primitive_execute)
 
     @property
     def name(self) -> str:
@@ -97,16 +72,26 @@ class Library:
         """
         pointer = ctypes.c_void_p()
         self.check(f"dnnl_{kind}_{create}", ctypes.byref(pointer), *arguments)
-        return Handle(pointer, self.short[f"dnnl_{destroy or kind}_destroy"])
+        return Handle(pointer, self._c[f"dnnl_{destroy or kind}_destroy"])
 
     def check(self, name: str, *arguments: Any) -> None:
         """Calls a function. Raises `Failure` if it fails."""
-        if status := self.short[name](*arguments):
+        if status := self._c[name](*arguments):
             raise Failure(name, status)
 
-    def sleep_with_one_thread(self) -> None:
+    def number(self, name: str, *arguments: Any, kind: Any = ctypes.c_int) -> Any:
+        """What a function returns that is no status, of the C type `kind`."""
+        called = self._c[name]
+        called.restype = kind
+        return called(*arguments)
+
+    def threads(self) -> int:
+        """How many threads an operation of this thread has."""
+        return self.number("omp_get_max_threads")
+
+    def compute_alone(self) -> None:
         """Has this thread compute alone from now on."""
-        self.short.omp_set_num_threads(1)
+        self._c.omp_set_num_threads(1)
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 import ctypes
 import json
 import math
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from resjax.ops.onednn.ending import count_call
-from resjax.ops.onednn.library import Failure, Handle, library
+from resjax.ops.onednn.handler import Place, Step
+from resjax.ops.onednn.library import library
+from resjax.ops.onednn.objects import Failure, Handle
 
 FORWARD, IMAGE_GRADIENT, KERNEL_GRADIENT = "forward", "image_gradient", "kernel_gradient"
 DTYPES = {"bfloat16": 2, "float32": 3}
@@ -72,10 +72,6 @@ class Description(NamedTuple):
         return json.dumps([scratch_bytes(self), *self])
 
 
-class _Argument(ctypes.Structure):
-    _fields_ = [("which", ctypes.c_int), ("memory", ctypes.c_void_p)]
-
-
 class Operation:
     """oneDNN's primitives for a description, and how much scratch memory they need.
 
@@ -119,7 +115,7 @@ class Operation:
         if strided_points and given.kind == KERNEL_GRADIENT:
             raise Refused("the gradient of a 1x1 kernel with a stride writes past its memory (oneDNN#6035)")
         self.blocked = self._query(described, query)
-        self.is_blocked = not self._library.short.dnnl_memory_desc_equal(self.blocked, self.kernel)
+        self.is_blocked = not self._library.number("dnnl_memory_desc_equal", self.blocked, self.kernel)
         self.primitive = make("primitive", described)
         reordering, self.reorder = None, None
         if self.is_blocked:
@@ -146,14 +142,11 @@ class Operation:
         return (name.value or b"").decode()
 
     def _query(self, described: Handle, what: int) -> ctypes.c_void_p:
-        query = self._library.short.dnnl_primitive_desc_query_md
-        query.restype = ctypes.c_void_p
-        return ctypes.c_void_p(query(described, what, 0))
+        found = self._library.number("dnnl_primitive_desc_query_md", described, what, 0, kind=ctypes.c_void_p)
+        return ctypes.c_void_p(found)
 
     def _bytes(self, memory: ctypes.c_void_p) -> int:
-        size = self._library.short.dnnl_memory_desc_get_size
-        size.restype = ctypes.c_size_t
-        return size(memory)
+        return self._library.number("dnnl_memory_desc_get_size", memory, kind=ctypes.c_size_t)
 
     def _features(self, shape: tuple[int, ...]) -> Handle:
         """(batch, *spatial, channel) as oneDNN's (batch, channel, *spatial)."""
@@ -192,73 +185,37 @@ class Operation:
 
 
 class Plan:
-    """An operation with memory objects, whose addresses are set in each call."""
+    """What the handler runs for an operation, and the objects of oneDNN that this needs."""
 
     def __init__(self, operation: Operation):
-        self._operation = operation
-        oneDNN, kind = library(), operation.described.kind
-        engine = oneDNN.engine
+        make, described = library().make, operation.described
+        engine = library().engine
         images, kernel, outputs = (
-            oneDNN.make("memory", layout, engine, _NOTHING)
+            make("memory", layout, engine, _NOTHING)
             for layout in (operation.images, operation.kernel, operation.outputs)
         )
-        self._stream = oneDNN.make("stream", engine, _DEFAULT_STREAM)
-        inner = oneDNN.make("memory", operation.blocked, engine, _NOTHING) if operation.is_blocked else kernel
+        inner = make("memory", operation.blocked, engine, _NOTHING) if operation.is_blocked else kernel
         bytes_ = _Dims(max(operation.scratchpad_bytes, 1))
-        layout = oneDNN.make("memory_desc", 1, bytes_, _BYTE, _Dims(1), create="create_with_strides")
-        scratchpad = oneDNN.make("memory", layout, engine, _NOTHING)
-        roles = {
-            FORWARD: ((_SRC, images), (_WEIGHTS, inner), (_DST, outputs)),
-            IMAGE_GRADIENT: ((_DIFF_DST, outputs), (_WEIGHTS, inner), (_DIFF_SRC, images)),
-            KERNEL_GRADIENT: ((_SRC, images), (_DIFF_DST, outputs), (_DIFF_WEIGHTS, inner)),
-        }[kind]
-        main: tuple[Any, ...] = (
-            operation.primitive.pointer,
-            self._stream.pointer,
-            4,
-            _arguments(*roles, (_SCRATCHPAD, scratchpad)),
-        )
-        self._steps = [main]
-        if operation.reorder:
-            ends = (kernel, inner)[:: -1 if kind == KERNEL_GRADIENT else 1]
-            moving = _arguments((_SRC, ends[0]), (_DST, ends[1]), (_SCRATCHPAD, scratchpad))
-            step = (operation.reorder.pointer, self._stream.pointer, 3, moving)
-            self._steps.insert(1 if kind == KERNEL_GRADIENT else 0, step)
-        order = {
-            FORWARD: (images, kernel, outputs),
-            IMAGE_GRADIENT: (outputs, kernel, images),
-            KERNEL_GRADIENT: (images, outputs, kernel),
-        }[kind]
-        self._places = [memory.pointer for memory in order]
-        self._scratch = []
+        layout = make("memory_desc", 1, bytes_, _BYTE, _Dims(1), create="create_with_strides")
+        scratchpad = make("memory", layout, engine, _NOTHING)
+        roles, order = {
+            FORWARD: ({_SRC: images, _WEIGHTS: inner, _DST: outputs}, (images, kernel, outputs)),
+            IMAGE_GRADIENT: ({_DIFF_DST: outputs, _WEIGHTS: inner, _DIFF_SRC: images}, (outputs, kernel, images)),
+            KERNEL_GRADIENT: ({_SRC: images, _DIFF_DST: outputs, _DIFF_WEIGHTS: inner}, (images, outputs, kernel)),
+        }[described.kind]
+        self.places = [Place(memory, number) for number, memory in enumerate(order)]
         if operation.is_blocked:
-            self._scratch.append((inner.pointer, 0))
+            self.places.append(Place(inner, len(order)))
         if operation.scratchpad_bytes:
-            self._scratch.append((scratchpad.pointer, operation.blocked_bytes))
-        self._kept = images, kernel, outputs, inner, layout, scratchpad
-        self._set, self._execute = oneDNN.short.dnnl_memory_set_data_handle, oneDNN.long.dnnl_primitive_execute
-        self._set.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-
-    def run(self, addresses: Sequence[int]) -> None:
-        """Computes; the addresses of two arguments, of the result, and of scratch memory if any is needed.
-
-        Raises:
-          Failure: if oneDNN cannot.
-        """
-        put = self._set
-        for memory, address in zip(self._places, addresses, strict=False):
-            if status := put(memory, address):
-                raise Failure("dnnl_memory_set_data_handle", status)
-        for memory, offset in self._scratch:
-            if status := put(memory, addresses[3] + offset):
-                raise Failure("dnnl_memory_set_data_handle", status)
-        for step in self._steps:
-            if status := self._execute(*step):
-                raise Failure("dnnl_primitive_execute", status)
-
-
-def _arguments(*pairs: tuple[int, Handle]) -> ctypes.Array:
-    return (_Argument * len(pairs))(*((which, memory.pointer) for which, memory in pairs))
+            self.places.append(Place(scratchpad, len(order), operation.blocked_bytes))
+        self.steps = [Step(operation.primitive, roles | {_SCRATCHPAD: scratchpad})]
+        if operation.reorder:
+            is_last = described.kind == KERNEL_GRADIENT
+            first, second = (inner, kernel) if is_last else (kernel, inner)
+            moving = Step(operation.reorder, {_SRC: first, _DST: second, _SCRATCHPAD: scratchpad})
+            self.steps.insert(len(self.steps) if is_last else 0, moving)
+        self.stream = make("stream", engine, _DEFAULT_STREAM)
+        self._kept = operation, layout
 
 
 def _steps(shape: Sequence[int]) -> tuple[int, ...]:
@@ -283,32 +240,33 @@ def scratch_bytes(described: Description) -> int:
 
 
 _plans: dict[bytes, Plan] = {}
-"""By the text of their calls."""
-_turn = threading.Lock()
+"""By the text of their calls. It holds the objects that the handler uses."""
 
 
-def run(text: bytes, addresses: Sequence[int]) -> None:
-    """Computes what the text describes.
+def prepare(text: str) -> None:
+    """Adds the plan of a text, so that its program needs no Python when it runs."""
+    if text.encode() not in _plans:
+        add(text.encode(), 4 if read(text.encode())[0] else 3)
 
-    One call at a time, though XLA calls from several threads at once: each call has all cores, and threads of oneDNN
-    wait for each other without sleeping, so two calls beside each other would lose milliseconds.
+
+def add(text: bytes, buffers: int) -> None:
+    """Makes the plan of a text and gives it to the handler.
+
+    Raises:
+      ValueError: if the call has less scratch memory than oneDNN needs here.
+      Refused: if oneDNN has no fast implementation here.
     """
-    with _turn:
-        count_call()
-        plan = _plans.get(text)
-        if plan is None:
-            plan = _plans[text] = _made(text, len(addresses))
-        plan.run(addresses)
-
-
-def _made(text: bytes, buffers: int) -> Plan:
     expected, described = read(text)
     needed = scratch_bytes(described)
     if needed > expected or buffers != 3 + bool(expected):
         raise ValueError(f"{described} needs {needed} bytes of scratch memory, and the program has {expected}")
     while len(_plans) >= MOST_PLANS:
-        del _plans[next(iter(_plans))]
-    return Plan(operation_of(described))
+        oldest = next(iter(_plans))
+        library().handler.remove(oldest)
+        del _plans[oldest]
+    made = Plan(operation_of(described))
+    library().handler.add(text, buffers, made.places, made.steps, made.stream)
+    _plans[text] = made
 
 
 def read(text: bytes) -> tuple[int, Description]:
@@ -323,7 +281,6 @@ def _as_tuple(value: Any) -> Any:
 
 def forget() -> None:
     """Drops all plans, in a process that was forked from one whose other threads may compute."""
-    global _turn
-    _turn = threading.Lock()
+    library().handler.forget()
     _plans.clear()
     operation_of.cache_clear()
