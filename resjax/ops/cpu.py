@@ -25,7 +25,8 @@ class cpu_convolutions:
 
     Args:
       by: `onednn`; `matrix_products`, in the forms of `resjax.ops.matrix_products`; `xla`, XLA's own convolutions; or
-        None for what RESJAX_CPU_CONVOLUTIONS says, and without it matrix products.
+        None for what RESJAX_CPU_CONVOLUTIONS says, and without it oneDNN where it can be used, otherwise matrix
+        products.
 
     Raises:
       BadInput: for another word, and for `onednn` if it cannot be loaded.
@@ -69,11 +70,8 @@ def _require(by: str, name: str) -> str:
 
 
 def resolved(by: str | None) -> str:
-    """What is used where `by` was asked for, one of `WAYS`.
-
-    oneDNN has to be asked for: a process that ends while steps are queued can still be aborted (see `onednn.ending`).
-    """
-    return MATRIX_PRODUCTS if by is None else by
+    """What is used where `by` was asked for, one of `WAYS`: without a wish oneDNN, where it can be used."""
+    return by or (MATRIX_PRODUCTS if why_no_onednn() else ONEDNN)
 
 
 def why_no_onednn() -> str | None:

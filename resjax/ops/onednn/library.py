@@ -44,7 +44,7 @@ class Library:
     """
 
     def __init__(self, path: str):
-        with _short_waits():
+        with _waits_without_sleep():
             self._c = ctypes.PyDLL(path)
         self._c.dnnl_version.restype = ctypes.POINTER(_Version)
         found = self._c.dnnl_version().contents
@@ -95,13 +95,14 @@ class Library:
 
 
 @contextmanager
-def _short_waits() -> Iterator[None]:
-    """Has OpenMP's threads sleep soon after a call, because they would spin beside XLA's; libgomp reads it when loaded.
+def _waits_without_sleep() -> Iterator[None]:
+    """Has OpenMP's threads wait for the next call without sleeping for about a millisecond; libgomp reads it when loaded.
 
-    They spin for some 50 microseconds, as long as the next call of a narrow network may take to come: to wake a thread
-    takes 10, twice a call. A user's own OMP_WAIT_POLICY stays.
+    To wake a thread takes 10 microseconds, twice a call. XLA calls from several threads, which have a team each; with
+    more threads than cores libgomp would let them sleep at once, unless the policy is `active`. A narrow network's step
+    takes a fifth less time so. A user's own OMP_WAIT_POLICY or GOMP_SPINCOUNT stays.
     """
-    names = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "3000"}
+    names = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}
     if names.keys() & os.environ.keys():
         yield
         return
