@@ -116,6 +116,8 @@ def test_the_two_commands_stand_there_as_promised():
     assert "pip install -e '.[test]' && pytest" in README
     ci = (ROOT / ".ci" / "run").read_text()
     assert "install --quiet -e '.[test]'" in ci and re.search(r"^pytest\b", ci, re.M)
+    # What `pytest` leaves out.
+    assert re.search(r"^pytest\b.* -m long$", ci, re.M)
 
 
 def experiments_of(page: str) -> list[str]:
