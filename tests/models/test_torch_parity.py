@@ -35,16 +35,7 @@ RUNS = [(name, "float64") for name in CASES if not name.endswith("px")]
 RUNS += [(name, "float32") for name in CASES if "34-" not in name]
 KINDS = ("stages", "gradients", "statistics")
 # Ten steps of 34 layers in float64 take as long as all other cases.
-TRAINED = [
-    pytest.param(run, marks=[pytest.mark.slow, pytest.mark.long] if "34-" in run[0] else [], id="-".join(run))
-    for run in RUNS
-]
-
-
-def case(run: tuple[str, str]) -> tuple[str, float, dict]:
-    """The case's name, the tolerance, and our results under torch's names and in torch's layout."""
-    name, dtype = run
-    return name, TOLERANCE[dtype], our_results(name, dtype, STEPS if dtype == "float32" or "34-" not in name else 1)
+DEEP = [run for run in RUNS if "34-" in run[0]]
 
 
 @cache
@@ -99,21 +90,22 @@ def assert_close(ours, theirs, tolerance, what):
     assert error < tolerance, f"{what}: relative error {error:.1e}"
 
 
-@pytest.mark.parametrize("run", RUNS, ids="-".join, scope="module")
-def test_logits_and_loss_are_the_golden_ones(run):
-    name, tolerance, ours = case(run)
+@pytest.mark.parametrize("run", RUNS, ids="-".join)
+def test_logits_loss_and_every_stage_gradient_and_statistic_are_the_golden_ones(run):
+    name, dtype = run
+    tolerance, ours = TOLERANCE[dtype], our_results(name, dtype, 1 if run in DEEP else STEPS)
     for key in ("logits", "eval_logits", "loss"):
         assert_close(ours[key], GOLDEN[name][key], tolerance, key)
+    for kind in KINDS:
+        require_golden(name, tolerance, ours, kind)
+    if run not in DEEP:
+        require_golden(name, tolerance, ours, "trained_statistics")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("run", RUNS, ids="-".join, scope="module")
-def test_every_stage_gradient_and_statistic_is_the_golden_one(run, kind):
-    require_golden(*case(run), kind)
-
-
-@pytest.mark.parametrize("run", TRAINED, scope="module")
-def test_the_statistics_after_several_steps_are_the_golden_ones(run):
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("run", DEEP, ids="-".join)
+def test_the_statistics_after_several_steps_of_34_layers_are_the_golden_ones(run):
     name, dtype = run
     require_golden(name, TOLERANCE[dtype], our_results(name, dtype, STEPS), "trained_statistics")
 
@@ -125,10 +117,16 @@ def require_golden(name: str, tolerance: float, ours: dict, kind: str) -> None:
         norm, product = golden[key]
         ours_norm, ours_product = digest(key, array)
         # The product can be small by chance, so both are held against the norm.
-        assert abs(ours_norm - norm) < tolerance * norm and abs(ours_product - product) < tolerance * norm, key
+        assert abs(ours_norm - norm) < tolerance * norm and abs(ours_product - product) < tolerance * norm, (
+            f"{kind} {key}"
+        )
 
 
-@pytest.mark.parametrize("run", TRAINED, scope="module")
+@pytest.mark.parametrize(
+    "run",
+    [pytest.param(run, marks=[pytest.mark.slow, pytest.mark.long] if run in DEEP else []) for run in RUNS],
+    ids="-".join,
+)
 def test_everything_is_torchs_live(run):
     pytest.importorskip("torch", reason="torch is not installed")
     from tests.golden.make_golden import torch_results
