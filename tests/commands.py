@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from unittest.mock import patch
@@ -57,6 +58,14 @@ def run_program(name: str, *arguments: object, cwd: Path) -> CompletedProcess[st
     with chdir(cwd), patch.dict(os.environ, {"XDG_CACHE_HOME": str(Path(cwd) / "cache")}):
         status, out, err = run_in_process(command, *arguments)
     return CompletedProcess([name, *map(str, arguments)], status, out, err)
+
+
+def require_understood(name: str, *arguments: object, cwd: Path) -> None:
+    """Asserts that `python -m experiments.NAME` understands its flags in a folder; it does no more than that."""
+    command = importlib.import_module(f"experiments.{name}").COMMAND
+    with chdir(cwd):
+        status, _, err = run_in_process(replace(command, main=lambda *words: None), *arguments)
+    assert status == 0, f"{name} {' '.join(map(str, arguments))}: {err}"
 
 
 def require_bad_input(command: Command, *arguments: object, says: tuple[str, ...]) -> str:

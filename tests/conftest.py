@@ -1,9 +1,11 @@
 """How JAX behaves in the tests, and the tiny network that several of them share."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 
 # Tests hold numbers to the last bits, on the same platform everywhere; a child process inherits it.
@@ -33,10 +35,31 @@ import pytest
 
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture
+from resjax.report.figures import style
 from resjax.types import Images, Variables
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Strict dtype promotion would be next, but optax's Adam and flax's batch norm in bfloat16 rely on the standard one.
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays: looking through it as often as Python would takes a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+@pytest.fixture(scope="module")
+def unrendered() -> Iterator[None]:
+    """Figures are made and not rendered, in tests that are about something else: that takes longer than a tiny run.
+
+    tests/report renders every figure, as does the comparison of tests/test_wheel.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "_svg", lambda figure: '<svg viewBox="0 0 9 9"><title>not rendered</title></svg>')
+        patch.setattr(style.FigureCanvasAgg, "draw", lambda canvas: canvas.get_renderer())
+        patch.setattr(style, "DPI", 10)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,8 @@ from resjax.records import (
 from tests.commands import run_program
 from tests.tfds_sets import prepare
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TINY = [
     *("--image_size=16", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=2", "--batch_size=16"),
     *("--architectures=plain8,resnet8", "--augment=flip"),

@@ -1,15 +1,17 @@
 """The pages hold what they say: their commands and Python run, their links resolve, their tables equal the records."""
 
-import os
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
 import tomllib
+import warnings
+from contextlib import chdir
 from functools import cache
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,7 +24,7 @@ from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, re
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import markdown
-from tests.commands import run_program
+from tests.commands import require_understood, run_program
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -73,11 +75,15 @@ def headings(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+def written(command: str) -> tuple[str, list[str]]:
+    """The name and the arguments of an experiment's command."""
+    words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in shlex.split(command)]
+    return (words[1], words[2:]) if words[0] == "resjax" else (words[2].removeprefix("experiments."), words[3:])
+
+
 def small(command: str) -> tuple[str, list[str]]:
     """The name and the arguments of an experiment's command, with flags that shrink it; the rest stays as it is."""
-    words = [re.sub(r"(?<==)experiments/", f"{ROOT}/experiments/", word) for word in shlex.split(command)]
-    given = words[2:] if words[0] == "resjax" else words[3:]
-    experiment = words[1] if words[0] == "resjax" else words[2].removeprefix("experiments.")
+    experiment, given = written(command)
     flags = SMALL[experiment] + (["--against=none"] if "--against=torch" in command else [])
     if experiment == "compare":
         flags = flags + ([] if "folder:" in command else ["--dataset=synthetic:60"])
@@ -110,6 +116,8 @@ def test_the_two_commands_stand_there_as_promised():
     assert "pip install -e '.[test]' && pytest" in README
     ci = (ROOT / ".ci" / "run").read_text()
     assert "install --quiet -e '.[test]'" in ci and re.search(r"^pytest\b", ci, re.M)
+    # What `pytest` leaves out.
+    assert re.search(r"^pytest\b.* -m long$", ci, re.M)
 
 
 def experiments_of(page: str) -> list[str]:
@@ -119,9 +127,23 @@ def experiments_of(page: str) -> list[str]:
     return [each for each in own if EXPERIMENT.match(each) and each not in before]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in GUIDES if experiments_of(page)])
-def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(page, tmp_path):
+def test_every_command_of_a_page_is_understood_as_written(page, tmp_path):
+    for command in experiments_of(page):
+        name, arguments = written(command)
+        require_understood(name, *arguments, cwd=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[] if page == "README.md" else pytest.mark.long)
+        for page in GUIDES
+        if experiments_of(page)
+    ],
+)
+def test_the_commands_of_a_page_run_one_after_the_other_as_written_but_small(page, tmp_path, unrendered):
     for label in ("cat", "dog"):
         (tmp_path / "my_images" / label).mkdir(parents=True)
         for index in range(12):
@@ -144,7 +166,10 @@ def test_every_other_command_installs_something(page):
 )
 def test_a_python_example_runs(page, number, tmp_path):
     text = blocks(TEXTS[page], "python")[number]
-    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    # As a user's program has it, and not as the tests are stricter.
+    with chdir(tmp_path), jax.numpy_rank_promotion("allow"), warnings.catch_warnings():
+        warnings.simplefilter("default")
+        exec(compile(text, f"{page} {number}", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("page", PAGES)

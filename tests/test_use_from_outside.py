@@ -67,7 +67,7 @@ def test_the_stages_features_are_returned_in_every_family():
 def test_seeds_are_vmapped():
     functional = resjax.Functional(resjax.architecture("se_resnet8", width=4), classes=3)
     keys = jax.random.split(jax.random.key(0), 2)
-    together = jax.vmap(functional.apply_eval, (0, None))(jax.vmap(functional.init)(keys), images())
+    together = jax.jit(jax.vmap(lambda key: functional.apply_eval(functional.init(key), images())))(keys)
     for replica, key in enumerate(keys):
         alone = functional.apply_eval(functional.init(key), images())
         np.testing.assert_allclose(together[replica], alone, rtol=1e-4, atol=1e-6)

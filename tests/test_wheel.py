@@ -13,7 +13,7 @@ pytestmark = pytest.mark.smoke
 
 ROOT = Path(__file__).parents[1]
 TINY = (
-    *("--dataset=synthetic:60", "--image_size=16", "--stem=cifar", "--width=2", "--epochs=1", "--seeds=2"),
+    *("--dataset=synthetic:60", "--image_size=16", "--stem=cifar", "--width=2", "--epochs=1", "--seeds=1,"),
     *("--batch_size=16", "--architectures=plain8,resnet8", "--augment=none", "--workdir=out", "--cache_dir=cache"),
 )
 

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -74,14 +75,16 @@ class Torture(Record, frozen=True, kw_only=True):
     kills: list[Kill]
 
 
-def torture(folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
+def torture(folder: Path, kills: int, seed: int, flags: Sequence[str] = ()) -> tuple[list[Kill], int]:
     """Kills a run so many times, lets it end, and compares; returns the kills, and how many runs ended.
+
+    `flags` change the comparison.
 
     A run that ends before its kill is begun anew, in a workdir of its own: what it left has to be right too.
     """
     rng = random.Random(seed)
     took = time.monotonic()
-    assert run(folder, "whole") == 0
+    assert run(folder, "whole", flags) == 0
     took = time.monotonic() - took
     killed: list[Kill] = []
     number = 0
@@ -92,7 +95,7 @@ def torture(folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
             shutil.rmtree(folder / "cache" / "decoded", ignore_errors=True)
         after = rng.uniform(0, took) if place == "time" else rng.choice([0.0, rng.uniform(0, 0.02)])
         count, save_seconds = rng.randint(1, 1 + rng.randint(0, 12)), rng.choice(SAVE_SECONDS)
-        status = run(folder, f"killed{number}", (place, count, after), save_seconds)
+        status = run(folder, f"killed{number}", flags, (place, count, after), save_seconds)
         if status == -signal.SIGKILL:
             came = phase(folder / f"killed{number}")
             killed.append(Kill(place=place, count=count, after=after, save_seconds=save_seconds, phase=came))
@@ -100,7 +103,7 @@ def torture(folder: Path, kills: int, seed: int) -> tuple[list[Kill], int]:
         assert status == 0, f"exit status {status} after {killed[-10:]}"
         require_equal(folder / "whole", folder / f"killed{number}")
         number += 1
-    assert run(folder, f"killed{number}") == 0
+    assert run(folder, f"killed{number}", flags) == 0
     require_equal(folder / "whole", folder / f"killed{number}")
     return killed, number + 1
 
@@ -118,7 +121,11 @@ def phase(workdir: Path) -> str:
 
 
 def run(
-    folder: Path, workdir: str, kill: tuple[str, int, float] | None = None, save_seconds: float = SAVE_SECONDS[-1]
+    folder: Path,
+    workdir: str,
+    flags: Sequence[str],
+    kill: tuple[str, int, float] | None = None,
+    save_seconds: float = SAVE_SECONDS[-1],
 ) -> int:
     """Runs the comparison in a process of its own; its exit status, below zero for a signal."""
     child = os.fork()
@@ -129,7 +136,7 @@ def run(
         log = os.open(folder / f"{workdir}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.argv[1:] = [*FLAGS, f"--workdir={workdir}", "--cache_dir=cache"]
+        sys.argv[1:] = [*FLAGS, *flags, f"--workdir={workdir}", "--cache_dir=cache"]
         saving.SAVE_SECONDS = save_seconds
         if kill is not None:
             _kill_this_process(*kill)
@@ -167,20 +174,19 @@ def _kill_this_process(place: str, count: int, after: float) -> None:
 
 def require_equal(whole: Path, other: Path) -> None:
     """Holds all that two runs left behind against each other, bit for bit; times alone may differ."""
-    for arm in ("plain8", "resnet8"):
-        for seed in (0, 1):
-            one, two = (workdir / "runs" / arm / f"seed{seed}" for workdir in (whole, other))
-            assert untimed(read_result(one / "result.json")) == untimed(read_result(two / "result.json"))
-            lines = [
-                [untimed(line) for line in read_lines(folder / "metrics.jsonl", MetricsLine)] for folder in (one, two)
-            ]
-            assert lines[0] == lines[1]
-            for name in ("predictions.npz", "correctness.npz"):
-                # Not the arrays alone: the files.
-                assert (one / name).read_bytes() == (two / name).read_bytes()
-                assert read_npz(one / name)
-            for kind in ("best", "last"):
-                assert weights(one / "checkpoints" / kind) == weights(two / "checkpoints" / kind)
+    replicas = [{path.relative_to(workdir) for path in workdir.glob("runs/*/seed*")} for workdir in (whole, other)]
+    assert replicas[0] == replicas[1] != set()
+    for replica in replicas[0]:
+        one, two = whole / replica, other / replica
+        assert untimed(read_result(one / "result.json")) == untimed(read_result(two / "result.json"))
+        lines = [[untimed(line) for line in read_lines(folder / "metrics.jsonl", MetricsLine)] for folder in (one, two)]
+        assert lines[0] == lines[1]
+        for name in ("predictions.npz", "correctness.npz"):
+            # Not the arrays alone: the files.
+            assert (one / name).read_bytes() == (two / name).read_bytes()
+            assert read_npz(one / name)
+        for kind in ("best", "last"):
+            assert weights(one / "checkpoints" / kind) == weights(two / "checkpoints" / kind)
     assert (whole / "split.json").read_bytes() == (other / "split.json").read_bytes()
     summaries = [untimed(read_record(workdir / "summary.json", Summary)) for workdir in (whole, other)]
     for summary in summaries:
@@ -215,13 +221,14 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--record", type=Path, default=None, help="a file for the counts and for each kill")
+    parser.add_argument("flags", nargs="*", help="more flags of the comparison, after --")
     asked = parser.parse_args()
     sys.argv = sys.argv[:1]
     # Imported before the forks, so that a start costs none of it.
     importlib.import_module("resjax.run.compare")
 
     began = time.monotonic()
-    killed, ended = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed)
+    killed, ended = torture(asked.folder or Path(tempfile.mkdtemp()), asked.kills, asked.seed, asked.flags)
     counts = dict(Counter(kill.place for kill in killed))
     seconds = time.monotonic() - began
     print(f"killed {counts}; {ended} runs ended, all equal; {seconds:.0f} s", flush=True)

@@ -13,6 +13,7 @@ from resjax.records import Summary, read_record, write_record
 from resjax.report.page.reproduction_page import reproduction_page
 from resjax.report.page.sweep_page import sweep_page
 from resjax.run.reporting import write_report
+from tests.commands import run_program
 from tests.made_records import reproduction_record, splits_record
 from tests.made_run import make_run
 from tests.made_sweep import make_sweep
@@ -93,7 +94,7 @@ def test_bad_input_ends_with_one_line_and_status_2(flags, named, tmp_path):
     for name, text in (("newer", '{"schema_version": 99}'), ("torn", '{"schema_')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "summary.json").write_text(text)
-    bad = run_report(*flags, cwd=tmp_path)
+    bad = run_program("report", *flags, cwd=tmp_path)
     assert bad.returncode == 2, bad.stderr
     assert len(bad.stderr.strip().splitlines()) == 1 and bad.stderr.startswith("error: ") and named in bad.stderr
 

@@ -122,7 +122,7 @@ def test_the_torch_script_trains_both_networks_and_says_where_the_time_went(phot
 
 @pytest.mark.slow
 def test_ours_runs_cold_and_again_from_what_it_left(photographs):
-    exercise = Exercise(f"folder:{photographs}", None, "plain8,resnet8", 16, 4, 1, "float32", (("width", 2),))
+    exercise = Exercise(f"folder:{photographs}", None, "resnet8", 16, 4, 1, "float32", (("width", 2),))
     cold, warm = end_to_end_rows(exercise, find_device(), (), 1)
     for row in (cold, warm):
         assert row.failed == {} and row.torch_images_per_second is None

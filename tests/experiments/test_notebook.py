@@ -15,6 +15,7 @@ from PIL import Image
 
 from experiments.notebook import cells as notebook
 from resjax.records import Summary, read_record
+from tests.commands import require_understood
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "experiments" / "colab.ipynb"
@@ -53,7 +54,32 @@ def test_it_is_valid_and_without_outputs():
     assert not re.search(r"import (jax|tensorflow)|setup_tpu|COLAB_TPU_ADDR|grpc://", source)
 
 
+def test_its_cells_run_commands_that_understand_their_flags(tmp_path, monkeypatch):
+    """The short form: the cells in this process, their commands no further than their flags."""
+    (tmp_path / "my_images").mkdir()
+    names, shown = [], []
+
+    def stream(command: list[str]) -> None:
+        names.append(command[2].removeprefix("experiments."))
+        require_understood(names[-1], *command[3:], cwd=ROOT)
+
+    monkeypatch.setattr(notebook, "stream", stream)
+    monkeypatch.setattr(notebook, "install", lambda: None)
+    monkeypatch.setattr(notebook, "devices", lambda: "one device")
+    monkeypatch.setattr(notebook, "show", lambda workdir: shown.append(workdir.name))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for quick in (True, False):
+        variables: dict[str, object] = {}
+        for cell in read().cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, cell.id, "exec"), variables)
+            if cell.id == "parameters":
+                variables |= {"QUICK": quick, "CODE": str(ROOT), "KEEP": str(tmp_path), "MINUTES": 9}
+    assert names == 2 * ["compare", "audit", "compare"] and shown == 2 * ["quickstart", "my_images"]
+
+
 @pytest.mark.slow
+@pytest.mark.long
 # Jupyter's own libraries warn of each other.
 @pytest.mark.filterwarnings("default")
 def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monkeypatch):

@@ -37,8 +37,13 @@ def by_path(tree: object) -> dict[str, jax.Array]:
         ("resnet34", 1000, 21_797_672),
         ("plain34", 5, 21_113_413),
         ("resnet34", 5, 21_287_237),
-        # 19.4 million in He et al. 2015, table 6: stem, 3 x 400 convolutions, the batch norms' two numbers, head.
-        ("resnet1202", 10, 432 + 2304 * 400 + 4608 + 9216 * 399 + 18432 + 36864 * 399 + 2 * 16 + 800 * 112 + 650),
+        # 1.7 and 19.4 million in He et al. 2015, table 6: stem, 3 x 36 and 3 x 400 convolutions, the batch norms' two
+        # numbers, head.
+        ("resnet110", 10, 432 + 2304 * 36 + 4608 + 9216 * 35 + 18432 + 36864 * 35 + 2 * 16 + 72 * 112 + 650),
+        pytest.param(
+            "resnet1202", 10, 432 + 2304 * 400 + 4608 + 9216 * 399 + 18432 + 36864 * 399 + 2 * 16 + 800 * 112 + 650,
+            marks=[pytest.mark.slow, pytest.mark.long],
+        ),
         # A shortcut without parameters, and 1x1 convolutions with their batch norms: one a block, 16 blocks.
         ("resnet34_pad", 5, 21_113_413),
         ("resnet34_project_all", 5, 21_113_413 + sum(

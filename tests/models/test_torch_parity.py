@@ -6,6 +6,7 @@ networks of every kind of block, on even and odd sizes, with stride 1 and 2.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -32,19 +33,19 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_
 TOLERANCE = {"float64": 1e-7, "float32": 1e-4}
 RUNS = [(name, "float64") for name in CASES if not name.endswith("px")]
 RUNS += [(name, "float32") for name in CASES if "34-" not in name]
-KINDS = ("stages", "gradients", "statistics", "trained_statistics")
+KINDS = ("stages", "gradients", "statistics")
+# Ten steps of 34 layers in float64 take as long as all other cases.
+DEEP = [run for run in RUNS if "34-" in run[0]]
 
 
-@pytest.fixture(scope="module", params=RUNS, ids="-".join)
-def case(request) -> tuple[str, float, dict]:
-    """The case's name, the tolerance, and our results under torch's names and in torch's layout."""
-    name, dtype = request.param
+@cache
+def our_results(name: str, dtype: str, steps: int) -> dict:
     # nnx's batch norm promotes float64 with float32, which strict promotion refuses though nothing is rounded.
     with jax.enable_x64(dtype == "float64"), jax.numpy_dtype_promotion("standard"):
-        return name, TOLERANCE[dtype], our_results(name, dtype)
+        return computed(name, dtype, steps)
 
 
-def our_results(name: str, dtype: str) -> dict:
+def computed(name: str, dtype: str, steps: int) -> dict:
     architecture, size = CASES[name]
     functional = Functional(architecture, CLASSES, dtype)
     variables = our_variables(functional)
@@ -70,7 +71,7 @@ def our_results(name: str, dtype: str) -> dict:
 
     eval_logits, stages = evaluate(variables)
     moments = optimizer.init(variables.parameters)
-    for number in range(STEPS):
+    for number in range(steps):
         variables, moments, (loss, logits, gradients) = step(variables, moments)
         if number == 0:
             results = {
@@ -89,32 +90,52 @@ def assert_close(ours, theirs, tolerance, what):
     assert error < tolerance, f"{what}: relative error {error:.1e}"
 
 
-def test_logits_and_loss_are_the_golden_ones(case):
-    name, tolerance, ours = case
+@pytest.mark.parametrize("run", RUNS, ids="-".join)
+def test_logits_loss_and_every_stage_gradient_and_statistic_are_the_golden_ones(run):
+    name, dtype = run
+    tolerance, ours = TOLERANCE[dtype], our_results(name, dtype, 1 if run in DEEP else STEPS)
     for key in ("logits", "eval_logits", "loss"):
         assert_close(ours[key], GOLDEN[name][key], tolerance, key)
+    for kind in KINDS:
+        require_golden(name, tolerance, ours, kind)
+    if run not in DEEP:
+        require_golden(name, tolerance, ours, "trained_statistics")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_stage_gradient_and_statistic_is_the_golden_one(case, kind):
-    name, tolerance, ours = case
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("run", DEEP, ids="-".join)
+def test_the_statistics_after_several_steps_of_34_layers_are_the_golden_ones(run):
+    name, dtype = run
+    require_golden(name, TOLERANCE[dtype], our_results(name, dtype, STEPS), "trained_statistics")
+
+
+def require_golden(name: str, tolerance: float, ours: dict, kind: str) -> None:
     golden = GOLDEN[name][kind]
     assert set(ours[kind]) == set(golden)
     for key, array in ours[kind].items():
         norm, product = golden[key]
         ours_norm, ours_product = digest(key, array)
         # The product can be small by chance, so both are held against the norm.
-        assert abs(ours_norm - norm) < tolerance * norm and abs(ours_product - product) < tolerance * norm, key
+        assert abs(ours_norm - norm) < tolerance * norm and abs(ours_product - product) < tolerance * norm, (
+            f"{kind} {key}"
+        )
 
 
-def test_everything_is_torchs_live(case):
+@pytest.mark.parametrize(
+    "run",
+    [pytest.param(run, marks=[pytest.mark.slow, pytest.mark.long] if run in DEEP else []) for run in RUNS],
+    ids="-".join,
+)
+def test_everything_is_torchs_live(run):
     pytest.importorskip("torch", reason="torch is not installed")
     from tests.golden.make_golden import torch_results
 
-    name, tolerance, ours = case
+    name, dtype = run
+    tolerance, ours = TOLERANCE[dtype], our_results(name, dtype, STEPS)
     theirs = torch_results(name)
     for key in ("logits", "eval_logits", "loss"):
         assert_close(ours[key], theirs[key], tolerance, key)
-    for kind in KINDS:
+    for kind in (*KINDS, "trained_statistics"):
         for key, array in theirs[kind].items():
             assert_close(ours[kind][key], array, tolerance, f"{kind} {key}")

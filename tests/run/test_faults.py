@@ -28,6 +28,7 @@ from resjax.run.compare import compare
 from resjax.run.replica import run_replicas
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
+from tests.commands import run_program
 from tests.run.test_several_splits import settings
 
 ROOT = Path(__file__).parents[2]
@@ -132,18 +133,28 @@ def test_a_reader_thread_that_dies_ends_the_epoch_with_its_error_and_not_with_a_
         list(side.batches(list(np.arange(8).reshape(4, 2))))
 
 
+def tiny(workdir: Path, cwd: Path) -> list[str]:
+    return [
+        *("--dataset=synthetic:60", "--image_size=8", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=1,"),
+        *("--batch_size=16", "--architectures=plain8", "--augment=none", "--nocompile_cache", f"--workdir={workdir}"),
+        f"--cache_dir={cwd}/cache",
+    ]
+
+
 def program(workdir: Path, *flags: str, cwd: Path, file_bytes: int | None = None) -> subprocess.CompletedProcess:
     """Compare as a command, in which no file can grow beyond `file_bytes`: what a full disk is to who writes."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     if file_bytes is not None:
         # The programs that tests run share compiled programs, whose writing would fail too.
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    tiny = [
-        *("--dataset=synthetic:60", "--image_size=8", "--stem=cifar", "--width=2", "--epochs=2", "--seeds=1,"),
-        *("--batch_size=16", "--architectures=plain8", "--augment=none", "--nocompile_cache", f"--workdir={workdir}"),
-    ]
-    command = [sys.executable, "-c", LIMITED, str(file_bytes or -1), *tiny, f"--cache_dir={cwd}/cache", *flags]
+    command = [sys.executable, "-c", LIMITED, str(file_bytes or -1), *tiny(workdir, cwd), *flags]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def finish(workdir: Path, *flags: str, cwd: Path) -> None:
+    """The same command again, in the test's own process."""
+    again = run_program("compare", *tiny(workdir, cwd), *flags, cwd=cwd)
+    assert again.returncode == 0, again.stderr
 
 
 def sound(workdir: Path) -> None:
@@ -162,13 +173,12 @@ LIMITS = [int(size) for size in os.environ.get("RESJAX_FULL_DISKS", "40000").spl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", LIMITS)
-def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on_where_there_is_room(size, tmp_path):
+def test_a_full_disk_ends_in_one_line_and_the_same_command_goes_on_where_there_is_room(size, tmp_path, unrendered):
     full = program(Path("out"), cwd=tmp_path, file_bytes=size)
     said = [line for line in full.stderr.splitlines() if line.startswith("error: ")]
     assert full.returncode in (1, 2) and len(said) == 1 and "Traceback" not in full.stderr, full.stderr
     sound(tmp_path)
-    again = program(Path("out"), cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    finish(Path("out"), cwd=tmp_path)
     assert read_result(tmp_path / "out/runs/plain8/seed1/result.json").status == "done"
 
 
@@ -188,18 +198,19 @@ def drive(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_full_drive_ends_in_one_line_and_the_same_command_goes_on_once_it_is_larger(drive, tmp_path):
     full = program(drive / "out", cwd=tmp_path)
     said = [line for line in full.stderr.splitlines() if line.startswith("error: ")]
     assert full.returncode in (1, 2) and len(said) == 1 and "Traceback" not in full.stderr, full.stderr
     sound(drive)
     assert mount("-o", "remount,size=50m", str(drive))
-    again = program(drive / "out", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    finish(drive / "out", cwd=tmp_path)
     assert read_result(drive / "out/runs/plain8/seed1/result.json").status == "done"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_drive_that_becomes_read_only_under_the_run_ends_it_in_one_line_and_loses_nothing(drive, tmp_path):
     assert mount("-o", "remount,size=50m", str(drive))
     lines = drive / "out/runs/plain8/seed1/metrics.jsonl"
@@ -219,8 +230,7 @@ def test_a_drive_that_becomes_read_only_under_the_run_ends_it_in_one_line_and_lo
     sound(drive)
     before = read_lines(lines, MetricsLine)
     assert mount("-o", "remount,rw", str(drive))
-    again = program(drive / "out", "--epochs=30", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    finish(drive / "out", "--epochs=30", cwd=tmp_path)
     # Epochs after the last save were trained again.
     untimed = [
         [changed(line, seconds=0.0, images_per_second=0.0) for line in each]

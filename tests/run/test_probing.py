@@ -15,6 +15,8 @@ from resjax.records import LeftOut, Probes, read_record
 from resjax.report.page.run_page import report_page
 from tests.commands import run_program
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TRAIN = [
     *("--dataset=synthetic:40", "--image_size=16", "--architectures=plain8,resnet8", "--width=2", "--seeds=2"),
     *("--epochs=1", "--batch_size=16", "--augment=none", "--near_copies=False"),

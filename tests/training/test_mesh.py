@@ -28,7 +28,7 @@ from resjax.training.replicas import ReplicaTrainer, choose_way
 
 rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 255, (23, 8, 8, 3)).astype(np.uint8), rng.integers(0, 3, 23).astype(np.int32)
-tiny = Functional(Architecture("tiny", (1, 1), "project", stem="cifar", width=4), classes=3)
+tiny = Functional(Architecture("tiny", (1,), "project", stem="cifar", width=4), classes=3)
 recipe = Recipe(epochs=2, batch_size=8, augmentations=(Flip(),))
 resident = Trainer(tiny, recipe, ResidentSide(images[:18], labels[:18]), ResidentSide(images[18:], labels[18:]))
 rows = np.arange(23)
