@@ -3,6 +3,8 @@ from .api.verdicts import verdict as verdict
 from .api.verdicts import verdicts as verdicts
 from .data.dataset import Dataset as Dataset
 from .errors import BadInput as BadInput
+from .errors import DamagedRecord as DamagedRecord
+from .errors import RecordError as RecordError
 from .functional import Functional as Functional
 from .models.architecture import ARCHITECTURES as ARCHITECTURES
 from .models.architecture import SHORTCUTS as SHORTCUTS

@@ -19,9 +19,11 @@ from resjax.models.network import build
 from resjax.models.normalization import MOMENTUM, BatchNorm
 from resjax.types import Features, Images, Logits, Parameters, PRNGKey, Statistics, Variables
 
+__all__ = ["Functional", "Trace", "frozen_mask", "path_name", "require_matched"]
+
 
 class Trace(NamedTuple):
-    """What `Functional.trace` saw."""
+    """What `Functional.trace` returns: the logits, and what passes between the blocks."""
 
     logits: Logits
     features: tuple[Features, ...]
@@ -32,7 +34,7 @@ class Trace(NamedTuple):
 
 @dataclass(frozen=True)
 class Functional:
-    """The functions of a network of `classes` classes, computed in `dtype`; hashable, so static under `jax.jit`.
+    """A network of `classes` classes as pure functions of arrays, computed in `dtype`; hashable, so static in jit.
 
     >>> import jax, jax.numpy as jnp
     >>> from resjax.models.architecture import architecture

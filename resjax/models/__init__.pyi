@@ -12,6 +12,7 @@ from .network import Stem as Stem
 from .network import build as build
 from .normalization import BatchNorm as BatchNorm
 from .residual import Block as Block
+from .residual import BlockLayers as BlockLayers
 from .residual import BlockVariant as BlockVariant
 from .torch_weights import Loaded as Loaded
 from .torch_weights import load_weights as load_weights

@@ -4,9 +4,11 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, Place, architecture
@@ -18,9 +20,13 @@ from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
 from resjax.types import Features, Images, Logits, PRNGKey
 
+LARGEST_VALUE = 50.0
+"""Images with larger values are refused as not standardized: pixels reach 255, standardized ones 2.7."""
+_EXPECTED = "expected standardized floats: resjax.data.standardize(resjax.data.to_float(images)) of uint8 pixels"
+
 
 class Stem(nnx.Module):
-    """From RGB to the first stage's channels.
+    """What comes before the blocks: images (batch, height, width, 3) to features with the first stage's channels.
 
     `imagenet`: 7x7 with stride 2, batch norm, relu, 3x3 max pool with stride 2, a quarter of the height and width in
     all. `cifar`: 3x3, batch norm, relu.
@@ -91,7 +97,8 @@ class Network(nnx.Module):
         """What comes out of each stage; with a key, stochastic depth drops branches.
 
         Raises:
-          BadInput: for images smaller than the network's stride, or of another number of channels than 3.
+          BadInput: for images that are no floats, are smaller than the network's stride or have another number of
+            channels than 3; outside of `jax.jit` also for values above 50, as pixels from 0 to 255 have them.
         """
         passed = self._pass(images, key, None)
         ends = np.cumsum([len(blocks) for blocks in self.stages])
@@ -109,7 +116,7 @@ class Network(nnx.Module):
         return self._classify(passed[-1]), passed
 
     def _pass(self, images: Images, key: PRNGKey | None, changes: Changes | None) -> tuple[Features, ...]:
-        _require_images(images.shape, self.name, self.stride)
+        _require_images(images, self.name, self.stride)
         features, passed, place = self.stem(images), [], 0
         for stage, blocks in enumerate(self.stages):
             for index, block in enumerate(blocks):
@@ -154,7 +161,10 @@ def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | Non
     return make(*sizes, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
 
 
-def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:
+def _require_images(images: Images, name: str, stride: int) -> None:
+    if not isinstance(images, jax.Array | np.ndarray):
+        raise BadInput(f"{name}: images of type {type(images).__name__}; expected an array (batch, height, width, 3)")
+    shape = images.shape
     if len(shape) != 4 or shape[-1] != 3:
         raise BadInput(f"{name}: images of shape {shape}; expected (batch, height, width, 3)")
     if min(shape[1:3]) < stride:
@@ -162,6 +172,13 @@ def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:
             f"{name}: images of {shape[1]} x {shape[2]} pixels; expected {stride} x {stride} or more, "
             "the network divides height and width by that"
         )
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise BadInput(f"{name}: images of {images.dtype}; {_EXPECTED}")
+    # Values are looked at outside of jit alone: inside, that would cost time in every step.
+    if isinstance(images, Tracer) or not getattr(images, "is_fully_addressable", True) or not images.size:
+        return
+    if (largest := float(np.abs(jax.device_get(images)).max())) > LARGEST_VALUE:
+        raise BadInput(f"{name}: images with values up to {largest:g}; {_EXPECTED}")
 
 
 def build(
@@ -172,7 +189,7 @@ def build(
     dtype: jnp.dtype | None = None,
     **fields: object,
 ) -> Network:
-    """A freshly initialized network: `build("resnet34", classes=5, key=jax.random.key(0), width=16, stem="cifar")`.
+    """A freshly initialized network from a name or an `Architecture`, and a key or a seed.
 
     >>> network = build("preact_resnet20", classes=10, key=0, width=4)
     >>> network.head.kernel.shape

@@ -42,6 +42,10 @@ class ComparisonRun(ComparisonWorkdir):
 
     Args:
       sides: the images of each side as training reads them, to share them between several runs on the same images.
+
+    Raises:
+      BadInput: for a batch larger than the number of training images.
+      Stopped: from `train` and `complete`, on a request to stop.
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, split: Split, sides: Mapping[str, Side] | None = None):
