@@ -27,7 +27,7 @@ RESULTS = ROOT / "experiments" / "results"
 GUIDES = ("README.md", "experiments/README.md", "experiments/README.id.md", "resjax/README.md")
 """Pages whose commands and Python are run."""
 RESULT_PAGES = tuple(sorted(str(path.relative_to(ROOT)) for path in RESULTS.rglob("README.md")))
-PAGES = (*GUIDES, "BUILD_NOTES.md", *RESULT_PAGES)
+PAGES = (*GUIDES, "BUILD_NOTES.md", "experiments/examples/README.md", *RESULT_PAGES)
 TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 README = TEXTS["README.md"]
 EXPERIMENT = re.compile(r"(?:python -m experiments\.|resjax )(\w+)")

@@ -20,6 +20,7 @@ import resjax
 from resjax.data import standardize, to_float
 from resjax.ops import batch_norm, conv_general_dilated, max_pool
 from resjax.records import Interval, Summary, read_record
+from resjax.training import Recipe, StepSums, TrainState, initial_state, make_optimizer, make_train_step
 
 network = resjax.build("resnet20", classes=10, key=0, width=8)
 assert_type(network, resjax.Network)
@@ -43,6 +44,17 @@ assert_type(result.interval, Interval | None)
 assert_type(result.p_value, float | None)
 assert_type(result.to_dict(), dict[str, Any])
 assert_type(result.draw("verdict.png"), Path)
+
+
+
+def darker(key: jax.Array, images: jax.Array) -> jax.Array:
+    return images * jax.random.uniform(key, (len(images), 1, 1, 1))
+
+
+optimizer = make_optimizer(Recipe(), steps_per_epoch=10)
+state = initial_state(functional, optimizer, seed=0)
+step = make_train_step(functional, optimizer, (darker,))
+assert_type(step(state, resjax.Batch(images, jnp.zeros(2, jnp.int32))), tuple[TrainState, StepSums])
 
 assert_type(max_pool(images), jax.Array)
 assert_type(batch_norm(images, jnp.ones(3), jnp.zeros(3)), tuple[jax.Array, jax.Array, jax.Array])

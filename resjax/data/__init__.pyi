@@ -1,3 +1,4 @@
+from .augmentation import Augmentation as Augmentation
 from .augmentation import augment as augment
 from .augmentation import parse_augmentation as parse_augmentation
 from .augmentation import standardize as standardize

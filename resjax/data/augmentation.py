@@ -302,8 +302,9 @@ class Lighting:
         return light(images, self.spread * jax.random.normal(key, (len(images), 3), jnp.float32))
 
 
-Augmentation = Flip | Rotate | ColorJitter | Crop | Scale | Lighting
-AUGMENTATIONS: dict[str, type[Augmentation]] = {
+Augmentation = Callable[[PRNGKey, RGBImages], RGBImages]
+"""A random change of a batch: a function of a key and images (batch, height, width, 3), floats from 0 to 1."""
+AUGMENTATIONS: dict[str, type[Flip | Rotate | ColorJitter | Crop | Scale | Lighting]] = {
     **{"flip": Flip, "rotate": Rotate, "color": ColorJitter},
     **{"lighting": Lighting, "crop": Crop, "scale": Scale},
 }

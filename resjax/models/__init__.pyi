@@ -6,6 +6,7 @@ from .blocks import BasicBlock as BasicBlock
 from .blocks import BottleneckBlock as BottleneckBlock
 from .blocks import PreactivationBlock as PreactivationBlock
 from .blocks import PreactivationBottleneckBlock as PreactivationBottleneckBlock
+from .changes import BlockScales as BlockScales
 from .changes import Changes as Changes
 from .network import Network as Network
 from .network import Stem as Stem

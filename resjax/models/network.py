@@ -1,5 +1,6 @@
 """A network from its architecture: stem, stages of blocks, head."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -20,6 +21,8 @@ from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
 from resjax.types import Features, Images, Logits, PRNGKey
 
+MakeBlock = Callable[..., Block]
+"""`BasicBlock`, or a class or function that is called like it."""
 LARGEST_VALUE = 50.0
 """Images with larger values are refused as not standardized: pixels reach 255, standardized ones 2.7."""
 _EXPECTED = "expected standardized floats: resjax.data.standardize(resjax.data.to_float(images)) of uint8 pixels"
@@ -70,16 +73,31 @@ class Network(nnx.Module):
     (True, (2, 10))
     >>> [features.shape for features in network.features(jnp.zeros((2, 32, 32, 3)))]
     [(2, 32, 32, 4), (2, 16, 16, 8), (2, 8, 8, 16)]
+
+    Args:
+      architecture: what it is built from.
+      classes: number of logits.
+      make_block: makes each block in the place of the architecture's own: a class like `BasicBlock`, called as it is.
+      dtype: what is computed in, float32 by default; parameters and statistics are float32 always.
+      key: of the initial numbers.
     """
 
-    def __init__(self, architecture: Architecture, classes: int, *, dtype: jnp.dtype | None = None, key: PRNGKey):
+    def __init__(
+        self,
+        architecture: Architecture,
+        classes: int,
+        *,
+        make_block: MakeBlock | None = None,
+        dtype: jnp.dtype | None = None,
+        key: PRNGKey,
+    ):
         kind, width = architecture.normalization, architecture.width
         self.name, self.stride, self.preactivation = architecture.name, architecture.stride, architecture.preactivation
         self.stem = Stem(architecture.stem, width, normalization=kind, dtype=dtype, key=layer_key(key, "stem"))
         stages: list[list[Block]] = [[] for _ in architecture.blocks]
         for place in architecture.places():
             block_key = layer_key(key, f"stage{place.stage}.block{place.index}")
-            stages[place.stage].append(_make_block(architecture, place, dtype, block_key))
+            stages[place.stage].append(_make_block(architecture, place, make_block, dtype, block_key))
         self.stages = nnx.List([nnx.List(blocks) for blocks in stages])
         # A pre-activated network ends in a sum that is neither normalized nor activated (He et al. 2016, appendix);
         # Fixup has a scalar bias before each layer, the head too.
@@ -142,7 +160,9 @@ class Network(nnx.Module):
         return self.head(features.mean((1, 2)))
 
 
-def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | None, key: PRNGKey) -> Block:
+def _make_block(
+    architecture: Architecture, place: Place, make_own: MakeBlock | None, dtype: jnp.dtype | None, key: PRNGKey
+) -> Block:
     variant = BlockVariant(
         normalization=architecture.normalization,
         zero_gamma=architecture.zero_gamma,
@@ -153,6 +173,8 @@ def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | Non
     # The stem has activated what the first block sees (He et al. 2016, appendix).
     is_first = place.stage == place.index == 0
     shortcut, stride = architecture.shortcut, place.stride
+    if make_own is not None:
+        return make_own(place.inputs, place.outputs, stride, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
     if architecture.block == "basic":
         make = partial(PreactivationBlock, activated=is_first) if architecture.preactivation else BasicBlock
         return make(place.inputs, place.outputs, stride, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
@@ -187,6 +209,7 @@ def build(
     classes: int,
     key: PRNGKey | int = 0,
     dtype: jnp.dtype | None = None,
+    make_block: MakeBlock | None = None,
     **fields: object,
 ) -> Network:
     """A freshly initialized network from a name or an `Architecture`, and a key or a seed.
@@ -200,6 +223,7 @@ def build(
       classes: number of logits, 2 or more.
       key: a key, or the seed of one.
       dtype: what is computed in, float32 by default; parameters and statistics are float32 always.
+      make_block: makes each block in the place of the architecture's own, see `Network`.
       **fields: fields of `Architecture` to change.
 
     Raises:
@@ -208,4 +232,5 @@ def build(
     if classes < 2:
         raise BadInput(f"classes={classes}: expected two or more")
     described = architecture(named, **fields) if isinstance(named, str) else replace(named, **fields)
-    return Network(described, classes, dtype=dtype, key=key_of_seed(key) if isinstance(key, int) else key)
+    own_key = key_of_seed(key) if isinstance(key, int) else key
+    return Network(described, classes, make_block=make_block, dtype=dtype, key=own_key)
