@@ -1,7 +1,6 @@
-"""Every worked example does what it says, at a tiny size."""
+"""The worked examples of own parts do what they say, at a tiny size."""
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +29,6 @@ TINY = {"images": 10, "size": 16, "width": 4}
 def test_the_page_lists_every_example_with_its_first_sentence():
     page = (FOLDER / "README.md").read_text()
     files = [file for file in FOLDER.glob("*.py") if file.stem not in ("__init__", "images")]
-    assert len(re.findall(r"^\| `", page, re.M)) == len(files)
     for file in files:
         first = (ast.get_docstring(ast.parse(file.read_text())) or "").splitlines()[0]
         assert f"| `{file.stem}` | {first} |" in page
