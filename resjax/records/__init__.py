@@ -109,6 +109,7 @@ from resjax.records.kinds.splits import SplitSummary as SplitSummary
 from resjax.records.kinds.summary import NetworkCosts as NetworkCosts
 from resjax.records.kinds.summary import NetworkSummary as NetworkSummary
 from resjax.records.kinds.summary import Origin as Origin
+from resjax.records.kinds.summary import OwnSource as OwnSource
 from resjax.records.kinds.summary import RecipeData as RecipeData
 from resjax.records.kinds.summary import RecipeNetwork as RecipeNetwork
 from resjax.records.kinds.summary import RecipeRecord as RecipeRecord
