@@ -203,7 +203,8 @@ class ComparisonWorkdir:
         self.shown = looks_in(self.workdir)
         if before is None:
             return
-        changed = changes(before, self.settings, self.costs)
+        own = {name: each.own for name, each in self.costs.items() if each.own is not UNSET}
+        changed = changes(before, self.settings, self.weights, own)
         if before.dataset.fingerprint != self.fingerprint():
             changed.append(data_changes(self.workdir, split_record(self.dataset, self.split)))
         if changed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from msgspec import UNSET, UnsetType
 
@@ -9,17 +10,25 @@ from resjax.data.splits import listed
 from resjax.errors import BadInput
 from resjax.models.architecture import architecture
 from resjax.models.own_network import architectures_among
-from resjax.records import NetworkCosts, OwnSource, RecipeRecord, SplitRecord, Summary
+from resjax.records import OwnSource, RecipeRecord, SplitRecord, Summary
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
+from resjax.run.setup.initial_weights import InitialWeights
 from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.training.recipe import RECIPE_VERSION, flag_defaults
 
 
-def changes(before: Summary | RecipeRecord, settings: Settings, costs: Mapping[str, NetworkCosts]) -> list[str]:
+def changes(
+    before: Summary | RecipeRecord,
+    settings: Settings,
+    weights: Mapping[str, InitialWeights],
+    own: Mapping[str, OwnSource] = MappingProxyType({}),
+) -> list[str]:
     """A phrase for each difference between the recipe of `before` and that of the settings.
 
-    `costs` say what the networks of now are made from and start from.
+    Args:
+      weights: what the networks start from that do not start from random numbers.
+      own: what the networks are made from that have no name in resjax.
     """
     # A flag of the recipe that a run did not know yet had no effect on it, as its default has none.
     config = flag_defaults() | before.config
@@ -31,20 +40,20 @@ def changes(before: Summary | RecipeRecord, settings: Settings, costs: Mapping[s
     # If one run left a size to the architecture and the other gives it, it may still be the same.
     networks = [each for each in settings.architectures if each.name in before.architectures]
     for each in networks:
-        then, now = before.architectures[each.name].own, costs[each.name].own
+        then, now = before.architectures[each.name].own, own.get(each.name, UNSET)
         if then != now:
             changed.append(f"network {each.name} was {_named(then)}, now {_named(now)}")
     for flag in SIZES:
         for each in architectures_among(networks):
-            if before.architectures[each.name].own or costs[each.name].own:
+            if before.architectures[each.name].own or each.name in own:
                 continue
             given = before.config.get(flag)
             earlier = given if given is not None else getattr(architecture(each.name), flag)
             if earlier != getattr(each, flag):
                 changed.append(f"--{flag} of {each.name} was {earlier}, now {getattr(each, flag)}")
     for each in networks:
-        file, file_now = before.architectures[each.name].init_from, costs[each.name].init_from
-        if (file and file.sha256) != (file_now and file_now.sha256):
+        file = before.architectures[each.name].init_from
+        if (file and file.sha256) != (weights[each.name].sha256 if each.name in weights else None):
             changed.append(f"--init_from: {each.name} started from {'another file' if file else 'random numbers'}")
     if before.recipe_version != RECIPE_VERSION:
         changed.append(f"the training itself: version {before.recipe_version} then, {RECIPE_VERSION} now")
