@@ -1,9 +1,19 @@
 """The worked examples run, at a tiny size."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from experiments.examples import vision_transformer
 from resjax.records import Summary, read_record
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_guide_shows_what_the_example_runs():
+    (shown,) = re.findall(r"```py\n(.*?)```", (ROOT / "experiments/README.md").read_text(), re.S)
+    assert shown in Path(vision_transformer.__file__).read_text()
 
 
 @pytest.mark.slow
