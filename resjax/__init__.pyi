@@ -1,3 +1,4 @@
+from .api.comparing import compare as compare
 from .api.verdicts import ComparisonResult as ComparisonResult
 from .api.verdicts import verdict as verdict
 from .api.verdicts import verdicts as verdicts
@@ -27,6 +28,7 @@ from .run.setup.costs import Ledger as Ledger
 from .run.setup.costs import forward_flops as forward_flops
 from .run.setup.costs import ledger as ledger
 from .run.setup.costs import parameter_count as parameter_count
+from .training.recipe import Recipe as Recipe
 from .types import Batch as Batch
 from .types import Variables as Variables
 

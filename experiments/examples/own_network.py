@@ -1,7 +1,10 @@
-"""A network of your own, trained by hand on the same images as a ResNet: ConvMixer (Trockman and Kolter 2022).
+"""A network of your own as pure functions, trained by hand beside a ResNet: ConvMixer (Trockman and Kolter 2022).
 
 python -m experiments.examples.own_network
 """
+
+from functools import partial
+from typing import Any
 
 import jax
 import optax
@@ -9,8 +12,11 @@ from flax import nnx
 
 import resjax
 from resjax.data import standardize, to_float
+from resjax.models import OwnNetwork
 
 from .images import dishes
+
+OPTIMIZER = optax.adam(1e-2)
 
 
 class ConvMixer(nnx.Module):
@@ -34,30 +40,41 @@ class ConvMixer(nnx.Module):
         return self.head(features.mean((1, 2)))
 
 
-@nnx.jit
-def train_step(network: nnx.Module, optimizer: nnx.Optimizer, images: jax.Array, labels: jax.Array) -> jax.Array:
-    """One step of the optimizer on uint8 images; the loss in nats per image before it."""
-
-    def loss(network: nnx.Module) -> jax.Array:
-        logits = network(standardize(to_float(images)))
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-
-    value, gradients = nnx.value_and_grad(loss)(network)
-    optimizer.update(network, gradients)
-    return value
+def conv_mixer(key: jax.Array, classes: int, width: int = 32, depth: int = 2) -> ConvMixer:
+    """What resjax calls for each seed."""
+    return ConvMixer(classes, width=width, depth=depth, rngs=nnx.Rngs(key))
 
 
-def main(
-    images: int = 100, size: int = 32, width: int = 32, depth: int = 2, steps: int = 20
-) -> dict[str, tuple[float, float]]:
-    """Trains both networks on all images at once; returns the losses (nats per image) of the first and last step."""
+@partial(jax.jit, static_argnums=0)
+def train_step(
+    functional: resjax.Functional, variables: resjax.Variables, state: optax.OptState, batch: resjax.Batch
+) -> tuple[resjax.Variables, optax.OptState, jax.Array]:
+    """One step on uint8 images; returns variables and optimizer state after it, and the loss in nats before it."""
+
+    def loss(parameters):
+        images = standardize(to_float(batch.images))
+        logits, statistics = functional.apply_train(resjax.Variables(parameters, variables.statistics), images)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels).mean(), statistics
+
+    (value, statistics), gradients = jax.value_and_grad(loss, has_aux=True)(variables.parameters)
+    updates, state = OPTIMIZER.update(gradients, state)
+    parameters: Any = optax.apply_updates(variables.parameters, updates)
+    return resjax.Variables(parameters, statistics), state, value
+
+
+def main(images: int = 100, size: int = 32, width: int = 32, depth: int = 2, steps: int = 20) -> dict[str, list[float]]:
+    """Trains both networks on all images at once; returns the losses (nats per image) step by step."""
     batch, losses = dishes(images, size), {}
-    own = ConvMixer(5, width=width, depth=depth, rngs=nnx.Rngs(0))
-    for name, network in (("convmixer", own), ("resnet8", resjax.build("resnet8", classes=5, key=0, width=width))):
-        optimizer = nnx.Optimizer(network, optax.adam(1e-2), wrt=nnx.Param)
-        seen = [float(train_step(network, optimizer, *batch)) for _ in range(steps)]
-        losses[name] = seen[0], seen[-1]
-        print(f"{name}: loss {seen[0]:.2f} at first, {seen[-1]:.2f} after {steps} steps")
+    own = OwnNetwork("convmixer", partial(conv_mixer, width=width, depth=depth))
+    for network in (own, resjax.architecture("resnet8", width=width)):
+        functional, seen = resjax.Functional(network, classes=5), []
+        variables = functional.init(jax.random.key(0))
+        state = OPTIMIZER.init(variables.parameters)
+        for _ in range(steps):
+            variables, state, value = train_step(functional, variables, state, batch)
+            seen.append(float(value))
+        losses[network.name] = seen
+        print(f"{network.name}: loss {seen[0]:.2f} at first, {seen[-1]:.2f} after {steps} steps")
     return losses
 
 

@@ -12,6 +12,7 @@ from .network import Network as Network
 from .network import Stem as Stem
 from .network import build as build
 from .normalization import BatchNorm as BatchNorm
+from .own_network import OwnNetwork as OwnNetwork
 from .residual import Block as Block
 from .residual import BlockLayers as BlockLayers
 from .residual import BlockVariant as BlockVariant

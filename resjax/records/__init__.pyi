@@ -100,6 +100,7 @@ from .kinds.splits import SplitSummary as SplitSummary
 from .kinds.summary import NetworkCosts as NetworkCosts
 from .kinds.summary import NetworkSummary as NetworkSummary
 from .kinds.summary import Origin as Origin
+from .kinds.summary import OwnSource as OwnSource
 from .kinds.summary import RecipeData as RecipeData
 from .kinds.summary import RecipeNetwork as RecipeNetwork
 from .kinds.summary import RecipeRecord as RecipeRecord

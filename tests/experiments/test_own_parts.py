@@ -52,7 +52,7 @@ def test_an_own_block_makes_twins_that_start_from_the_same_numbers():
 
 def test_an_own_network_learns_beside_a_resnet():
     losses = own_network.main(**TINY, depth=1, steps=8)
-    assert set(losses) == {"convmixer", "resnet8"} and all(last < first for first, last in losses.values())
+    assert set(losses) == {"convmixer", "resnet8"} and all(seen[-1] < seen[0] for seen in losses.values())
 
 
 def test_an_own_optimizer_learns_and_makes_lions_steps():
