@@ -1,8 +1,11 @@
+from .api.comparing import compare as compare
 from .api.verdicts import ComparisonResult as ComparisonResult
 from .api.verdicts import verdict as verdict
 from .api.verdicts import verdicts as verdicts
 from .data.dataset import Dataset as Dataset
 from .errors import BadInput as BadInput
+from .errors import DamagedRecord as DamagedRecord
+from .errors import RecordError as RecordError
 from .functional import Functional as Functional
 from .models.architecture import ARCHITECTURES as ARCHITECTURES
 from .models.architecture import SHORTCUTS as SHORTCUTS
@@ -25,6 +28,7 @@ from .run.setup.costs import Ledger as Ledger
 from .run.setup.costs import forward_flops as forward_flops
 from .run.setup.costs import ledger as ledger
 from .run.setup.costs import parameter_count as parameter_count
+from .training.recipe import Recipe as Recipe
 from .types import Batch as Batch
 from .types import Variables as Variables
 

@@ -3,9 +3,22 @@
 Axis names are the same everywhere: `batch`, `height`, `width`, `channel`, `class`, `image` (all images of a set).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
+
+__all__ = [
+    "Batch",
+    "Features",
+    "Images",
+    "Labels",
+    "Logits",
+    "PRNGKey",
+    "Parameters",
+    "PixelImages",
+    "Statistics",
+    "Variables",
+]
 
 PixelImages = UInt8[Array, "batch height width 3"]
 """Images as they lie in the cache and on the device: RGB, 0 to 255."""
@@ -14,11 +27,23 @@ Images = Float[Array, "batch height width channel"]
 """Images inside the train step: floats in [0, 1] while augmented, standardized when the network sees them."""
 
 Features = Float[Array, "batch height width channel"]
+"""What passes between the blocks of a network."""
+
 Labels = Int[Array, " batch"]
+"""Classes, counted from 0."""
+
 Logits = Float[Array, "batch class"]
+"""What a network answers, before the softmax."""
+
 PRNGKey = Key[Array, ""]
-Parameters = PyTree[Float[Array, "..."]]
-Statistics = PyTree[Float[Array, "..."]]
+"""A key of `jax.random.key`."""
+
+# Not jaxtyping's PyTree: type checkers know nothing of it.
+Parameters = dict[str, Any]
+"""Nested dicts of float arrays that the optimizer changes: `parameters["stages"][0][1]["conv2"]["kernel"]`."""
+
+Statistics = dict[str, Any]
+"""Nested dicts of float arrays that batch norm has seen, the running means and variances."""
 
 
 class Batch(NamedTuple):

@@ -1,4 +1,4 @@
-"""The door for Python: a verdict on anybody's results."""
+"""The door for Python: a whole comparison of anybody's networks, and a verdict on anybody's results."""
 
 import lazy_loader
 

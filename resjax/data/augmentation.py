@@ -33,12 +33,31 @@ SYNTAX = (
 
 
 def to_float(images: UInt8[Array, "batch height width 3"]) -> RGBImages:
-    """Pixels 0 to 255 as float32 in [0, 1]."""
+    """Pixels 0 to 255 as float32 in [0, 1].
+
+    >>> import jax.numpy as jnp
+    >>> to_float(jnp.full((1, 1, 1, 3), 255, jnp.uint8)).tolist()
+    [[[[1.0, 1.0, 1.0]]]]
+
+    Raises:
+      BadInput: for another dtype than uint8.
+    """
+    if images.dtype != jnp.uint8:
+        raise BadInput(f"images of {images.dtype}: expected uint8 pixels, 0 to 255")
     return images.astype(jnp.float32) / 255.0
 
 
 def standardize(images: RGBImages) -> RGBImages:
-    """(image - mean) / standard deviation, with ImageNet's values for each channel."""
+    """(image - mean) / standard deviation, with ImageNet's values for each channel: what networks take.
+
+    Raises:
+      BadInput: for images that are no floats, or have another number of channels than 3.
+    """
+    if not jnp.issubdtype(images.dtype, jnp.floating) or images.shape[-1:] != (3,):
+        raise BadInput(
+            f"images of {images.dtype} and shape {images.shape}: expected floats from 0 to 1, "
+            "(batch, height, width, 3), as to_float gives them"
+        )
     return (images - _per_channel(IMAGENET_MEAN)) / _per_channel(IMAGENET_STD)
 
 
@@ -283,8 +302,9 @@ class Lighting:
         return light(images, self.spread * jax.random.normal(key, (len(images), 3), jnp.float32))
 
 
-Augmentation = Flip | Rotate | ColorJitter | Crop | Scale | Lighting
-AUGMENTATIONS: dict[str, type[Augmentation]] = {
+Augmentation = Callable[[PRNGKey, RGBImages], RGBImages]
+"""A random change of a batch: a function of a key and images (batch, height, width, 3), floats from 0 to 1."""
+AUGMENTATIONS: dict[str, type[Flip | Rotate | ColorJitter | Crop | Scale | Lighting]] = {
     **{"flip": Flip, "rotate": Rotate, "color": ColorJitter},
     **{"lighting": Lighting, "crop": Crop, "scale": Scale},
 }

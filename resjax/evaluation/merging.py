@@ -225,6 +225,8 @@ def _differing(one: Summary, other: Summary) -> list[str]:
         first, second = one.architectures[name], other.architectures[name]
         if first.parameters != second.parameters:
             found.append(f"{name} of different sizes")
+        if first.own != second.own:
+            found.append(f"{name} made from different sources")
         if first.init_from != second.init_from:
             found.append(f"{name} started from different weights")
     return found

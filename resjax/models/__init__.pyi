@@ -6,12 +6,15 @@ from .blocks import BasicBlock as BasicBlock
 from .blocks import BottleneckBlock as BottleneckBlock
 from .blocks import PreactivationBlock as PreactivationBlock
 from .blocks import PreactivationBottleneckBlock as PreactivationBottleneckBlock
+from .changes import BlockScales as BlockScales
 from .changes import Changes as Changes
 from .network import Network as Network
 from .network import Stem as Stem
 from .network import build as build
 from .normalization import BatchNorm as BatchNorm
+from .own_network import OwnNetwork as OwnNetwork
 from .residual import Block as Block
+from .residual import BlockLayers as BlockLayers
 from .residual import BlockVariant as BlockVariant
 from .torch_weights import Loaded as Loaded
 from .torch_weights import load_weights as load_weights

@@ -17,8 +17,9 @@ from resjax.errors import BadInput, closest
 from resjax.models.names import NORMALIZATIONS, parse_name
 
 SHORTCUTS = ("none", "pad", "project", "project_all")
-"""He et al. 2015, section 3.3: the plain network, then options A, B and C."""
+"""The kinds of shortcut (He et al. 2015, section 3.3): the plain network without one, then options A, B and C."""
 STEMS = ("imagenet", "cifar")
+"""The kinds of stem: `imagenet` divides height and width by four, `cifar` keeps them."""
 BLOCKS = {"basic": 2, "bottleneck": 3}
 """Convolutions of a block: two 3x3, or 1x1, 3x3 and 1x1 with four times the channels."""
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -40,7 +41,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network is built from, the number of classes excepted.
+    """A network's description, frozen and hashable: blocks of each stage, shortcut, stem, width, norm and more.
 
     >>> own = Architecture("own", blocks=(1, 2), shortcut="project", block="bottleneck", stem="cifar", width=16)
     >>> own.depth, own.stride, own.with_shortcut("none").name
@@ -230,7 +231,7 @@ def _same_name(name: str) -> list[str]:
 
 
 def architecture(name: str, **fields: object) -> Architecture:
-    """The named architecture, with some fields changed.
+    """The description of a named network, with some fields changed.
 
     Any name that follows the rule of `resjax.models.names.Name` is known, in the table or not.
 
@@ -295,5 +296,5 @@ def _table() -> dict[str, Architecture]:
 
 
 ARCHITECTURES: dict[str, Architecture] = _table()
-"""The architectures that are tested by name: those of the papers, each with its plain twin; `architecture` knows every
+"""The architectures of the papers by name, each with its plain twin. Each is tested by name; `architecture` knows every
 other depth, shortcut and combination by the same rule."""

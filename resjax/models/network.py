@@ -1,12 +1,15 @@
 """A network from its architecture: stem, stages of blocks, head."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, Place, architecture
@@ -18,9 +21,15 @@ from resjax.models.residual import Block, BlockVariant
 from resjax.ops import max_pool
 from resjax.types import Features, Images, Logits, PRNGKey
 
+MakeBlock = Callable[..., Block]
+"""`BasicBlock`, or a class or function that is called like it."""
+LARGEST_VALUE = 50.0
+"""Images with larger values are refused as not standardized: pixels reach 255, standardized ones 2.7."""
+_EXPECTED = "expected standardized floats: resjax.data.standardize(resjax.data.to_float(images)) of uint8 pixels"
+
 
 class Stem(nnx.Module):
-    """From RGB to the first stage's channels.
+    """What comes before the blocks: images (batch, height, width, 3) to features with the first stage's channels.
 
     `imagenet`: 7x7 with stride 2, batch norm, relu, 3x3 max pool with stride 2, a quarter of the height and width in
     all. `cifar`: 3x3, batch norm, relu.
@@ -64,16 +73,31 @@ class Network(nnx.Module):
     (True, (2, 10))
     >>> [features.shape for features in network.features(jnp.zeros((2, 32, 32, 3)))]
     [(2, 32, 32, 4), (2, 16, 16, 8), (2, 8, 8, 16)]
+
+    Args:
+      architecture: what it is built from.
+      classes: number of logits.
+      make_block: makes each block in the place of the architecture's own: a class like `BasicBlock`, called as it is.
+      dtype: what is computed in, float32 by default; parameters and statistics are float32 always.
+      key: of the initial numbers.
     """
 
-    def __init__(self, architecture: Architecture, classes: int, *, dtype: jnp.dtype | None = None, key: PRNGKey):
+    def __init__(
+        self,
+        architecture: Architecture,
+        classes: int,
+        *,
+        make_block: MakeBlock | None = None,
+        dtype: jnp.dtype | None = None,
+        key: PRNGKey,
+    ):
         kind, width = architecture.normalization, architecture.width
         self.name, self.stride, self.preactivation = architecture.name, architecture.stride, architecture.preactivation
         self.stem = Stem(architecture.stem, width, normalization=kind, dtype=dtype, key=layer_key(key, "stem"))
         stages: list[list[Block]] = [[] for _ in architecture.blocks]
         for place in architecture.places():
             block_key = layer_key(key, f"stage{place.stage}.block{place.index}")
-            stages[place.stage].append(_make_block(architecture, place, dtype, block_key))
+            stages[place.stage].append(_make_block(architecture, place, make_block, dtype, block_key))
         self.stages = nnx.List([nnx.List(blocks) for blocks in stages])
         # A pre-activated network ends in a sum that is neither normalized nor activated (He et al. 2016, appendix);
         # Fixup has a scalar bias before each layer, the head too.
@@ -91,7 +115,8 @@ class Network(nnx.Module):
         """What comes out of each stage; with a key, stochastic depth drops branches.
 
         Raises:
-          BadInput: for images smaller than the network's stride, or of another number of channels than 3.
+          BadInput: for images that are no floats, are smaller than the network's stride or have another number of
+            channels than 3; outside of `jax.jit` also for values above 50, as pixels from 0 to 255 have them.
         """
         passed = self._pass(images, key, None)
         ends = np.cumsum([len(blocks) for blocks in self.stages])
@@ -109,7 +134,7 @@ class Network(nnx.Module):
         return self._classify(passed[-1]), passed
 
     def _pass(self, images: Images, key: PRNGKey | None, changes: Changes | None) -> tuple[Features, ...]:
-        _require_images(images.shape, self.name, self.stride)
+        _require_images(images, self.name, self.stride)
         features, passed, place = self.stem(images), [], 0
         for stage, blocks in enumerate(self.stages):
             for index, block in enumerate(blocks):
@@ -135,7 +160,9 @@ class Network(nnx.Module):
         return self.head(features.mean((1, 2)))
 
 
-def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | None, key: PRNGKey) -> Block:
+def _make_block(
+    architecture: Architecture, place: Place, make_own: MakeBlock | None, dtype: jnp.dtype | None, key: PRNGKey
+) -> Block:
     variant = BlockVariant(
         normalization=architecture.normalization,
         zero_gamma=architecture.zero_gamma,
@@ -146,6 +173,8 @@ def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | Non
     # The stem has activated what the first block sees (He et al. 2016, appendix).
     is_first = place.stage == place.index == 0
     shortcut, stride = architecture.shortcut, place.stride
+    if make_own is not None:
+        return make_own(place.inputs, place.outputs, stride, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
     if architecture.block == "basic":
         make = partial(PreactivationBlock, activated=is_first) if architecture.preactivation else BasicBlock
         return make(place.inputs, place.outputs, stride, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
@@ -154,7 +183,10 @@ def _make_block(architecture: Architecture, place: Place, dtype: jnp.dtype | Non
     return make(*sizes, shortcut=shortcut, variant=variant, dtype=dtype, key=key)
 
 
-def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:
+def _require_images(images: Images, name: str, stride: int) -> None:
+    if not isinstance(images, jax.Array | np.ndarray):
+        raise BadInput(f"{name}: images of type {type(images).__name__}; expected an array (batch, height, width, 3)")
+    shape = images.shape
     if len(shape) != 4 or shape[-1] != 3:
         raise BadInput(f"{name}: images of shape {shape}; expected (batch, height, width, 3)")
     if min(shape[1:3]) < stride:
@@ -162,6 +194,13 @@ def _require_images(shape: tuple[int, ...], name: str, stride: int) -> None:
             f"{name}: images of {shape[1]} x {shape[2]} pixels; expected {stride} x {stride} or more, "
             "the network divides height and width by that"
         )
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise BadInput(f"{name}: images of {images.dtype}; {_EXPECTED}")
+    # Values are looked at outside of jit alone: inside, that would cost time in every step.
+    if isinstance(images, Tracer) or not getattr(images, "is_fully_addressable", True) or not images.size:
+        return
+    if (largest := float(np.abs(jax.device_get(images)).max())) > LARGEST_VALUE:
+        raise BadInput(f"{name}: images with values up to {largest:g}; {_EXPECTED}")
 
 
 def build(
@@ -170,9 +209,10 @@ def build(
     classes: int,
     key: PRNGKey | int = 0,
     dtype: jnp.dtype | None = None,
+    make_block: MakeBlock | None = None,
     **fields: object,
 ) -> Network:
-    """A freshly initialized network: `build("resnet34", classes=5, key=jax.random.key(0), width=16, stem="cifar")`.
+    """A freshly initialized network from a name or an `Architecture`, and a key or a seed.
 
     >>> network = build("preact_resnet20", classes=10, key=0, width=4)
     >>> network.head.kernel.shape
@@ -183,6 +223,7 @@ def build(
       classes: number of logits, 2 or more.
       key: a key, or the seed of one.
       dtype: what is computed in, float32 by default; parameters and statistics are float32 always.
+      make_block: makes each block in the place of the architecture's own, see `Network`.
       **fields: fields of `Architecture` to change.
 
     Raises:
@@ -191,4 +232,5 @@ def build(
     if classes < 2:
         raise BadInput(f"classes={classes}: expected two or more")
     described = architecture(named, **fields) if isinstance(named, str) else replace(named, **fields)
-    return Network(described, classes, dtype=dtype, key=key_of_seed(key) if isinstance(key, int) else key)
+    own_key = key_of_seed(key) if isinstance(key, int) else key
+    return Network(described, classes, make_block=make_block, dtype=dtype, key=own_key)

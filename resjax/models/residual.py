@@ -39,7 +39,7 @@ ORIGINAL = BlockVariant()
 
 
 class BlockLayers:
-    """Makes the layers of one block as its variant has them.
+    """Makes the layers of one block as its variant has them: convolutions, norms, gate and shortcut.
 
     Each layer draws its initial numbers from a key of its own name: the layers that plain twins share start equal.
 

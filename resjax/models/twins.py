@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from resjax.models.architecture import Architecture
+from resjax.models.own_network import NetworkSpec, architectures_among
 
 
 class Twins(NamedTuple):
@@ -35,8 +36,9 @@ def plain_twin(architecture: Architecture) -> Architecture | None:
     return None if architecture.needs_shortcut else architecture.with_shortcut("none")
 
 
-def twins_among(architectures: Sequence[Architecture]) -> list[Twins]:
-    """Every pair of twins among the architectures, in the order of the ResNets; names do not matter."""
+def twins_among(networks: Sequence[NetworkSpec]) -> list[Twins]:
+    """Every pair of twins among the networks, in the order of the ResNets; names do not matter."""
+    architectures = architectures_among(networks)
     plain = [each for each in architectures if each.is_plain]
     return [
         Twins(residual.depth, baseline.name, residual.name)
@@ -47,7 +49,7 @@ def twins_among(architectures: Sequence[Architecture]) -> list[Twins]:
     ]
 
 
-def plain_twin_name(architecture: Architecture, among: Sequence[Architecture]) -> str | None:
+def plain_twin_name(architecture: Architecture, among: Sequence[NetworkSpec]) -> str | None:
     """The name of a ResNet's plain twin among the architectures, or else in the table; None where it has none.
 
     >>> from resjax.models.architecture import architecture
@@ -73,11 +75,11 @@ def family_of(architecture: Architecture) -> str:
     return ", ".join([f"{len(architecture.blocks)} stages", *special])
 
 
-def families_of_twins(architectures: Sequence[Architecture]) -> list[list[Twins]]:
+def families_of_twins(networks: Sequence[NetworkSpec]) -> list[list[Twins]]:
     """The pairs of twins by family: architectures of one family differ in nothing but the blocks of each stage."""
-    by_name = {each.name: each for each in architectures}
+    by_name = {each.name: each for each in architectures_among(networks)}
     families: dict[str, list[Twins]] = {}
-    for twins in twins_among(architectures):
+    for twins in twins_among(networks):
         families.setdefault(family_of(by_name[twins.candidate]), []).append(twins)
     return list(families.values())
 

@@ -108,7 +108,8 @@ def conv_general_dilated(
         batch_group_count, **options: as for `jax.lax.conv_general_dilated`.
 
     Raises:
-      The errors of `jax.lax.conv_general_dilated`.
+      ValueError, TypeError: those of `jax.lax.conv_general_dilated`, for a kernel with another number of input
+        channels or axes, or of another dtype.
     """
     spatial = lhs.ndim - 2
     ones = (1,) * spatial

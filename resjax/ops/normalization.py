@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from resjax.errors import BadInput
 from resjax.ops.operation import Operation
 from resjax.types import Features
 
@@ -15,7 +16,6 @@ PerChannel = Float[Array, " channel"]
 Results = tuple[Features, PerChannel, PerChannel]
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(3,))
 def batch_norm(features: Features, scale: PerChannel, bias: PerChannel, epsilon: float = 1e-5) -> Results:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, with the mean and biased variance of each channel.
 
@@ -31,11 +31,24 @@ def batch_norm(features: Features, scale: PerChannel, bias: PerChannel, epsilon:
     Returns:
       The normalized features, and mean and variance, (channel,), in at least float32.
 
+    Raises:
+      BadInput: for features without four axes, and for a scale or bias of another shape than (channel,).
+
     >>> import jax.numpy as jnp
     >>> normalized, mean, variance = batch_norm(jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1), jnp.ones(1), jnp.zeros(1))
     >>> mean.tolist(), variance.tolist()
     ([2.0], [1.0])
     """
+    if jnp.ndim(features) != 4:
+        raise BadInput(f"features of shape {jnp.shape(features)}: expected (batch, height, width, channel)")
+    for name, values in (("scale", scale), ("bias", bias)):
+        if jnp.shape(values) != features.shape[-1:]:
+            raise BadInput(f"{name} of shape {jnp.shape(values)}: expected {features.shape[-1:]}, one for each channel")
+    return _batch_norm(features, scale, bias, epsilon)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _batch_norm(features: Features, scale: PerChannel, bias: PerChannel, epsilon: float) -> Results:
     return _normalize(features, scale, bias, epsilon)[0]
 
 
@@ -51,7 +64,7 @@ def _normalize(features: Features, scale: PerChannel, bias: PerChannel, epsilon:
     return (normalized.astype(features.dtype), mean, variance), (features, mean, inverse, scale)
 
 
-@batch_norm.defjvp
+@_batch_norm.defjvp
 def _jvp_rule(epsilon: float, primals: tuple, tangents: tuple) -> tuple[Results, tuple[Array, ...]]:
     results, residuals = _normalize(*primals, epsilon)
     return results, _Tangent()(*residuals, *tangents)

@@ -10,6 +10,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Int8
 
+from resjax.errors import BadInput
 from resjax.ops.operation import Operation
 from resjax.types import Features
 
@@ -33,7 +34,12 @@ def max_pool(features: Features) -> Features:
     >>> import jax.numpy as jnp
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0].tolist()
     [[5.0, 7.0], [13.0, 15.0]]
+
+    Raises:
+      BadInput: for features without four axes.
     """
+    if jnp.ndim(features) != 4:
+        raise BadInput(f"features of shape {jnp.shape(features)}: expected (batch, height, width, channel)")
     return _Largest()(features)[0]
 
 

@@ -33,15 +33,17 @@ def export_network(network: TrainedNetwork, folder: Path, formats: Sequence[str]
     so the files that it names are whole. The files of an earlier export are replaced.
 
     Raises:
-      BadInput: if the folder holds something else or cannot be written, or the program would be too large.
+      BadInput: if the folder holds something else or cannot be written, the program would be too large, or the network
+        is one of the caller's own.
     """
     before = _files_before(folder)
+    described = export_record(network, {})
     program = stablehlo(network) if "stablehlo" in formats else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.json").exists():
             # If the export is interrupted, the folder is recognized as one of an export.
-            write_record(folder / "config.json", export_record(network, {}))
+            write_record(folder / "config.json", described)
         written = []
         if "safetensors" in formats:
             for seed, variables in network.variables.items():

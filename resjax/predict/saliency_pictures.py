@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from resjax.errors import BadInput
+from resjax.models.own_network import OwnNetwork
 from resjax.predict.trained_network import TrainedNetwork
 from resjax.probes.saliency import grad_cam
 from resjax.records import atomic
@@ -29,11 +30,13 @@ class SaliencyPictures:
     Features that support the class are yellow; where there are none, the map is black.
 
     Raises:
-      BadInput: if the folder cannot be made.
+      BadInput: if the folder cannot be made, or the network is one of the caller's own.
     """
 
     def __init__(self, network: TrainedNetwork, folder: Path):
         self._network, self._folder, self._written = network, folder, 0
+        if isinstance(network.functional.network, OwnNetwork):
+            raise BadInput(f"--grad_cam={folder}: {network.name} is a network of your own, whose maps are not known")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -21,7 +21,7 @@ from resjax.models.twins import twins_among
 from resjax.predict.copies import MOST_COMPARED, Copies, find_copies
 from resjax.predict.labels import Labels
 from resjax.predict.predicting import Classified, NamedImage, classify
-from resjax.predict.trained_network import ENSEMBLE, TrainedNetwork, architecture_of, trained_network
+from resjax.predict.trained_network import ENSEMBLE, TrainedNetwork, network_of, trained_network
 from resjax.records import Comparison, LabelledNetwork, LabelledScores, Listed
 
 UNREADABLE = "unreadable"
@@ -189,7 +189,7 @@ def _comparisons(
     except BadInput as error:
         return [], str(error)
     records = network.records
-    twins = twins_among([architecture_of(records, name) for name in asked.networks])
+    twins = twins_among([network_of(records, name) for name in asked.networks])
     rule = records.summary.config.get("comparisons") or "twins"
     pairs = pairs_asked(rule, asked.networks, [(each.baseline, each.candidate) for each in twins])
     answered = [pair for pair in pairs if all(logits.get(name) for name in pair)]

@@ -19,12 +19,13 @@ from resjax.evaluation.comparison.statistics.describing import wilson
 from resjax.evaluation.diagnosis.reliability import pooled_log_probabilities, temperature_scaling
 from resjax.evaluation.metrics import confusion_matrix, per_class_scores
 from resjax.functional import Functional
-from resjax.models.architecture import Architecture, architecture
+from resjax.models.own_network import NetworkSpec
 from resjax.records import ClassifierScores, Done, Reported, Splits, TemperatureScaling, read_record
 from resjax.records.run_records import Predictions, RunRecords, read_run_records
 from resjax.run.settings import SIZES
 from resjax.run.setup.costs import parameter_count
 from resjax.run.setup.device import usable_dtype
+from resjax.run.setup.networks import recorded_network
 from resjax.run.workdir.lock import one_at_a_time
 from resjax.training.checkpoint import Checkpoints
 from resjax.training.recipe import require_choice
@@ -50,7 +51,7 @@ class TrainedNetwork:
 
     @property
     def name(self) -> str:
-        return self.functional.architecture.name
+        return self.functional.name
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -242,17 +243,22 @@ def _chosen_seeds(records: RunRecords, name: str, asked: str) -> tuple[tuple[int
     return (best,), f"seed {best} (the best of {listed} on validation)" if len(usable) > 1 else f"seed {best}", notes
 
 
-def architecture_of(records: RunRecords, name: str) -> Architecture:
-    """The architecture of a network of a comparison, of the sizes that it has there."""
+def network_of(records: RunRecords, name: str) -> NetworkSpec:
+    """A network of a comparison, of the sizes that it has there.
+
+    Raises:
+      BadInput: for one of one's own that cannot be imported, or has changed.
+    """
     config = records.summary.config
-    return architecture(name, **{size: config[size] for size in SIZES if config.get(size) is not None})
+    sizes = {size: config[size] for size in SIZES if config.get(size) is not None}
+    return recorded_network(name, records.summary.architectures[name].own, sizes)
 
 
 def _functional(records: RunRecords, name: str) -> tuple[Functional, tuple[str, ...]]:
     """The network, and a sentence if this device cannot compute in its dtype."""
     summary = records.summary
     dtype, note = usable_dtype(summary.config.get("dtype", "float32"), jax.devices()[0])
-    functional = Functional(architecture_of(records, name), len(summary.dataset.classes), dtype)
+    functional = Functional(network_of(records, name), len(summary.dataset.classes), dtype)
     built, recorded = parameter_count(functional.shapes()), summary.architectures[name].parameters
     if built != recorded:
         raise BadInput(

@@ -12,6 +12,7 @@ from resjax.data.sources.catalogue import Catalogue
 from resjax.data.splits import Split
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.cross_validation import cross_validate
+from resjax.models.own_network import architectures_among
 from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, Summary, read_record, write_record
 from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
 from resjax.report.figures.run_figures import draw_figures
@@ -66,6 +67,8 @@ def _compare(
     settings: Settings, probes: ProbeSettings | None, check: Callable[[Catalogue], None] | None
 ) -> tuple[Summary | Splits, str]:
     """The record, and the names of the files that hold it."""
+    if probes and not architectures_among(settings.architectures):
+        raise BadInput("--probes with networks of your own alone: expected none; they look at resjax's architectures")
     # A damaged splits.json is made again from the folders of the splits.
     of_splits = ("*/recipe.json",) if (settings.workdir / "splits.json").exists() else ()
     require_own(settings.workdir, records=(*COMPARISON_RECORDS, *of_splits))

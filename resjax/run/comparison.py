@@ -11,13 +11,15 @@ from resjax.data.pipeline import Side, make_sides
 from resjax.data.splits import Split, listed
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.pairs import undecidable
+from resjax.models.own_network import OwnNetwork
 from resjax.records import MetricsLine, Result, Summary
 from resjax.report.comparison_text import costs_line, plan
 from resjax.run.forecast import Forecast
 from resjax.run.progress import ProgressBar, rough_duration
-from resjax.run.replica import NetworkPrograms, OnEpoch, run_replicas, schedule
-from resjax.run.settings import Settings
+from resjax.run.replica import NetworkPrograms, run_replicas, schedule
+from resjax.run.settings import OnEpoch, Settings
 from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
+from resjax.run.setup.networks import likeness
 from resjax.run.stopping import Stopped
 from resjax.run.timing import phase
 from resjax.run.workdir.contents import ComparisonWorkdir
@@ -42,6 +44,10 @@ class ComparisonRun(ComparisonWorkdir):
 
     Args:
       sides: the images of each side as training reads them, to share them between several runs on the same images.
+
+    Raises:
+      BadInput: for a batch larger than the number of training images.
+      Stopped: from `train` and `complete`, on a request to stop.
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, split: Split, sides: Mapping[str, Side] | None = None):
@@ -129,6 +135,10 @@ class ComparisonRun(ComparisonWorkdir):
                     print(f"{name}: replicas trained as {way.describe(way.at_once(len(self.seeds)))}", flush=True)
         for name, each in self.costs.items():
             print(costs_line(name, each), flush=True)
+        for pair in self.pairs:
+            first, second = (self.functionals[name] for name in pair)
+            if total and any(isinstance(each.network, OwnNetwork) for each in (first, second)):
+                print(likeness(first, second, self.settings.seeds[0]), flush=True)
 
     def train(self) -> None:
         """Trains the pending replicas up to the next look, one by one or those of each network together."""
@@ -153,6 +163,8 @@ class ComparisonRun(ComparisonWorkdir):
                     forecast.epoch(name, seed)
                     progress.epoch(name, seed, line)
                     progress.first_forecast(forecast.seconds_left)
+                    for callback in self.settings.callbacks:
+                        callback(name, seed, line)
                     self.settings.stopping.after_epoch(line.seconds)
                     if stop_requested():
                         raise Stopped("stopped, because another process was asked to", 128 + signal.SIGTERM)

@@ -15,6 +15,7 @@ from resjax.errors import BadInput, RecordError
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
 from resjax.models.layers import key_of_seed
+from resjax.models.own_network import OwnNetwork
 from resjax.models.twins import twins_among
 from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
 from resjax.probes.common import keeps_shape
@@ -82,7 +83,10 @@ class Prober:
         """The seeds of each network that are probed: the first that are done in every network, or if there are none in
         this one."""
         done: dict[str, list[int]] = {}
-        for name in self.run.functionals:
+        for name, functional in self.run.functionals.items():
+            if isinstance(functional.network, OwnNetwork):
+                self.left_out.append(LeftOut(network=name, seed=None, reason="a network of your own"))
+                continue
             done[name] = []
             for seed in self.run.settings.seeds:
                 result = finished_result(self.run.folder(name, seed))
@@ -94,6 +98,8 @@ class Prober:
                     self.left_out.append(LeftOut(network=name, seed=seed, reason="no checkpoint"))
                 else:
                     done[name].append(seed)
+        if not done:
+            raise BadInput(f"--probes: {', '.join(self.run.functionals)} are networks of your own; expected none")
         if not any(done.values()):
             raise BadInput(
                 f"--workdir={self.run.workdir}: no checkpoint of a finished replica there, expected the workdir of a "

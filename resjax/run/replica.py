@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import jax
 
-from resjax.records import MetricsLine, Result
+from resjax.records import Result
+from resjax.run.settings import OnEpoch
 from resjax.run.workdir.replica_folder import ReplicaFolder
 from resjax.training.loop import Trainer, UnfinishedEpoch
 from resjax.training.mesh import make_mesh
@@ -24,8 +25,6 @@ from resjax.training.saving import SaveInterval, detached
 
 K = TypeVar("K")
 S = TypeVar("S")
-OnEpoch = Callable[[str, int, MetricsLine], None]
-"""Called with a network, a seed and the line of an epoch that has ended."""
 
 
 def schedule(pending: Mapping[K, Sequence[S]], ways: Mapping[K, Way]) -> list[tuple[K, tuple[S, ...]]]:

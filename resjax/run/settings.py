@@ -1,13 +1,19 @@
 """The settings of a comparison and of its probes: frozen dataclasses, made once from flags or by a caller in Python."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resjax.data.dataset import Dataset
+from resjax.data.sources.catalogue import Catalogue
 from resjax.evaluation.comparison.comparing import Question
-from resjax.models.architecture import Architecture
+from resjax.models.own_network import NetworkSpec
+from resjax.records import MetricsLine
 from resjax.run.stopping import Stopping
 from resjax.training.recipe import Recipe
 
+OnEpoch = Callable[[str, int, MetricsLine], None]
+"""Called with a network, a seed and the line of an epoch that has ended."""
 SIZES = ("width", "stem")
 """Flags that change a field of every architecture; without them each has its own."""
 PROBES = {
@@ -36,6 +42,8 @@ class SourceSettings:
     cache_dir: Path | None
     cache_gb: float
     near_copies: bool
+    given: Catalogue | Dataset | None = field(default=None, compare=False, repr=False)
+    """Images that a caller in Python has; `dataset` is then their name alone."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ class SplitSettings:
 class Settings:
     """All settings of a comparison."""
 
-    architectures: tuple[Architecture, ...]
+    architectures: tuple[NetworkSpec, ...]
+    """The networks that are compared."""
     seeds: tuple[int, ...]
     source: SourceSettings
     split: SplitSettings
@@ -82,6 +91,8 @@ class Settings:
     """Devices along `replica` and `batch`, if they are given."""
     allow_mixed_environment: bool = False
     """Whether replicas may be added to others that were trained where numbers come out otherwise."""
+    callbacks: tuple[OnEpoch, ...] = field(default=(), compare=False, repr=False)
+    """Called after each epoch of a replica."""
     stopping: Stopping = field(default_factory=Stopping, compare=False, repr=False)
     """Whether the run has been asked to stop."""
 

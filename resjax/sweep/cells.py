@@ -4,7 +4,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from resjax.models.architecture import Architecture
 from resjax.sweep.grid import Point
 
 FAILURE = "failure.json"
@@ -60,6 +59,6 @@ def share_of(cells: Sequence[Cell], costs: Mapping[Cell, float], shard: int, sha
     ]
 
 
-def relative_cost(forward_flops: float, epochs: int, train: float, val: int, architecture: Architecture) -> float:
+def relative_cost(forward_flops: float, epochs: int, train: float, val: int, layers: int) -> float:
     """The cost of a cell relative to others: its operations, and a little per layer, which dominates tiny steps."""
-    return epochs * (train + val / 3) * (forward_flops + 1e4 * architecture.depth)
+    return epochs * (train + val / 3) * (forward_flops + 1e4 * layers)

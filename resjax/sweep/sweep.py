@@ -4,6 +4,8 @@ import time
 
 import jax
 
+from resjax.errors import BadInput
+from resjax.models.own_network import OwnNetwork
 from resjax.records import Sweep
 from resjax.report.sweep_text import sweep_text
 from resjax.run.progress import duration
@@ -30,9 +32,12 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
     The record is also in the workdir.
 
     Raises:
-      BadInput: before anything is written, if the workdir holds another sweep or the data do not fit.
+      BadInput: before anything is written, if the workdir holds another sweep, the data do not fit, or a network has
+        no name in resjax.
     """
     base = asked.base
+    if own := [each.name for each in base.architectures if isinstance(each, OwnNetwork)]:
+        raise BadInput(f"--architectures: {own[0]} in a sweep; expected names such as resnet20, compare takes your own")
     require_outside_images(base.source, base.workdir)
     require_writable(base.workdir)
     require_own(base.workdir, (RECORD, "report.html", "figures", "cells"), (RECORD, "cells/*/recipe.json"))

@@ -13,6 +13,7 @@ from resjax.data.pipeline import Side
 from resjax.data.splits import Split, take_train_fraction
 from resjax.errors import BadInput, DamagedRecord
 from resjax.functional import Functional
+from resjax.models.architecture import Architecture
 from resjax.records import Failure, MetricsLine, write_record
 from resjax.run.comparison import ComparisonRun
 from resjax.run.progress import ProgressBar
@@ -218,6 +219,7 @@ class Share:
     def _cost(self, cell: Cell) -> float:
         settings = self.points[cell.point].settings
         train = settings.split.train_fraction * len(self.split.sides["train"])
-        architecture = settings.architectures[cell.network]
+        network = settings.architectures[cell.network]
+        layers = network.depth if isinstance(network, Architecture) else 0
         val = len(self.split.sides["val"])
-        return relative_cost(self._forward_flops(cell), settings.recipe.epochs, train, val, architecture)
+        return relative_cost(self._forward_flops(cell), settings.recipe.epochs, train, val, layers)

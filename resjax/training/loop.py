@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from resjax.models.layers import key_of_seed
 from resjax.models.torch_weights import StateDict
 from resjax.training.ahead_of_time import CompilingThread, StillCompiling
 from resjax.training.class_weights import class_weights
-from resjax.training.optimizer import Rates, learning_rate_schedule, make_optimizer
+from resjax.training.optimizer import Rates, has_own_rate, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import TrainState, initial_state, purpose_key
 from resjax.training.step import (
@@ -59,7 +59,7 @@ class UnfinishedEpoch(NamedTuple):
 class EpochResult(NamedTuple):
     """An epoch's line for `metrics.jsonl`, and the state after it."""
 
-    metrics: dict[str, float | int | bool]
+    metrics: dict[str, Any]
     """Accuracies are fractions, losses nats per image: exact means over all images."""
     state: TrainState
     diverged_step: int | None
@@ -240,6 +240,10 @@ class Trainer:
         # On the device, so that no step transfers them.
         self.rates = jax.device_put(Rates.of(recipe))
 
+    def _rate_after(self, epoch: int) -> float:
+        """The learning rate of an epoch's last step."""
+        return float(jnp.asarray(self.learning_rate(epoch * self.steps_per_epoch - 1)))
+
     def initial_state(self, seed: int) -> TrainState:
         """The state of replica `seed` before its first step.
 
@@ -330,7 +334,7 @@ class Trainer:
                 "train_accuracy": int(sums.correct.sum()) / images,
                 "val_loss": val_loss,
                 "val_accuracy": val_accuracy,
-                "learning_rate": float(jnp.asarray(self.learning_rate(epoch * self.steps_per_epoch - 1))),
+                "learning_rate": None if has_own_rate(self.recipe) else self._rate_after(epoch),
                 "is_best": not diverged and val_accuracy > best,
                 "seconds": seconds,
                 "images_per_second": images / training_seconds,

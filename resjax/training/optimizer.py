@@ -1,5 +1,6 @@
 """The optimizer and the learning-rate schedule of a recipe, built from optax."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float32, Int32
 
-from resjax.functional import frozen_mask
+from resjax.errors import BadInput
+from resjax.functional import Functional, frozen_mask
 from resjax.training.recipe import Recipe
 from resjax.types import Parameters
 
@@ -33,7 +35,7 @@ def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int, rates: Rates | 
 
     Warm-up is linear from 0 and reaches the full rate after `warmup_epochs`, or it is a tenth of the full rate until
     then. `step` divides by 10 at each milestone: the default ones are 32k and 48k of 64k steps (He et al. 2015,
-    section 4.2). The peak is that of `rates` if given, else of the recipe.
+    section 4.2). The peak is that of `rates` if given, else of the recipe. A schedule of one's own is taken as it is.
     """
     total = recipe.epochs * steps_per_epoch
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
@@ -51,6 +53,8 @@ def learning_rate_schedule(recipe: Recipe, steps_per_epoch: int, rates: Rates | 
             return rise * tenths[(step >= milestones).sum()]
         return jnp.asarray(rise)
 
+    if not isinstance(recipe.schedule, str):
+        return recipe.schedule
     peak = recipe.learning_rate if rates is None else rates.learning_rate
     return lambda step: peak * factor(jnp.asarray(step))
 
@@ -65,7 +69,7 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
 
     `adam` with weight decay is torch.optim.Adam: the moments are those of g + decay * w (L2). `adamw` subtracts
     learning rate * decay * w separately (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum. Frozen
-    parameters do not change at all and have no moments.
+    parameters do not change at all and have no moments. One of optax is taken as it is, or called with the schedule.
 
     Args:
       recipe: which optimizer.
@@ -82,8 +86,54 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
     return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, kinds)
 
 
+def has_own_rate(recipe: Recipe) -> bool:
+    """Whether the optimizer has its learning rate inside, so that nobody else knows it."""
+    return not isinstance(recipe.optimizer, str) and not callable(recipe.optimizer)
+
+
+def require_optimizer(recipe: Recipe, functionals: Iterable[Functional]) -> None:
+    """Refuses an optimizer of one's own whose state could not be saved and resumed.
+
+    Raises:
+      BadInput: if it holds something else than arrays, changes their shapes, needs more than gradients and parameters,
+        or is no transformation of optax.
+    """
+    if isinstance(recipe.optimizer, str) and isinstance(recipe.schedule, str):
+        return
+
+    def updated(parameters: Parameters) -> tuple[Any, Any, Any]:
+        optimizer = make_optimizer(recipe, 1)
+        state = optimizer.init(parameters)
+        updates, after = optimizer.update(parameters, state, parameters)
+        return state, after, optax.apply_updates(parameters, updates)
+
+    for functional in functionals:
+        parameters = functional.shapes().parameters
+        try:
+            state, after, changed = jax.eval_shape(updated, parameters)
+        except Exception as error:  # Whatever its code raises.
+            reason = " ".join(str(error).split())[:300]
+            raise BadInput(
+                f"optimizer for {functional.name}: {type(error).__name__}: {reason}; expected an optax transformation "
+                "whose state is arrays and whose update takes gradients, state and parameters"
+            ) from error
+        for what, first, second in (("state", state, after), ("parameters", parameters, changed)):
+            if _forms(first) != _forms(second):
+                raise BadInput(
+                    f"optimizer for {functional.name}: its {what} has another structure, shape or type after a step; "
+                    "expected the same, so that training can be resumed"
+                )
+
+
+def _forms(tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+
 def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None) -> optax.GradientTransformation:
     rate = learning_rate_schedule(recipe, steps_per_epoch, rates)
+    if not isinstance(recipe.optimizer, str):
+        return recipe.optimizer(rate) if callable(recipe.optimizer) else recipe.optimizer
     # Optax's annotation leaves numpy's arrays out.
     strength: Any = rates.weight_decay if rates is not None and recipe.weight_decay else recipe.weight_decay
     decay = optax.add_decayed_weights(strength, mask=kernel_mask if recipe.decayed == "kernels" else None)

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from resjax.errors import BadInput, closest
 
 if TYPE_CHECKING:
+    import optax
+
     from resjax.data.augmentation import Augmentation
+
+    Optimizer = str | optax.GradientTransformation | Callable[[optax.Schedule], optax.GradientTransformation]
+    Schedule = str | optax.Schedule
 
 RECIPE_VERSION = 1
 """Increases with every change to the numbers of training: no replica resumes under another version."""
@@ -82,7 +87,10 @@ class Option:
         """
         name = f"--{self.flag}"
         if self.choices:
-            require_choice(name, value, self.choices)
+            # From Python also what is no text, which the dataclass itself looks at.
+            if isinstance(value, str):
+                require_choice(name, value, self.choices)
+            return
         if self.above is not None:
             require_range(name, value, self.above, self.most, above=True)
         elif self.least is not None:
@@ -165,11 +173,14 @@ class Recipe:
         unit="images",
         help="images per step; the last step of an epoch takes the rest, so that every image counts once",
     )
-    optimizer: str = option(
+    optimizer: "Optimizer" = option(
         "adam",
         choices=OPTIMIZERS,
         help="adam adds the decay to the gradient, as torch.optim.Adam does; adamw decouples it; sgd has momentum",
     )
+    """From Python also a function of the learning rate such as `optax.lion` or `functools.partial(optax.adamw,
+    weight_decay=0.1)`, or all of an optimizer, such as `optax.sgd(0.1)`, which has its rate and schedule inside.
+    Neither sees `weight_decay` and `momentum`."""
     learning_rate: float = option(5e-4, alias="lr", above=0, help="peak learning rate")
     weight_decay: float = option(5e-4, alias="wd", least=0, help="weight decay")
     decayed: str = option(
@@ -178,11 +189,13 @@ class Recipe:
         help="which parameters decay: all, as in torch, or only the kernels of convolutions and of the head",
     )
     momentum: float = option(0.9, least=0, most=1, help="momentum of sgd")
-    schedule: str = option(
+    schedule: "Schedule" = option(
         "constant",
         choices=SCHEDULES,
         help="of the learning rate: constant; cosine to zero; step divides by 10 at each of --milestones",
     )
+    """From Python also a function from the number of finished steps to the learning rate, such as
+    `optax.cosine_decay_schedule(0.1, 1000)`; it knows its peak and its warm-up itself."""
     milestones: tuple[float, ...] = option(
         (0.5, 0.75),
         parse=parse_milestones,
@@ -244,6 +257,17 @@ class Recipe:
     def __post_init__(self) -> None:
         for each, its in fields_with_options(type(self)):
             its.check(getattr(self, each.name))
+        whole = hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")
+        if not (isinstance(self.optimizer, str) or whole or callable(self.optimizer)):
+            raise BadInput(f"optimizer={self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}, or one of optax")
+        if not (isinstance(self.schedule, str) or callable(self.schedule)):
+            raise BadInput(
+                f"schedule={self.schedule!r}: expected one of {', '.join(SCHEDULES)}, or a function of a step"
+            )
+        if not isinstance(self.schedule, str) and self.warmup_epochs:
+            raise BadInput(
+                f"--warmup_epochs={self.warmup_epochs:g} with a schedule of your own: expected 0, it warms up itself"
+            )
         require_range("--warmup_epochs", self.warmup_epochs, 0, self.epochs)
         if any(not 0 < each < 1 for each in self.milestones) or sorted(set(self.milestones)) != [*self.milestones]:
             given = ",".join(f"{each:g}" for each in self.milestones)

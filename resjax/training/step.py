@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Float32, Int32
 
 from resjax.data.augmentation import Augmentation, augment, standardize, to_float
 from resjax.data.pipeline import Side, padded_batches, take
+from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.training.ahead_of_time import AheadOfTimeJit, CompilingThread
 from resjax.training.class_weights import mean_loss
@@ -49,6 +50,9 @@ def make_train_step(
 
     The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`. Weights of
     the classes are in the loss that is minimized (see `mean_loss`) and never in the sums.
+
+    Raises:
+      BadInput: from the step while it is traced, unless images are uint8 and labels are integers, (batch,).
     """
 
     # Jitted, so that the programs of the full batch and of the last batch trace it once.
@@ -58,6 +62,7 @@ def make_train_step(
         return optax.apply_updates(parameters, updates), state
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
+        _require_labels(batch)
         key = purpose_key(state.key, "augmentation", state.step)
         images = standardize(augment(augmentations, key, to_float(batch.images)))
         drop_key = purpose_key(state.key, "stochastic_depth", state.step)
@@ -75,6 +80,15 @@ def make_train_step(
         return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
 
     return train_step
+
+
+def _require_labels(batch: Batch) -> None:
+    labels, images = batch.labels, len(batch.images)
+    if labels.shape != (images,) or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise BadInput(
+            f"labels of {labels.dtype} and shape {labels.shape}: expected integers of shape ({images},), a class for "
+            "each image"
+        )
 
 
 class TrainProgram(NamedTuple):

@@ -159,6 +159,14 @@ def test_build_takes_a_name_or_a_description_and_changes_fields():
     assert named(jnp.ones((2, 8, 8, 3))).shape == (2, 3)
 
 
+def test_blocks_can_be_made_by_the_caller():
+    own, named = (
+        build("resnet18", classes=3, key=0, width=2, stem="cifar", blocks=(1, 1), **given)
+        for given in ({"make_block": resjax.BasicBlock}, {})
+    )
+    jax.tree.map(np.testing.assert_array_equal, *(nnx.as_pure(nnx.state(each)) for each in (own, named)))
+
+
 def test_build_works_abstractly():
     network = nnx.eval_shape(lambda: build("resnet34", classes=5, key=jax.random.key(0)))
     assert network.head.kernel.shape == (512, 5) and [len(stage) for stage in network.stages] == [3, 4, 6, 3]

@@ -196,7 +196,7 @@ def test_replicas_start_from_weights_and_differ_in_a_fresh_head(functional, side
 
 
 def test_stochastic_depth_is_trained_with_keys_of_the_step(functional, even_sides):
-    dropping = replace(functional, architecture=replace(functional.architecture, stochastic_depth=0.5))
+    dropping = replace(functional, network=replace(functional.architecture, stochastic_depth=0.5))
     trainer = Trainer(dropping, RECIPE, **even_sides)
     first, again = (trainer.run_epoch(trainer.initial_state(0), 1)[1].loss for _ in range(2))
     np.testing.assert_array_equal(first, again)

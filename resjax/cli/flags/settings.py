@@ -14,7 +14,8 @@ from resjax.errors import BadInput
 from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.statistics.paired_tests import fewest_seeds
 from resjax.evaluation.comparison.statistics.planning import LEVEL, looks_until
-from resjax.models.architecture import STEMS, architecture
+from resjax.models.architecture import STEMS
+from resjax.models.own_network import architectures_among
 from resjax.models.twins import twins_among
 from resjax.run.settings import SIZES, Settings
 from resjax.run.stopping import Stopping
@@ -51,7 +52,8 @@ def define_training_flags() -> None:
         "50, 101, "
         "152, or 6n + 2 for CIFAR (20, 56, 110, ...); or resnext50_32x4d, wide_resnet28_10. It may begin with se_ or "
         "preact_ and end with _gn, _nonorm, _skipinit, _fixup, _zero_gamma, _stochastic_depth, or a shortcut: _pad, "
-        "_project, _project_all",
+        "_project, _project_all. A network of your own is package.module:function, a function from a key to a "
+        "flax.nnx.Module",
     )
     define_path(
         "init_from",
@@ -127,7 +129,7 @@ def define_recipe_flags() -> None:
     """A flag for each field of `Recipe`: its type, default, help text and unit stand at the field."""
     parsers = {int: flags.IntegerParser(), float: flags.FloatParser(), str: flags.ArgumentParser()}
     for field, option in fields_with_options(Recipe):
-        parser = parsers[str if option.parse else field.type]
+        parser = parsers[str if option.parse else type(field.default)]
         default = option.default_text if option.parse else field.default
         # absl's short name is a second name of the same flag, of any length: also in flagfiles.
         flags.DEFINE(
@@ -178,6 +180,7 @@ def settings(experiment: str) -> Settings:
     # They import jax, which --help does without.
     from resjax.data.augmentation import Crop, Scale
     from resjax.run.setup.initial_weights import parse_init_from
+    from resjax.run.setup.networks import named_network
     from resjax.training.mesh import parse_mesh
 
     require_range("--image_size", FLAGS.image_size, 8, 4096)
@@ -188,11 +191,13 @@ def settings(experiment: str) -> Settings:
     require_choice("--pipeline", FLAGS.pipeline, PIPELINES)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
     require_choice("--replicas_as", FLAGS.replicas_as, ("auto", *WAYS))
-    names = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
+    given = [name.strip() for name in FLAGS.architectures.split(",") if name.strip()]
+    recipe = Recipe.from_flags({option.flag: FLAGS[option.flag].value for _, option in fields_with_options(Recipe)})
+    networks = tuple(named_network(name, **given_sizes()) for name in given)
+    names = [network.name for network in networks]
     if not names or len(set(names)) < len(names):
         raise BadInput(f"--architectures={FLAGS.architectures!r}: expected one or more different names")
-    recipe = Recipe.from_flags({option.flag: FLAGS[option.flag].value for _, option in fields_with_options(Recipe)})
-    architectures = tuple(architecture(name, **given_sizes()) for name in names)
+    architectures = architectures_among(networks)
     for network in architectures:
         if network.depth > DEEPEST:
             raise BadInput(f"--architectures: {network.name} has {network.depth} layers; expected at most {DEEPEST}")
@@ -204,13 +209,13 @@ def settings(experiment: str) -> Settings:
     for crop in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Crop)):
         require_range("--augment=crop", crop.padding, 1, FLAGS.image_size - 1)
     for scale in (augmentation for augmentation in recipe.augmentations if isinstance(augmentation, Scale)):
-        require_range("--augment=scale", scale.size, max(network.stride for network in architectures))
+        require_range("--augment=scale", scale.size, max((network.stride for network in architectures), default=1))
     comparisons = FLAGS.comparisons.replace(" ", "")
     pairs_asked(comparisons, names, [(each.baseline, each.candidate) for each in twins_among(architectures)])
     looks = parse_looks(FLAGS.seeds, FLAGS.max_seeds)
     workdir = Path(FLAGS.workdir or Path("runs") / _flagfile_stem(experiment))
     return Settings(
-        architectures=architectures,
+        architectures=networks,
         seeds=tuple(range(looks[-1])) if looks else parse_seeds(FLAGS.seeds),
         source=source_settings(),
         split=split_settings(),

@@ -23,6 +23,7 @@ DISHES = {
     "soto_ayam": dishes.soto_ayam,
 }
 CLASSES = tuple(DISHES)
+"""The names of the drawn dishes, by label."""
 VERSION = "drawn dishes 1"
 """Part of every content name; change it with anything that changes a drawing, so that no cache serves the old one."""
 

@@ -70,6 +70,7 @@ def summarize_network(
         forward_flops_xla=costs.forward_flops_xla,
         activation_bytes=costs.activation_bytes,
         init_from=costs.init_from,
+        own=costs.own,
         trained_as=_each_once(way for result in results.values() if result for way in result.trained_as),
         seeds=list(results),
         status=status,

@@ -94,7 +94,7 @@ def _remedies(measure: str, imbalance: float, config: Config) -> list[str]:
     if imbalance >= IMBALANCED and measure in ("accuracy", "log_loss"):
         weights = [] if config.get("class_weights") == "balanced" else ["--class_weights=balanced"]
         found.append(f"{' and '.join([*weights, '--metric=balanced_accuracy'])}, because the classes are uneven")
-    return [*found, f"another learning rate: {rate_sweep(config)}"]
+    return [*found, "another learning rate" if config.get("python") else f"another learning rate: {rate_sweep(config)}"]
 
 
 def _evidence(test: ChanceTest) -> str:

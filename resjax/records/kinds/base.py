@@ -111,7 +111,7 @@ def require_sides(counts: dict[Side, int], sides: tuple[Side, ...], name: str) -
 
 OUTSIDE_RECIPE = (
     *("architectures", "seeds", "workdir", "cache_dir", "cache_gb", "compile_cache", "gpu_flags", "pipeline"),
-    *("replicas_as", "mesh", "max_minutes", "allow_mixed_environment"),
+    *("replicas_as", "mesh", "max_minutes", "allow_mixed_environment", "python"),
     *("dataset", "image_dir", "data_dir", "init_from"),
     *("probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
     *("curvature_steps", "curvature_samples", "dose_training"),
@@ -120,4 +120,5 @@ OUTSIDE_RECIPE = (
 )
 """Flags that do not say what becomes of a replica: those of the first two lines, of the probes
 and of the verdict never do, the others
-only through the data and its split or through the content of a file, which have a fingerprint of their own."""
+only through the data and its split or through the content of a file, which have a fingerprint of their own. `python`
+is no flag: it names the function that a run was started by whose arguments its flags do not say in full."""

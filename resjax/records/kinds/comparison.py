@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType, field
 from resjax.records.kinds.base import Interval, Part, Record
 
 Verdict = Literal["candidate better", "baseline better", "equivalent", "inconclusive"]
+"""What a comparison comes to."""
 
 
 class Described(Part, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ class Assumptions(Part, frozen=True, kw_only=True):
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """`plan.json`."""
+    """`plan.json`: which difference how many seeds show on these images."""
 
     source: str
     """The images, in words."""

@@ -20,7 +20,8 @@ class MetricsLine(Part, frozen=True, kw_only=True):
     val_loss: float | None
     """Null where it is not finite."""
     val_accuracy: float
-    learning_rate: float
+    learning_rate: float | None
+    """Null where an optimizer of one's own has it inside."""
     is_best: bool
     seconds: float
     images_per_second: float

@@ -1,5 +1,7 @@
 """`summary.json`, a comparison on one split, and `recipe.json`, what its replicas depend on."""
 
+from typing import Any
+
 from msgspec import UNSET, UnsetType
 
 from resjax.records.kinds.base import (
@@ -71,8 +73,19 @@ class SummaryDataset(DataOfRun, frozen=True, kw_only=True):
         require_sides(self.leaked, ("val", "test"), "leaked")
 
 
+class OwnSource(Part, frozen=True, kw_only=True):
+    """What a network was made from that has no name in resjax."""
+
+    origin: str
+    """`module:name` of the callable that made it, or `Architecture`."""
+    sha256: str
+    """Of its source: another source is another recipe."""
+    fields: dict[str, Any] | UnsetType = UNSET
+    """Of an `Architecture`."""
+
+
 class NetworkCosts(Part, frozen=True, kw_only=True):
-    """What a network costs for one image, and what it starts from."""
+    """What a network costs for one image, what it is made from, and what it starts from."""
 
     parameters: int
     forward_flops: float
@@ -81,6 +94,8 @@ class NetworkCosts(Part, frozen=True, kw_only=True):
     activation_bytes: int
     init_from: InitFrom | None
     """Null for random numbers."""
+    own: OwnSource | UnsetType = UNSET
+    """Absent for a network that has a name in resjax."""
 
 
 class Relation(Part, frozen=True, kw_only=True):
@@ -173,6 +188,7 @@ class RecipeNetwork(Part, frozen=True, kw_only=True):
     """What `recipe.json` says of a network."""
 
     init_from: InitFrom | None
+    own: OwnSource | UnsetType = UNSET
 
 
 class RecipeRecord(Record, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from resjax.records.kinds.environment import TrainedIn
 from resjax.records.kinds.summary import DataOfRun
 
 CellStatus = Literal["done", "diverged", "failed", "pending"]
+"""How a cell of a sweep stands."""
 
 
 class SweepDataset(DataOfRun, frozen=True, kw_only=True):

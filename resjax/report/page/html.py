@@ -27,6 +27,11 @@ def render(template: str, **values: object) -> str:
 
 
 def command_line(experiment: str, config: Mapping[str, object], *flags: str) -> str:
-    """The command that runs an experiment again, from the flags that its record holds: those that are no default."""
+    """The command that runs an experiment again, from the flags that its record holds: those that are no default.
+
+    Of one that was started in Python, the name of the function.
+    """
+    if called := config.get("python"):
+        return f"{called}(...)  # in Python, with what the flags below say"
     given = [f"--{name}={value}" for name, value in said(config).items()]
     return shlex.join(["python", "-m", f"experiments.{experiment}", *flags, *given])

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from resjax.functional import Functional
+from resjax.models.own_network import OwnNetwork
+from resjax.run.setup.operations import Kernel, kernels_of
 from resjax.types import Parameters, Variables
 
 
@@ -23,7 +25,7 @@ class Ledger(NamedTuple):
     parameters: int
     """Numbers that the optimizer changes, frozen ones included."""
     forward_flops: float
-    """By formula: see `forward_flops`."""
+    """By formula, or counted in the program of a network of one's own: see `forward_flops`."""
     forward_flops_xla: float | None
     """By XLA's cost analysis of the program before optimization: without the padding's zeros, with norms and relus."""
     activation_bytes: int
@@ -59,12 +61,15 @@ def forward_flops(functional: Functional, image_size: int) -> float:
     """Floating-point operations of all kernels in one image's forward pass.
 
     A multiplication and an addition count as two, and the padding's zeros count, as is usual: ResNet-34 at 224 pixels
-    has 7.3e9 (He et al. 2015 give 3.6e9 multiplications). Norms, relus, pools and additions do not count.
+    has 7.3e9 (He et al. 2015 give 3.6e9 multiplications). Norms, relus, pools and additions do not count. Of a network
+    of one's own, the matrix products and convolutions of its program count alike, those of attention too.
 
     >>> from resjax import Functional, architecture, forward_flops
     >>> round(forward_flops(Functional(architecture("resnet50"), classes=1000), 224) / 1e9, 2)
     8.18
     """
+    if isinstance(functional.network, OwnNetwork):
+        return float(sum(kernel.flops for kernel in _kernels_of_program(functional, image_size)))
     return 2.0 * sum(math.prod(kernel) * places for kernel, places in _kernels(functional, image_size))
 
 
@@ -85,8 +90,16 @@ def activation_bytes(functional: Functional, image_size: int) -> int:
     The activations of Radosavovic et al. 2020 (section 3.1), which the backward pass has to keep; ResNet-50 at 224
     pixels has 11.1 million. What is kept beside them, by relus above all, grows in proportion.
     """
-    outputs = sum(kernel[-1] * places for kernel, places in _kernels(functional, image_size))
-    return outputs * jnp.dtype(functional.dtype).itemsize
+    if isinstance(functional.network, OwnNetwork):
+        outputs = sum(kernel.outputs for kernel in _kernels_of_program(functional, image_size))
+    else:
+        outputs = sum(kernel[-1] * places for kernel, places in _kernels(functional, image_size))
+    return int(outputs) * jnp.dtype(functional.dtype).itemsize
+
+
+def _kernels_of_program(functional: Functional, image_size: int) -> list[Kernel]:
+    images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    return kernels_of(functional.apply_eval, functional.shapes(), images)
 
 
 def _kernels(functional: Functional, image_size: int) -> Iterator[tuple[tuple[int, ...], int]]:

@@ -55,16 +55,22 @@ def load_dataset(
     """
     if source.cache_dir is not None:
         require_outside_images(source, source.cache_dir, "--cache_dir")
-    catalogue = open_catalogue(
-        source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
-    )
+    if isinstance(source.given, Dataset):
+        catalogue = _catalogue_of(source.given)
+        dataset = replace(source.given, details={"decoded": 0, **source.given.details})
+    else:
+        catalogue = source.given or open_catalogue(
+            source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
+        )
+        dataset = None
     for note in catalogue.notes:
         print(note, flush=True)
     if check:
         check(catalogue)
-    dataset = decode(
-        catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
-    )
+    if dataset is None:
+        dataset = decode(
+            catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
+        )
     if source.near_copies and dataset.thumbnails is not None:
         # The groups are kept under the contents, and deep images look otherwise under another range.
         contents = [f"{content} {dataset.ranges}" for content in dataset.contents] if dataset.ranges else None
@@ -86,6 +92,25 @@ def load_dataset(
     dataset = replace(dataset, notes=catalogue.notes)
     print(described(dataset, near_copies_known(source, dataset)))
     return catalogue, dataset
+
+
+def _catalogue_of(dataset: Dataset) -> Catalogue:
+    """A catalogue of images that are decoded already, which it has no files of."""
+
+    def read(image: int) -> bytes:
+        raise BadInput(f"{dataset.name}: {dataset.ids[image]} has no file")
+
+    return Catalogue(
+        name=dataset.name,
+        classes=dataset.classes,
+        ids=dataset.ids,
+        labels=dataset.labels,
+        read=read,
+        content=lambda image: dataset.contents[image],
+        sides=dataset.sides,
+        exclusions=dataset.exclusions,
+        notes=dataset.notes,
+    )
 
 
 def require_outside_images(source: SourceSettings, folder: Path, flag: str = "--workdir") -> None:

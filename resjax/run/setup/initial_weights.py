@@ -7,6 +7,7 @@ from pathlib import Path
 
 from resjax.errors import BadInput
 from resjax.functional import Functional
+from resjax.models.own_network import OwnNetwork
 from resjax.models.torch_weights import StateDict, fill, read_state_dict
 from resjax.records import InitFrom
 
@@ -56,6 +57,8 @@ def read_initial_weights(files: Mapping[str, Path], functionals: Mapping[str, Fu
     """
     read: dict[Path, InitialWeights] = {}
     for name, path in files.items():
+        if isinstance(functionals[name].network, OwnNetwork):
+            raise BadInput(f"--init_from for {name}: a network of your own starts from its key; expected none for it")
         if path not in read:
             arrays = read_state_dict(path)
             read[path] = InitialWeights(path, hashlib.sha256(path.read_bytes()).hexdigest(), arrays)

@@ -22,6 +22,7 @@ from resjax.evaluation.comparison.statistics.planning import level_of_looks
 from resjax.evaluation.comparison.summary import summarize_network
 from resjax.evaluation.run_evaluation import contributions
 from resjax.functional import Functional, require_matched
+from resjax.models.own_network import architectures_among
 from resjax.models.twins import families_of_twins, family_of, plain_twin_name, twins_among
 from resjax.records import (
     Done,
@@ -41,7 +42,7 @@ from resjax.records import (
     write_record,
     write_text,
 )
-from resjax.run.settings import Settings
+from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.costs import ledger
 from resjax.run.setup.dataset import (
     SIDES,
@@ -55,6 +56,7 @@ from resjax.run.setup.dataset import (
 )
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.setup.initial_weights import read_initial_weights
+from resjax.run.setup.networks import own_source, require_trainable
 from resjax.run.timing import phase
 from resjax.run.workdir.environments import require_same_environment
 from resjax.run.workdir.lock import one_at_a_time
@@ -62,6 +64,7 @@ from resjax.run.workdir.looks import add_looks, looks_in
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
 from resjax.run.workdir.sound_records import finished_result, quarantine_damaged, read_or_quarantine
+from resjax.training.optimizer import require_optimizer
 from resjax.training.recipe import RECIPE_VERSION
 
 ledger_of = lru_cache(maxsize=512)(ledger)
@@ -93,9 +96,11 @@ class ComparisonWorkdir:
         if note:
             print(note, flush=True)
         self.functionals = {
-            architecture.name: Functional(architecture, len(dataset.classes), self.dtype)
-            for architecture in settings.architectures
+            network.name: Functional(network, len(dataset.classes), self.dtype) for network in settings.architectures
         }
+        for functional in self.functionals.values():
+            require_trainable(functional, settings.image_size, settings.seeds, settings.recipe.augmentations)
+        require_optimizer(settings.recipe, self.functionals.values())
         require_matched(settings.recipe.freeze, self.functionals.values())
         self.weights = read_initial_weights(settings.init_from, self.functionals)
         self.ledgers = {
@@ -103,7 +108,9 @@ class ComparisonWorkdir:
         }
         self.costs = {
             name: NetworkCosts(
-                **each._asdict(), init_from=self.weights[name].record() if name in self.weights else None
+                **each._asdict(),
+                init_from=self.weights[name].record() if name in self.weights else None,
+                own=own_source(self.functionals[name].network, {size: settings.flags.get(size) for size in SIZES}),
             )
             for name, each in self.ledgers.items()
         }
@@ -113,7 +120,7 @@ class ComparisonWorkdir:
                 family=family_of(each),
                 plain_twin=plain_twin_name(each, settings.architectures),
             )
-            for each in settings.architectures
+            for each in architectures_among(settings.architectures)
         }
         self.pairs = pairs_asked(
             settings.comparisons,
@@ -196,7 +203,8 @@ class ComparisonWorkdir:
         self.shown = looks_in(self.workdir)
         if before is None:
             return
-        changed = changes(before, self.settings, self.weights)
+        own = {name: each.own for name, each in self.costs.items() if each.own is not UNSET}
+        changed = changes(before, self.settings, self.weights, own)
         if before.dataset.fingerprint != self.fingerprint():
             changed.append(data_changes(self.workdir, split_record(self.dataset, self.split)))
         if changed:
@@ -228,7 +236,9 @@ class ComparisonWorkdir:
             recipe_version=summary.recipe_version,
             config=summary.config,
             dataset=RecipeData(fingerprint=summary.dataset.fingerprint),
-            architectures={name: RecipeNetwork(init_from=each.init_from) for name, each in self.costs.items()},
+            architectures={
+                name: RecipeNetwork(init_from=each.init_from, own=each.own) for name, each in self.costs.items()
+            },
         )
         write_record(self.workdir / "recipe.json", recipe)
 
@@ -247,7 +257,7 @@ class ComparisonWorkdir:
             architectures={
                 name: summarize_network(
                     *(by_seed, self.dataset.classes, self.costs[name]),
-                    relation=self.relations[name],
+                    relation=self.relations.get(name, UNSET),
                     problem=self.problems.get(name, UNSET),
                 )
                 for name, by_seed in results.items()
@@ -300,5 +310,5 @@ class ComparisonWorkdir:
 
 def write_flags(settings: Settings) -> None:
     """Writes the flags to `config.flags`, which is a flagfile."""
-    flags = [f"--{name}={value}" for name, value in settings.flags.items() if value is not None]
+    flags = [f"--{name}={value}" for name, value in settings.flags.items() if value is not None and name != "python"]
     write_text(settings.workdir / "config.flags", "\n".join(flags) + "\n")

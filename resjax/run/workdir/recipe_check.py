@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+from msgspec import UNSET, UnsetType
 
 from resjax.data.splits import listed
 from resjax.errors import BadInput
 from resjax.models.architecture import architecture
-from resjax.records import RecipeRecord, SplitRecord, Summary
+from resjax.models.own_network import architectures_among
+from resjax.records import OwnSource, RecipeRecord, SplitRecord, Summary
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
@@ -14,8 +18,18 @@ from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.training.recipe import RECIPE_VERSION, flag_defaults
 
 
-def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
-    """A phrase for each difference between the recipe of `before` and that of the settings."""
+def changes(
+    before: Summary | RecipeRecord,
+    settings: Settings,
+    weights: Mapping[str, InitialWeights],
+    own: Mapping[str, OwnSource] = MappingProxyType({}),
+) -> list[str]:
+    """A phrase for each difference between the recipe of `before` and that of the settings.
+
+    Args:
+      weights: what the networks start from that do not start from random numbers.
+      own: what the networks are made from that have no name in resjax.
+    """
     # A flag of the recipe that a run did not know yet had no effect on it, as its default has none.
     config = flag_defaults() | before.config
     changed = [
@@ -25,8 +39,14 @@ def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping
     ]
     # If one run left a size to the architecture and the other gives it, it may still be the same.
     networks = [each for each in settings.architectures if each.name in before.architectures]
+    for each in networks:
+        then, now = before.architectures[each.name].own, own.get(each.name, UNSET)
+        if then != now:
+            changed.append(f"network {each.name} was {_named(then)}, now {_named(now)}")
     for flag in SIZES:
-        for each in networks:
+        for each in architectures_among(networks):
+            if before.architectures[each.name].own or each.name in own:
+                continue
             given = before.config.get(flag)
             earlier = given if given is not None else getattr(architecture(each.name), flag)
             if earlier != getattr(each, flag):
@@ -38,6 +58,15 @@ def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping
     if before.recipe_version != RECIPE_VERSION:
         changed.append(f"the training itself: version {before.recipe_version} then, {RECIPE_VERSION} now")
     return changed
+
+
+def _named(own: OwnSource | UnsetType) -> str:
+    """Where a network comes from, in a few words."""
+    if own is UNSET:
+        return "resjax's of this name"
+    if own.fields is not UNSET:
+        return f"Architecture({', '.join(f'{name}={value!r}' for name, value in own.fields.items() if name != 'name')})"
+    return f"{own.origin} with source {own.sha256[:12]}"
 
 
 def recipe_before(workdir: Path) -> Summary | RecipeRecord | None:

@@ -1,0 +1,1 @@
+"""Worked examples of resjax in other research; each runs by itself, and a test runs it."""
