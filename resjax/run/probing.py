@@ -15,7 +15,7 @@ from resjax.errors import BadInput, RecordError
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
 from resjax.models.layers import key_of_seed
-from resjax.models.own_network import OwnNetwork
+from resjax.models.own_network import OwnNetwork, architectures_among
 from resjax.models.twins import twins_among
 from resjax.probes import ablations, connectivity, curvature, flow, landscape, saliency, shattering
 from resjax.probes.common import keeps_shape
@@ -232,10 +232,10 @@ class Prober:
     def _record(self) -> Probes:
         """The record so far: the findings of other probes stay if they are of the same networks."""
         networks = {}
-        for name, functional in self.run.functionals.items():
-            places = zip(functional.architecture.places(), keeps_shape(functional.architecture), strict=True)
+        for network in architectures_among(self.run.settings.architectures):
+            places = zip(network.places(), keeps_shape(network), strict=True)
             blocks = [ProbedBlock(stage=p.stage, index=p.index, keeps_shape=bool(same)) for p, same in places]
-            networks[name] = ProbedNetwork(blocks=blocks, shortcut=functional.architecture.shortcut)
+            networks[network.name] = ProbedNetwork(blocks=blocks, shortcut=network.shortcut)
         before = read_record(self.path, Probes) if self.path.exists() else None
         return Probes(
             environment=describe_environment(),

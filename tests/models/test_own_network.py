@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 from resjax.errors import BadInput
 from resjax.functional import Functional
@@ -84,3 +84,22 @@ def test_frozen_norms_of_nnx_keep_their_statistics(own, own_variables, tiny_imag
     frozen = replace(own, frozen=("norm.*",))
     _, statistics = frozen.apply_train(own_variables, tiny_images, jax.random.key(1))
     jax.tree.map(np.testing.assert_array_equal, statistics, own_variables.statistics)
+
+
+class LinenNetwork(linen.Module):
+    @linen.compact
+    def __call__(self, images):
+        return linen.Dense(3)(linen.relu(linen.Conv(4, (3, 3))(images)).mean((1, 2)))
+
+
+def test_a_linen_network_is_one_by_nnx_s_bridge(tiny_images):
+    def wrapped(key):
+        return nnx.bridge.ToNNX(LinenNetwork(), rngs=nnx.Rngs(key)).lazy_init(tiny_images)
+
+    functional = Functional(OwnNetwork("linen", wrapped), classes=3)
+    variables = functional.init(jax.random.key(0))
+    expected = LinenNetwork().apply({"params": variables.parameters}, tiny_images)
+    np.testing.assert_allclose(functional.apply_eval(variables, tiny_images), expected, rtol=1e-6)
+    logits, statistics = functional.apply_train(variables, tiny_images, jax.random.key(1))
+    np.testing.assert_allclose(logits, expected, rtol=1e-6)
+    assert jax.tree.structure(statistics) == jax.tree.structure(variables.statistics)

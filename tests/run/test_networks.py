@@ -10,7 +10,7 @@ from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture, architecture
 from resjax.models.own_network import OwnNetwork
-from resjax.records import Summary, read_record
+from resjax.records import Probes, Summary, read_record
 from resjax.run.setup.networks import likeness, named_network, own_source, recorded_network
 from tests.commands import require_bad_input, run_in_process
 from tests.own_networks import averaged, wider
@@ -82,7 +82,15 @@ def test_a_sweep_of_own_networks_is_bad_input(tmp_path):
     require_bad_input(SWEEP, *flags, "--architectures=tests.own_networks:averaged", says=("--architectures",))
 
 
-def test_a_module_of_the_current_folder_is_compared_from_the_command_line(tmp_path, monkeypatch):
+def test_probes_of_own_networks_alone_are_bad_input(tmp_path):
+    flags = ["--dataset=synthetic:60", "--image_size=16", "--probes=signals", f"--workdir={tmp_path / 'run'}"]
+    require_bad_input(COMPARE, *flags, "--architectures=tests.own_networks:averaged", says=("--probes",))
+
+
+@pytest.mark.slow
+def test_a_module_of_the_current_folder_is_compared_from_the_command_line_and_probes_leave_it_out(
+    tmp_path, monkeypatch
+):
     (tmp_path / "my_module.py").write_text("from tests.own_networks import averaged\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -94,8 +102,11 @@ def test_a_module_of_the_current_folder_is_compared_from_the_command_line(tmp_pa
         "--augment=none",
         "--nonear_copies",
     ]
-    given = ["--architectures=my_module:averaged", f"--cache_dir={tmp_path / 'cache'}", "--workdir=run"]
-    status, _, err = run_in_process(COMPARE, *flags, *given)
-    assert status == 0, err
-    (network,) = read_record(tmp_path / "run/summary.json", Summary).architectures.values()
-    assert network.own.origin == "tests.own_networks:averaged"
+    given = ["--architectures=my_module:averaged,resnet8", "--width=2", "--probes=signals", "--probe_images=8"]
+    status, out, err = run_in_process(COMPARE, *flags, *given, f"--cache_dir={tmp_path / 'cache'}", "--workdir=run")
+    assert status == 0 and "resnet8 beside averaged" in out, err
+    own, named = read_record(tmp_path / "run/summary.json", Summary).architectures.values()
+    assert own.own.origin == "tests.own_networks:averaged" and not named.own
+    probes = read_record(tmp_path / "run/probes.json", Probes)
+    assert list(probes.networks) == ["resnet8"]
+    assert [each.network for each in probes.probes["signals"].left_out] == ["averaged"]
