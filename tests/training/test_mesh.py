@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
 import jax, numpy as np
-from resjax.data.augmentation import Flip, ResizedCrop, TrivialAugment
+from resjax.data.augmentation import Flip
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture
@@ -30,7 +30,7 @@ rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 255, (23, 8, 8, 3)).astype(np.uint8), rng.integers(0, 3, 23).astype(np.int32)
 tiny = Functional(Architecture("tiny", (1, 1), "project", stem="cifar", width=4), classes=3)
 recipe = Recipe(
-    epochs=2, batch_size=8, augmentations=(TrivialAugment(), Flip(), ResizedCrop(0.5, 1.0)),
+    epochs=2, batch_size=8, augmentations=(Flip(),),
     mixup=0.4, cutmix=1.0, label_smoothing=0.1, clip_norm=1.0, ema_decay=0.8,
 )
 resident = Trainer(tiny, recipe, ResidentSide(images[:18], labels[:18]), ResidentSide(images[18:], labels[18:]))
