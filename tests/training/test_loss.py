@@ -99,10 +99,10 @@ def batch() -> Batch:
 def test_a_step_minimizes_the_smoothed_loss_of_mixed_images_and_sums_the_plain_one(tiny, batch):
     optimizer = optax.sgd(0.5)
     before = initial_state(tiny, optimizer, 0)
-    step = make_train_step(tiny, optimizer, mixup=0.4, cutmix=1.0, label_smoothing=0.1)
+    step = make_train_step(tiny, optimizer, mixup=0.4, label_smoothing=0.1)
     after, sums = jax.jit(step)(before, batch)
     mixing = jax.jit(mix, static_argnums=(2, 3))
-    images, share = mixing(purpose_key(before.key, "mixing", 0), to_float(batch.images), 0.4, 1.0)
+    images, share = mixing(purpose_key(before.key, "mixing", 0), to_float(batch.images), 0.4, 0.0)
     logits = np.asarray(tiny.apply_train(before.variables, standardize(images))[0], np.float64)
     own, other = np.eye(3)[batch.labels], np.eye(3)[np.roll(batch.labels, 1)]
     mixed = float(share) * own + (1 - float(share)) * other
