@@ -111,7 +111,7 @@ def best_epochs(
             correct = epoch.val_correct
             accuracies = [float(correct[part].mean()) for part in parts]
             if any(accuracy > known for accuracy, (known, _) in zip(accuracies, best, strict=True)):
-                logits = predict_logits(trainer.functional, epoch.state.variables, side)
+                logits = predict_logits(trainer.functional, epoch.state.evaluated, side)
                 best = [
                     (accuracy, logits[part]) if accuracy > known[0] else known
                     for accuracy, part, known in zip(accuracies, parts, best, strict=True)

@@ -15,7 +15,7 @@ from resjax.report.majority import majority_sentence
 
 RECIPE = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup_epochs", "augment"),
-    *("class_weights", "freeze"),
+    *("mixup", "cutmix", "label_smoothing", "class_weights", "clip_norm", "ema_decay", "freeze"),
 )
 """The flags of the recipe that the card shows; all flags are in the run's config.flags."""
 WORDS = {"val": "validation", "test": "test"}

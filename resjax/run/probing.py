@@ -154,7 +154,7 @@ class Prober:
         }
         if checkpoints.last_epoch:
             last = checkpoints.restore_last(initial)
-            states["last"] = State("last", checkpoints.last_epoch, last.variables)
+            states["last"] = State("last", checkpoints.last_epoch, last.evaluated)
         return states
 
     def announce(self) -> None:

@@ -17,10 +17,10 @@ from resjax.functional import Functional
 from resjax.models.layers import key_of_seed
 from resjax.models.torch_weights import StateDict
 from resjax.training.ahead_of_time import CompilingThread, StillCompiling
-from resjax.training.class_weights import class_weights
+from resjax.training.loss import class_weights
 from resjax.training.optimizer import Rates, has_own_rate, learning_rate_schedule, make_optimizer
 from resjax.training.recipe import Recipe
-from resjax.training.state import TrainState, initial_state, purpose_key
+from resjax.training.state import TrainState, first_state, initial_state, purpose_key
 from resjax.training.step import (
     NO_STEPS,
     StepSums,
@@ -176,7 +176,7 @@ def train_epochs(
         logits = None
         if len(sums.loss) == trainer.steps_per_epoch and not trainer.asked_to_stop():
             with suppress(StillCompiling):
-                logits = functions.predict_logits(state.variables)
+                logits = functions.predict_logits(state.evaluated)
         if logits is None:
             seconds = (trained - start) / count
             rows = zip(functions.separate(state), own_sums, alive, strict=False)
@@ -250,14 +250,13 @@ class Trainer:
         Raises:
           BadInput: if the weights do not fit the network.
         """
-        return initial_state(self.functional, self.optimizer, seed, self.weights)
+        return initial_state(self.functional, self.optimizer, seed, self.weights, averaged=self.recipe.ema_decay > 0)
 
     def compile_ahead(self, executor: CompilingThread, size: tuple[int, int]) -> None:
         """Compiles the programs of an epoch on CPU in a thread, for images of (height, width) pixels."""
 
         def any_state(variables: Variables) -> TrainState:
-            optimizer = self.optimizer.init(variables.parameters)
-            return TrainState(jnp.zeros((), jnp.int32), variables, optimizer, key_of_seed(0))
+            return first_state(variables, self.optimizer, key_of_seed(0), averaged=self.recipe.ema_decay > 0)
 
         state = jax.eval_shape(any_state, self.functional.shapes())
         images = len(self.train.labels), len(self.val.labels)

@@ -70,6 +70,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
     `adam` with weight decay is torch.optim.Adam: the moments are those of g + decay * w (L2). `adamw` subtracts
     learning rate * decay * w separately (Loshchilov and Hutter 2019). `sgd` is torch.optim.SGD with momentum. Frozen
     parameters do not change at all and have no moments. One of optax is taken as it is, or called with the schedule.
+    Gradients are clipped before anything else, by the norm of all parameters that are not frozen, as by
+    torch.nn.utils.clip_grad_norm_.
 
     Args:
       recipe: which optimizer.
@@ -77,6 +79,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
       rates: used instead of the recipe's own; may be traced. The optimizer's state does not contain them.
     """
     optimizer = _unfrozen_optimizer(recipe, steps_per_epoch, rates)
+    if recipe.clip_norm:
+        optimizer = optax.chain(optax.clip_by_global_norm(recipe.clip_norm), optimizer)
     if not recipe.freeze:
         return optimizer
 

@@ -217,7 +217,27 @@ class Recipe:
         default_text="flip,rotate:15,color:0.2,0.2,0.2,0.1",
         help="random changes of the training images: flip, rotate:DEGREES, color:BRIGHTNESS,CONTRAST,SATURATION,HUE, "
         "lighting:SPREAD, crop:PIXELS, scale:SIZE,LEAST,MOST (resized to a side of LEAST to MOST pixels, of which a "
-        "square of SIZE is cut out), joined by commas; or none",
+        "square of SIZE is cut out), resized_crop:LEAST,MOST (a box of LEAST to MOST of the area, resized to the whole "
+        "image), trivial_augment (one change of random kind and strength), joined by commas; or none",
+    )
+    mixup: float = option(
+        0.0,
+        least=0,
+        help="alpha of mixup: two images and their labels are averaged, by a share that is drawn for each batch from "
+        "Beta(alpha, alpha); 0 for none. With --cutmix beside it each batch is mixed in one of the two ways",
+    )
+    cutmix: float = option(
+        0.0,
+        least=0,
+        help="alpha of CutMix: a box of an image is replaced by another image's, with an area by Beta(alpha, alpha), "
+        "and the labels are averaged by the areas; 0 for none",
+    )
+    label_smoothing: float = option(
+        0.0,
+        least=0,
+        most=1,
+        help="share of each label that is spread over all classes in the loss that is minimized. The losses in the "
+        "records stay without it",
     )
     class_weights: str = option(
         "none",
@@ -225,6 +245,19 @@ class Recipe:
         help="what an image counts in the loss that is minimized: none, all the same; balanced, the more the rarer its "
         "class is among the training images, so that all classes count the same. The losses in the records stay "
         "means over images without weights",
+    )
+    clip_norm: float = option(
+        0.0,
+        least=0,
+        help="largest norm of the gradient of all parameters together, before weight decay; a longer one is scaled "
+        "down to it; 0 for no limit",
+    )
+    ema_decay: float = option(
+        0.0,
+        least=0,
+        most=0.99999,
+        help="decay of an average of the weights (EMA) that is updated after every step; 0 for none. Validation, the "
+        "best epoch and predictions use the average, and batch norm's statistics are averaged too",
     )
     freeze: tuple[str, ...] = option(
         (),

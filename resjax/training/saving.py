@@ -73,7 +73,7 @@ class BackgroundSaver:
         """Takes over the state after an epoch. No later step may overwrite its arrays: see `detached`."""
         self._newest = Held(epoch, state)
         if is_best:
-            self._best = Held(epoch, state.variables)
+            self._best = Held(epoch, state.evaluated)
 
     @property
     def best(self) -> Variables | None:

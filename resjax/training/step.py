@@ -1,6 +1,7 @@
 """What one network computes: a train step, the full batches of an epoch in one call, and logits in evaluation mode."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -10,15 +11,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, Int32
 
-from resjax.data.augmentation import Augmentation, augment, standardize, to_float
+from resjax.data.augmentation import Augmentation, augment, mix, standardize, to_float
 from resjax.data.pipeline import Side, padded_batches, take
 from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.training.ahead_of_time import AheadOfTimeJit, CompilingThread
-from resjax.training.class_weights import mean_loss
+from resjax.training.loss import batch_loss
 from resjax.training.optimizer import Rates, make_optimizer
 from resjax.training.recipe import Recipe
-from resjax.training.state import TrainState, purpose_key
+from resjax.training.state import AveragedState, TrainState, purpose_key
 from resjax.types import Batch, Parameters, PixelImages, Variables
 
 EVALUATION_BATCH = 128
@@ -32,9 +33,9 @@ class StepSums(NamedTuple):
     """
 
     loss: Float32[Array | np.ndarray, "*step_replica"]
-    """Cross-entropy without class weights, in nats."""
+    """Cross-entropy without class weights and smoothing, in nats; of mixed images, with both labels by their shares."""
     correct: Int32[Array | np.ndarray, "*step_replica"]
-    """Images whose largest logit is the label's."""
+    """Images whose largest logit is the label's; of mixed images, that of the label with the larger share."""
 
 
 NO_STEPS = StepSums(np.zeros(0, np.float32), np.zeros(0, np.int32))
@@ -45,11 +46,26 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     augmentations: tuple[Augmentation, ...] = (),
     class_weights: tuple[float, ...] | None = None,
+    *,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    label_smoothing: float = 0.0,
+    ema_decay: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
-    """A pure function of (state, batch): augment, forward, mean cross-entropy, backward, update.
+    """A pure function of (state, batch): augment, mix, forward, mean cross-entropy, backward, update, average.
 
     The batch is uint8 images (batch, height, width, 3) and labels (batch,). Jit it with `donate_argnums=0`. Weights of
-    the classes are in the loss that is minimized (see `mean_loss`) and never in the sums.
+    the classes and label smoothing are in the loss that is minimized (see `batch_loss`) and never in the sums.
+
+    Args:
+      functional: the network.
+      optimizer: whose state is part of the training state.
+      augmentations: random changes of the images.
+      class_weights: of the loss that is minimized.
+      mixup: alpha of mixup, 0 for none.
+      cutmix: alpha of CutMix, 0 for none.
+      label_smoothing: of the loss that is minimized.
+      ema_decay: of the averages, if the state is an `AveragedState`.
 
     Raises:
       BadInput: from the step while it is traced, unless images are uint8 and labels are integers, (batch,).
@@ -64,20 +80,23 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
         _require_labels(batch)
         key = purpose_key(state.key, "augmentation", state.step)
-        images = standardize(augment(augmentations, key, to_float(batch.images)))
+        images, own_share = augment(augmentations, key, to_float(batch.images)), None
+        if mixup or cutmix:
+            images, own_share = mix(purpose_key(state.key, "mixing", state.step), images, mixup, cutmix)
+        images = standardize(images)
         drop_key = purpose_key(state.key, "stochastic_depth", state.step)
 
         def minimized(parameters):
             variables = Variables(parameters, state.variables.statistics)
             logits, statistics = functional.apply_train(variables, images, drop_key)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), batch.labels)
-            correct = (logits.argmax(-1) == batch.labels).sum(dtype=jnp.int32)
-            loss = mean_loss(losses, batch.labels, class_weights)
-            return loss, (statistics, StepSums(losses.sum(), correct))
+            loss = batch_loss(logits, batch.labels, class_weights, label_smoothing, own_share)
+            return loss.minimized, (statistics, StepSums(loss.plain.sum(), loss.correct))
 
         gradients, (statistics, sums) = jax.grad(minimized, has_aux=True)(state.variables.parameters)
         parameters, optimizer_state = update(gradients, state.optimizer, state.variables.parameters)
-        return TrainState(state.step + 1, Variables(parameters, statistics), optimizer_state, state.key), sums
+        variables = Variables(parameters, statistics)
+        after = replace(state, step=state.step + 1, variables=variables, optimizer=optimizer_state)
+        return after.averaged(ema_decay) if isinstance(after, AveragedState) else after, sums
 
     return train_step
 
@@ -115,7 +134,17 @@ class TrainProgram(NamedTuple):
     def train_step(self, state: TrainState, batch: Batch, rates: Rates) -> tuple[TrainState, StepSums]:
         """`make_train_step` with the recipe's optimizer at these rates."""
         optimizer = make_optimizer(self.recipe, self.steps_per_epoch, rates)
-        step = make_train_step(self.functional, optimizer, self.recipe.augmentations, self.class_weights)
+        recipe = self.recipe
+        step = make_train_step(
+            self.functional,
+            optimizer,
+            recipe.augmentations,
+            self.class_weights,
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+            label_smoothing=recipe.label_smoothing,
+            ema_decay=recipe.ema_decay,
+        )
         return step(state, batch)
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from resjax.cli.compare import COMMAND
 from resjax.cli.flags.data import define_source_flags
-from resjax.cli.flags.settings import own_flags, parse_looks, parse_seeds
+from resjax.cli.flags.settings import own_flags, parse_looks, parse_seeds, settings
 from resjax.cli.program import Command
+from resjax.data.augmentation import ResizedCrop, TrivialAugment
 from resjax.errors import BadInput
 from resjax.records.defaults import DEFAULTS
 from resjax.run.progress import duration
@@ -73,3 +74,16 @@ def test_the_defaults_that_reports_leave_out_are_those_of_the_flags():
     with parsed_flags(COMMAND):
         values = own_flags()
     assert {name: value for name, value in values.items() if value is not None} == DEFAULTS
+
+
+def test_the_strong_flagfile_asks_for_every_part_of_a_strong_recipe():
+    with parsed_flags(COMMAND, f"--flagfile={ROOT}/experiments/flags/strong.flags"):
+        asked = settings("compare")
+    recipe = asked.recipe
+    assert all((recipe.mixup, recipe.cutmix, recipe.label_smoothing, recipe.clip_norm, recipe.ema_decay))
+    assert {type(each) for each in recipe.augmentations} >= {ResizedCrop, TrivialAugment}
+    with parsed_flags(COMMAND, f"--flagfile={ROOT}/experiments/flags/quickstart.flags"):
+        quickstart = settings("compare")
+    assert (asked.architectures, asked.seeds, asked.image_size) == (
+        *(quickstart.architectures, quickstart.seeds, quickstart.image_size),
+    )

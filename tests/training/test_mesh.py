@@ -29,13 +29,16 @@ from resjax.training.replicas import ReplicaTrainer, choose_way
 rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 255, (23, 8, 8, 3)).astype(np.uint8), rng.integers(0, 3, 23).astype(np.int32)
 tiny = Functional(Architecture("tiny", (1,), "project", stem="cifar", width=4), classes=3)
-recipe = Recipe(epochs=2, batch_size=8, augmentations=(Flip(),))
+recipe = Recipe(
+    epochs=2, batch_size=8, augmentations=(Flip(),),
+    mixup=0.4, cutmix=1.0, label_smoothing=0.1, clip_norm=1.0, ema_decay=0.8,
+)
 resident = Trainer(tiny, recipe, ResidentSide(images[:18], labels[:18]), ResidentSide(images[18:], labels[18:]))
 rows = np.arange(23)
 streamed = Trainer(tiny, recipe, StreamedSide(images, labels, rows[:18]), StreamedSide(images, labels, rows[18:]))
 
 def told(result):
-    variables = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.device_get(result.state.variables))])
+    variables = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.device_get(result.state.evaluated))])
     return {**result.metrics, "variables": variables.tolist()}
 
 found = {"one device": [[told(epoch) for epoch in resident.fit(resident.initial_state(seed))] for seed in (0, 1)]}

@@ -170,3 +170,27 @@ def test_rates_as_inputs_share_a_program_and_come_bit_for_bit_to_what_constants_
         jax.tree.map(np.testing.assert_array_equal, state.optimizer, expected.optimizer)
     (step,) = steps
     assert step.function._cache_size() == 1
+
+
+def test_a_long_gradient_is_clipped_to_its_norm_over_all_parameters_and_then_decays():
+    recipe = Recipe(optimizer="sgd", learning_rate=1.0, momentum=0.0, weight_decay=0.5, clip_norm=2.0)
+    optimizer = make_optimizer(recipe, steps_per_epoch=1)
+    parameters = {"a": jnp.array([1.0, -1.0]), "b": jnp.array([2.0])}
+    # Norms of 13 and 1.
+    long, short = {"a": [3.0, 4.0], "b": [12.0]}, {"a": [0.6, 0.0], "b": [0.8]}
+    for given, scale in ((long, 2 / 13), (short, 1.0)):
+        gradient = {name: jnp.array(values) for name, values in given.items()}
+        updates, _ = optimizer.update(gradient, optimizer.init(parameters), parameters)
+        for name in parameters:
+            expected = -(scale * gradient[name] + 0.5 * parameters[name])
+            np.testing.assert_allclose(updates[name], expected, rtol=1e-6)
+
+
+def test_frozen_parameters_do_not_count_in_the_norm():
+    recipe = Recipe(optimizer="sgd", learning_rate=1.0, weight_decay=0.0, clip_norm=1.0, freeze=("stem.*",))
+    optimizer = make_optimizer(recipe, steps_per_epoch=1)
+    parameters = {"stem": {"kernel": jnp.ones(2)}, "head": {"kernel": jnp.ones(2)}}
+    gradient = {"stem": {"kernel": jnp.full(2, 100.0)}, "head": {"kernel": jnp.array([3.0, 4.0])}}
+    updates, _ = optimizer.update(gradient, optimizer.init(parameters), parameters)
+    np.testing.assert_allclose(updates["head"]["kernel"], [-0.6, -0.8], rtol=1e-6)
+    assert not updates["stem"]["kernel"].any()

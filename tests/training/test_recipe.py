@@ -27,6 +27,11 @@ from resjax.training.recipe import Recipe, fields_with_options
         ("milestones", (0.5, 1.0)),
         ("decayed", "some"),
         ("momentum", 2.0),
+        ("mixup", -0.1),
+        ("cutmix", float("inf")),
+        ("label_smoothing", 1.1),
+        ("clip_norm", -1.0),
+        ("ema_decay", 1.0),
     ],
 )
 def test_a_value_outside_its_range_is_named_with_what_is_expected(field, value):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from resjax.data.augmentation import ColorJitter, Flip
+from resjax.data.augmentation import Flip
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.errors import BadInput
@@ -33,8 +33,17 @@ def images_and_labels():
 
 
 RECIPE = Recipe(
-    epochs=2, batch_size=8, augmentations=(Flip(), ColorJitter(0.2, 0.2, 0.0, 0.0)), class_weights="balanced"
+    epochs=2,
+    batch_size=8,
+    augmentations=(Flip(), ColorJitter(0.2, 0.2, 0.0, 0.0)),
+    mixup=0.4,
+    cutmix=1.0,
+    label_smoothing=0.1,
+    class_weights="balanced",
+    clip_norm=1.0,
+    ema_decay=0.8,
 )
+"""With every field that changes what a step does with a batch."""
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +62,12 @@ def vmapped(tiny):
 
 @pytest.fixture(scope="module")
 def alone(trainer):
-    """The epochs of each seed, and the variables after the last."""
+    """The epochs of each seed, and the variables and their averages after the last."""
     found = []
     for seed in SEEDS:
         epochs = list(trainer.fit(trainer.initial_state(seed)))
-        found.append((epochs, jax.device_get(epochs[-1].state.variables)))
+        state = epochs[-1].state
+        found.append((epochs, jax.device_get((state.variables, state.evaluated))))
     return found
 
 
@@ -71,7 +81,9 @@ def require_equal(results, alone):
                 np.testing.assert_allclose(here.metrics[key], there.metrics[key], rtol=1e-5, atol=1e-5)
             assert here.metrics["is_best"] == there.metrics["is_best"] and here.diverged_step is None
             assert np.array_equal(here.val_correct, there.val_correct)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), mine[-1].state.variables, variables)
+        state = mine[-1].state
+        own = state.variables, state.evaluated
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), own, variables)
 
 
 def test_all_at_once_each_comes_to_what_it_comes_to_alone(vmapped, alone):
@@ -113,6 +125,9 @@ def test_a_run_goes_on_another_way_than_it_began(trainer, alone, tmp_path):
     for seed, (epochs, _) in zip(SEEDS, alone, strict=True):
         lines = read_lines(tmp_path / f"seed{seed}" / "metrics.jsonl", MetricsLine)
         assert by_seed[seed].status == "done" and [line.epoch for line in lines] == [1, 2]
+        # What was kept as the best is what was validated: the averages.
+        assert by_seed[seed].accuracy == by_seed[seed].best.val_accuracy
+        assert by_seed[seed].loss == pytest.approx(by_seed[seed].best.val_loss, rel=1e-5)
         for line, epoch in zip(lines, epochs, strict=True):
             np.testing.assert_allclose(line.val_loss, epoch.metrics["val_loss"], rtol=1e-5)
 

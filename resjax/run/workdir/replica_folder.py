@@ -167,7 +167,7 @@ class ReplicaFolder:
         if lines and self._checkpoints.best_variables(best_epoch, stand.state.variables) is None:
             if best_epoch != stand.epoch or begun is not None:
                 return False
-            self._checkpoints.save_best(best_epoch, stand.state.variables)
+            self._checkpoints.save_best(best_epoch, stand.state.evaluated)
         self.lines, self._correct, self.begun = lines, correct_by_epoch(progress), begun
         return True
 
@@ -304,9 +304,9 @@ class ReplicaFolder:
 
     def _last_variables(self) -> Variables:
         if (held := self._saver.newest) is not None:
-            return _on_one_device(held.variables)
+            return _on_one_device(held.evaluated)
         self._saver.wait()
-        return self._checkpoints.restore_last(self._like).variables
+        return self._checkpoints.restore_last(self._like).evaluated
 
     @property
     def _reported(self) -> Reported:

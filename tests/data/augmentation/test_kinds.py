@@ -1,12 +1,13 @@
 """Augmentation against Pillow, colorsys and closed forms; the distributions of the draws; the parser."""
 
 import colorsys
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from resjax.data.augmentation import (
     IMAGENET_COLOR_AXES,
@@ -17,45 +18,36 @@ from resjax.data.augmentation import (
     Crop,
     Flip,
     Lighting,
+    ResizedCrop,
     Rotate,
     Scale,
+    TrivialAugment,
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
     adjust_saturation,
+    adjust_sharpness,
     augment,
+    autocontrast,
+    crop_and_resize,
+    equalize,
     light,
     pad_and_crop,
     parse_augmentation,
+    posterize,
     rotate,
     scale_and_cut,
+    solarize,
     standardize,
     to_float,
 )
 from resjax.errors import BadInput
+from tests.data.augmentation.conftest import through_pillow
 
 KEY = jax.random.key(0)
-EVERYTHING = parse_augmentation("flip,rotate:15,color:0.2,0.2,0.2,0.1,lighting:0.1,crop:4,scale:9,12,15")
-
-
-@pytest.fixture(scope="module")
-def pixels() -> np.ndarray:
-    """Two smooth images with noise, with greys, black and white in them, neither square."""
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (2, 5, 4, 3)).astype(np.uint8)
-    images = np.stack([np.asarray(Image.fromarray(c).resize((18, 21), Image.Resampling.BICUBIC)) for c in coarse])
-    images = np.clip(images + rng.integers(-9, 10, images.shape), 0, 255).astype(np.uint8)
-    images[0, :3, :3], images[0, -3:, :3], images[1, :3, :3] = 0, 255, 128
-    return images
-
-
-@pytest.fixture(scope="module")
-def images(pixels) -> jax.Array:
-    return to_float(jnp.asarray(pixels))
-
-
-def through_pillow(change, pixels: np.ndarray) -> np.ndarray:
-    return np.stack([np.asarray(change(Image.fromarray(image))) for image in pixels]) / 255
+EVERYTHING = parse_augmentation(
+    "flip,trivial_augment,resized_crop:0.2,1,rotate:15,color:0.2,0.2,0.2,0.1,lighting:0.1,crop:4,scale:9,12,15"
+)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +56,36 @@ def through_pillow(change, pixels: np.ndarray) -> np.ndarray:
         (adjust_brightness, ImageEnhance.Brightness),
         (adjust_contrast, ImageEnhance.Contrast),
         (adjust_saturation, ImageEnhance.Color),
+        (adjust_sharpness, ImageEnhance.Sharpness),
     ],
 )
 @pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 1.7])
 def test_blends_are_pillows_within_its_rounding(adjust, enhance, factor, pixels, images):
     reference = through_pillow(lambda image: enhance(image).enhance(factor), pixels)
-    # Pillow rounds the grey and cuts the fraction of the result: up to 0.5 |1 - factor| + 1 levels.
+    # Pillow rounds what it blends with and cuts the fraction of the result: up to 0.5 |1 - factor| + 1 levels.
     np.testing.assert_allclose(adjust(images, jnp.full(2, factor)), reference, atol=1.5 / 255)
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_posterizing_is_pillows(bits, pixels, images):
+    expected = through_pillow(lambda image: ImageOps.posterize(image, bits), pixels)
+    np.testing.assert_allclose(posterize(images, jnp.full(2, bits)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0, 119, 255])
+def test_solarizing_is_pillows(threshold, pixels, images):
+    expected = through_pillow(lambda image: ImageOps.solarize(image, threshold), pixels)
+    np.testing.assert_allclose(solarize(images, jnp.full(2, threshold / 255)), expected, atol=1e-6)
+
+
+def test_equalizing_is_pillows_and_a_stretched_contrast_too_within_its_rounding(pixels):
+    dark = pixels // 3 + 20
+    # Two channels without a range, and too few pixels that are not white to be equalized.
+    dark[1, :, :, 0], dark[1, :, :, 1] = 7, 255
+    dark[1, :10, :10, 1] = 3
+    images = to_float(jnp.asarray(dark))
+    np.testing.assert_allclose(equalize(images), through_pillow(ImageOps.equalize, dark), atol=1e-6)
+    np.testing.assert_allclose(autocontrast(images), through_pillow(ImageOps.autocontrast, dark), atol=1.01 / 255)
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.07, 1 / 3, 0.5])
@@ -113,6 +128,45 @@ def test_a_scaled_cut_is_pillows_resize_and_crop_within_its_rounding(side, pixel
     box = (offset, offset, offset + 9, offset + 9)
     expected = through_pillow(lambda image: image.resize((side, side), Image.Resampling.BILINEAR).crop(box), pixels)
     np.testing.assert_allclose(cut, expected, atol=1.5 / 255)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 21, 18), (3, 2, 14, 9), (5, 1, 4, 16), (20, 17, 1, 1)])
+def test_a_resized_box_is_pillows_crop_and_resize_within_its_rounding(box, pixels, images):
+    top, left, height, width = box
+    resized = crop_and_resize(images, jnp.tile(jnp.array([box], jnp.float32), (2, 1)))
+
+    def crop(image):
+        return image.crop((left, top, left + width, top + height)).resize((18, 21), Image.Resampling.BILINEAR)
+
+    np.testing.assert_allclose(resized, through_pillow(crop, pixels), atol=1.5 / 255)
+
+
+def test_a_resized_box_has_torchvisions_numbers():
+    # torchvision 0.28.0, v2.functional.resized_crop(..., antialias=True) of a ramp: enlarged, also in one direction.
+    ramp = jnp.tile(jnp.arange(20.0).reshape(1, 4, 5, 1) / 20, (1, 1, 1, 3))
+    found = crop_and_resize(jnp.tile(ramp, (2, 1, 1, 1)), jnp.array([[0, 1, 3, 2], [1, 0, 2, 5]], jnp.float32))[..., 0]
+    rows = np.array([0.05, 0.20625, 0.39375, 0.55])[:, None]
+    np.testing.assert_allclose(found[0], rows + np.array([0, 0.005, 0.025, 0.045, 0.05]), atol=1e-6)
+    np.testing.assert_allclose(found[1], np.array([0.25, 0.3125, 0.4375, 0.5])[:, None] + np.arange(5) / 20, atol=1e-6)
+
+
+def test_boxes_have_the_areas_and_ratios_that_were_asked_for_and_lie_anywhere():
+    # So large that whole pixels do not matter, and so small a share that every box fits.
+    top, left, height, width = np.asarray(ResizedCrop(0.1, 0.4).boxes(KEY, 8000, 3000, 2000)).T
+    quantiles = [0.01, 0.25, 0.5, 0.75, 0.99]
+    areas, ratios = height * width / 6e6, np.log(width / height) / math.log(4 / 3)
+    np.testing.assert_allclose(np.quantile(areas, quantiles), 0.1 + 0.3 * np.array(quantiles), atol=0.01)
+    np.testing.assert_allclose(np.quantile(ratios, quantiles), -1 + 2 * np.array(quantiles), atol=0.05)
+    for place, size, whole in ((top, height, 3000), (left, width, 2000)):
+        assert place.min() >= 0 and (place + size).max() <= whole
+        np.testing.assert_allclose(np.quantile(place / (whole - size), quantiles), quantiles, atol=0.03)
+
+
+@pytest.mark.parametrize(("shape", "box"), [((10, 80), (0, 33, 10, 13)), ((80, 10), (33, 0, 13, 10))])
+def test_where_no_box_fits_the_largest_in_the_centre_is_taken(shape, box):
+    # A box of 90 % of the area would have a ratio of about 8; these are torchvision 0.28.0's boxes.
+    found = np.asarray(ResizedCrop(0.9, 1.0).boxes(KEY, 50, *shape))
+    assert np.array_equal(found, np.tile(box, (50, 1)))
 
 
 def test_sides_and_places_of_scaled_cuts_are_uniform_and_reach_every_number():
@@ -232,9 +286,12 @@ def test_pixels_become_floats_from_zero_to_one():
 
 def test_text_is_parsed_in_its_order():
     assert EVERYTHING == (
-        *(Flip(), Rotate(15), ColorJitter(0.2, 0.2, 0.2, 0.1), Lighting(0.1), Crop(4), Scale(9, 12, 15)),
+        *(Flip(), TrivialAugment(), ResizedCrop(0.2, 1), Rotate(15), ColorJitter(0.2, 0.2, 0.2, 0.1)),
+        *(Lighting(0.1), Crop(4), Scale(9, 12, 15)),
     )
     assert parse_augmentation("crop:2, flip") == (Crop(2), Flip())
+    assert parse_augmentation("resized_crop:0.08,1,trivial_augment") == (ResizedCrop(0.08, 1), TrivialAugment())
+    assert parse_augmentation("resized_crop:0.2,0.9,0.5,2") == (ResizedCrop(0.2, 0.9, 0.5, 2),)
     assert parse_augmentation("none") == ()
 
 
@@ -262,6 +319,12 @@ def test_text_is_parsed_in_its_order():
         ("scale:224,256", "scale takes 3"),
         ("scale:224,200,256", "scale:224,200,256"),
         ("scale:8,9.5,10", "scale:8,9.5,10"),
+        ("resized_crop:0.5", "resized_crop takes 2 to 4"),
+        ("resized_crop:0,1", "resized_crop:0,1"),
+        ("resized_crop:0.5,0.2", "resized_crop:0.5,0.2"),
+        ("resized_crop:0.5,nan", "resized_crop:0.5,nan"),
+        ("resized_crop:0.5,1,2,1", "ratios 2 to 1"),
+        ("trivial_augment:9", "trivial_augment takes 0"),
     ],
 )
 def test_bad_text_is_refused_in_one_line(text, named):
