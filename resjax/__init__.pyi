@@ -1,3 +1,5 @@
+from .api.runs import Run as Run
+from .api.runs import load_run as load_run
 from .api.verdicts import ComparisonResult as ComparisonResult
 from .api.verdicts import verdict as verdict
 from .api.verdicts import verdicts as verdicts

@@ -1,4 +1,4 @@
-"""The door for Python: a verdict on anybody's results."""
+"""The door for Python: a verdict on anybody's results, and what a comparison left in its workdir."""
 
 import lazy_loader
 
