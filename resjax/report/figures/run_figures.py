@@ -107,6 +107,8 @@ def _draw_differences(panel: Axes, run: DrawnRun, pairs: Sequence[Comparison]) -
             bar = {"fmt": "none", "color": "black", "capsize": 4, "zorder": 3}
             panel.errorbar([(low + high) / 2], [row + 0.22], xerr=[(high - low) / 2], **bar)
             said += f", {100 * (1 - pair.level):.3g} % interval {change_interval(interval, metric)}"
+        p = pair.p_value if pair.holm_p_value is None else pair.holm_p_value
+        said += f", p = {p:.2g}" if p is not None else ""
         panel.plot([values.mean()], [row + 0.22], "|", color="black", markersize=11, markeredgewidth=2.5)
         panel.text(0.005, row - 0.22, said, transform=panel.get_yaxis_transform(), va="bottom", bbox=back)
     panel.set_ylim(len(pairs) - 0.55, -0.65)
