@@ -236,7 +236,7 @@ class Run:
 
     def _side(self, side: Reported | None) -> Reported:
         sizes = self.summary.dataset.splits
-        there = [each for each in SIDES if sizes[each]]
+        there: list[Reported] = [each for each in SIDES if sizes[each]]
         if side is None:
             return there[-1]
         if side not in there:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from resjax.data.dataset import Dataset
 from resjax.data.sources.catalogue import Catalogue
 from resjax.data.splits import Split
-from resjax.errors import BadInput
+from resjax.errors import BadInput, RecordError
 from resjax.evaluation.comparison.cross_validation import cross_validate
 from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, Summary, read_record, write_record
 from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
@@ -118,7 +118,9 @@ def _when_stopped(write: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     except Stopped:
-        write()
+        # Whatever is wrong with the disk or a record, a stop stays a stop.
+        with suppress(OSError, RecordError):
+            write()
         raise
 
 

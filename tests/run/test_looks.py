@@ -1,5 +1,6 @@
 """The verdicts that a run shows are kept in its workdir, whatever becomes of the files."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -80,6 +81,19 @@ def test_a_run_that_was_stopped_has_shown_nothing(look, tmp_path, monkeypatch):
     (tmp_path / "out" / "runs" / "plain" / "seed4").rmdir()
     monkeypatch.setattr(comparison, "run_replicas", train)
     assert look(6) == 0 and look.pair.looks_are_lost is UNSET and len(looks(tmp_path).looks) == 1
+
+
+def test_a_full_disk_does_not_hide_that_a_run_was_stopped(look, tmp_path, monkeypatch):
+    def stopping(*_):
+        raise Stopped("stopped", 143)
+
+    def full(workdir):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(comparison, "run_replicas", stopping)
+    monkeypatch.setattr(engine, "write_results", full)
+    with pytest.raises(Stopped):
+        look(6)
 
 
 @pytest.mark.parametrize("damage", ["removed", "damaged"])
