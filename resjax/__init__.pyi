@@ -1,4 +1,6 @@
 from .api.comparing import compare as compare
+from .api.runs import Run as Run
+from .api.runs import load_run as load_run
 from .api.verdicts import ComparisonResult as ComparisonResult
 from .api.verdicts import verdict as verdict
 from .api.verdicts import verdicts as verdicts

@@ -13,6 +13,7 @@ import pytest
 from msgspec import UNSET
 from PIL import Image
 
+import resjax
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import save_weights
@@ -86,6 +87,9 @@ def test_the_tree_of_files_is_there(finished):
         "split.json",
         "gallery.json",
         "looks.json",
+        "results.csv",
+        "results.tex",
+        "results.md",
         "figures",
     ):
         assert (workdir / name).exists()
@@ -193,6 +197,19 @@ def test_it_ends_with_a_verdict_made_from_the_answers_to_single_images(finished)
     assert second["seed"] == 1
     assert second["only_candidate_right"] == np.sum(right["resnet8"] & ~right["plain8"])
     assert second["only_baseline_right"] == np.sum(right["plain8"] & ~right["resnet8"])
+
+
+def test_the_verdict_on_the_arrays_of_the_loaded_run_is_that_of_its_record(finished):
+    run = resjax.load_run(finished[0])
+    (recorded,) = run.verdicts
+    first, second = (np.stack([run.predictions(name, seed).logits for seed in run.seeds]) for name in run.networks)
+    labels = run.predictions("plain8", 0).labels
+    for found in (resjax.verdict(first, second, run.groups(), labels=labels), *run.judge()):
+        assert found.verdict == recorded.verdict and found.record.interval == recorded.record.interval
+        assert found.differences == pytest.approx(recorded.differences)
+        assert found.interval == pytest.approx(recorded.interval) and found.p_value == pytest.approx(recorded.p_value)
+    assert str(run.judge()[0]) == str(recorded) == str(run)
+    assert (finished[0] / "results.csv").read_text() == run.to_csv()
 
 
 def snapshot(workdir: Path) -> dict[str, bytes]:

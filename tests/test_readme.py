@@ -23,6 +23,7 @@ from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import markdown
 from tests.commands import require_understood, run_program
+from tests.made_run import make_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -164,6 +165,8 @@ def test_every_other_command_installs_something(page):
 )
 def test_a_python_example_runs(page, number, tmp_path):
     text = blocks(TEXTS[page], "python")[number]
+    if "runs/mine" in text:
+        make_run(tmp_path / "runs" / "mine", {"plain34": 0.4, "resnet34": 0.6})
     # As a user's program has it, and not as the tests are stricter.
     with chdir(tmp_path), jax.numpy_rank_promotion("allow"), warnings.catch_warnings():
         warnings.simplefilter("default")

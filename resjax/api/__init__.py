@@ -1,4 +1,4 @@
-"""The door for Python: a whole comparison of anybody's networks, and a verdict on anybody's results."""
+"""The door for Python: comparisons of anybody's networks, what they left in a workdir, and verdicts on any results."""
 
 import lazy_loader
 

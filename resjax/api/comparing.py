@@ -1,13 +1,13 @@
 """A whole comparison in Python, on the engine of the command line."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 from resjax.api.inputs import Data, Network, networks_of, source_of_data
+from resjax.api.runs import Run, load_run
 from resjax.data.dataset import Dataset
 from resjax.data.splits import METHODS
 from resjax.errors import BadInput
@@ -17,7 +17,6 @@ from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.comparison.statistics.planning import looks_until
 from resjax.models.own_network import NetworkSpec, OwnNetwork
 from resjax.models.twins import twins_among
-from resjax.records import Summary, read_record
 from resjax.run.compare import compare as run_comparison
 from resjax.run.settings import OnEpoch, Settings, SourceSettings, SplitSettings
 from resjax.run.setup.recipe_flags import recipe_flags
@@ -26,15 +25,6 @@ from resjax.training.recipe import WAYS, Recipe, require_choice, require_range
 
 CALLED = "resjax.compare"
 IMAGE_SIZE = 224
-
-
-@dataclass(frozen=True)
-class FinishedComparison:
-    """What a comparison left in its workdir."""
-
-    workdir: Path
-    summary: Summary
-    """The record of `summary.json`."""
 
 
 def compare(
@@ -60,7 +50,7 @@ def compare(
     cache_dir: Path | str | None = None,
     max_seeds: int = 20,
     allow_mixed_environment: bool = False,
-) -> FinishedComparison:
+) -> Run:
     """Trains networks over seeds on the same images with the same recipe, and judges which one is better.
 
     Everything that `resjax compare` does: paired seeds, a split that duplicates do not cross, records, report. The same
@@ -185,11 +175,7 @@ def compare(
         callbacks=tuple(callbacks),
     )
     run_comparison(settings)
-    return _result(workdir)
-
-
-def _result(workdir: Path) -> FinishedComparison:
-    return FinishedComparison(workdir, read_record(workdir / "summary.json", Summary))
+    return load_run(workdir)
 
 
 def _image_size(asked: int | None, own: int | None, source: SourceSettings) -> int:

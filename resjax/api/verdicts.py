@@ -187,10 +187,7 @@ def verdicts(
     Raises:
       BadInput: as `verdict`, and for names that are not there.
     """
-    if metric not in MEASURES:
-        raise BadInput(f"metric={metric!r}: expected one of {', '.join(MEASURES)}")
-    if margin is not None and not 0 < margin < (1 if MEASURES[metric].is_share else np.inf):
-        raise BadInput(f"margin={margin}: expected a number above 0, and below 1 for a fraction; 0.015 is 1.5 points")
+    require_question(metric, margin)
     first, *others = networks
     pairs = [(first, other) for other in others] if comparisons is None else list(comparisons)
     for name in (name for pair in pairs for name in pair):
@@ -214,6 +211,14 @@ def verdicts(
         ComparisonResult(record)
         for record in judged([_compared(pair, sides, of_images, metric, margin, numbers, len(pairs)) for pair in pairs])
     ]
+
+
+def require_question(metric: str, margin: float | None) -> None:
+    """Raises `BadInput` for an unknown metric, and for a margin outside its range."""
+    if metric not in MEASURES:
+        raise BadInput(f"metric={metric!r}: expected one of {', '.join(MEASURES)}")
+    if margin is not None and not 0 < margin < (1 if MEASURES[metric].is_share else np.inf):
+        raise BadInput(f"margin={margin}: expected a number above 0, and below 1 for a fraction; 0.015 is 1.5 points")
 
 
 def _compared(

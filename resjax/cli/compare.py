@@ -4,8 +4,9 @@
   python -m experiments.compare --dataset=folder:my_images --image_size=64 --width=16 --seeds=6 --workdir=runs/mine
 
 All networks see the same images in the same order with the same recipe, and shared parameters start from the same
-numbers. The results are in --workdir: report.html, summary.json, figures/, and a folder for each replica; timing.json
-says where the time went. The same command skips finished replicas and resumes the others. The last line is the answer:
+numbers. The results are in --workdir: report.html, summary.json, figures/, results.csv (a row for each network, seed
+and epoch), results.tex and results.md (the table for papers), and a folder for each replica; timing.json says where the
+time went. The same command skips finished replicas and resumes the others. The last line is the answer:
 which network is better, by how much and within which interval, or "inconclusive" with the number of seeds that would be
 needed. --seeds=auto adds seeds until there is an answer.
 

@@ -5,8 +5,10 @@
 
 Several workdirs of the same data and recipe become one comparison of all their seeds and networks; its verdict says
 whether others were shown before, and is kept in looks.json of each. Writes report.html into the workdir, for several
-workdirs merged_report.html into the first, or the file that --output names. A comparison on several splits gets a
-report for each split, a sweep its own report, and a reproduction its own page.
+workdirs merged_report.html into the first, or the file that --output names. Without --output the tables for papers are
+written beside it: results.csv (a row for each network, seed and epoch), results.tex (for LaTeX with booktabs) and
+results.md, for several workdirs merged_results.*. A comparison on several splits gets a report for each split, a sweep
+its own report, and a reproduction its own page.
 """
 
 from pathlib import Path

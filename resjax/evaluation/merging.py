@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec import UNSET
 
 from resjax.errors import RecordError
-from resjax.evaluation.comparison.comparing import Evidence, Question, compare_networks
+from resjax.evaluation.comparison.comparing import Question, compare_networks
 from resjax.evaluation.comparison.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, planned_by
-from resjax.evaluation.comparison.measures import MEASURES, Contributions
 from resjax.evaluation.comparison.pairs import Pair, pairs_asked
 from resjax.evaluation.comparison.statistics.planning import level_of_looks
 from resjax.evaluation.comparison.summary import summarize_network
-from resjax.records import Depth, Done, Looks, NetworkSummary, Origin, Result, Summary, Twins, trained_in
+from resjax.evaluation.run_evaluation import evidence_of
+from resjax.records import Depth, Looks, NetworkSummary, Origin, Result, Summary, Twins, trained_in
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.records.run_records import RunRecords
 
@@ -64,7 +63,7 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords], shown: Seque
     twins = _twins(networks)
     question = _question(summaries)
     planned = planned_together(summaries, results)
-    problems = _problems(summaries)
+    problems = given_up(summaries)
     summary = msgspec.structs.replace(
         first.summary,
         architectures={
@@ -78,7 +77,7 @@ def merged(workdirs: Sequence[Path], records: Sequence[RunRecords], shown: Seque
         environments=trained_in(results),
         comparisons=compare_networks(
             *(results, _pairs(summaries, list(results), twins)),
-            *(_evidence(results, folders, first, question.measure), question),
+            *(evidence_of(replace(first, folders=folders), results, question.measure), question),
             given_up=problems,
             shown=Shown(shown, planned),
         ),
@@ -101,11 +100,12 @@ def planned_together(
 
 def _question(summaries: Sequence[Summary]) -> Question:
     measure, margin = (_asked(summaries[0])[flag] for flag in ("metric", "margin"))
-    level = min(map(_level, summaries))
+    level = min(map(level_of, summaries))
     return Question(measure, None if margin is None else margin / 100, level)
 
 
-def _level(summary: Summary) -> float:
+def level_of(summary: Summary) -> float:
+    """The level that the verdicts of a run are taken at."""
     planned = level_of_looks(len(planned_by(summary)) or 1)
     return min((each.level for each in summary.comparisons), default=planned)
 
@@ -119,7 +119,7 @@ def _asked_differently(one: Summary, other: Summary) -> list[str]:
     return [f"--{flag}={first[flag]} and {second[flag]}" for flag in first if first[flag] != second[flag]]
 
 
-def _problems(summaries: Sequence[Summary]) -> dict[str, str]:
+def given_up(summaries: Sequence[Summary]) -> dict[str, str]:
     """Why the pending replicas of a network will not be trained, where no part still waits for them."""
     networks = [(name, network) for each in summaries for name, network in each.architectures.items()]
     waiting = {name for name, each in networks if each.problem is UNSET and "pending" in each.status.values()}
@@ -177,36 +177,12 @@ def _origin(summary: Summary, shown: Looks | None) -> Origin:
         environment=summary.environment,
         looks=UNSET if shown is None else shown.looks,
         planned=list(planned_by(summary)),
-        level=_level(summary),
+        level=level_of(summary),
     )
 
 
 def _untimed(result: Result) -> dict[str, object]:
     return {**msgspec.structs.asdict(result), "timing": None, "environments": None}
-
-
-def _evidence(
-    results: Mapping[str, Mapping[int, Result | None]],
-    folders: Mapping[str, Mapping[int, Path]],
-    first: RunRecords,
-    measure: str,
-) -> Evidence | None:
-    """What each image adds to the measure of each finished replica; None if that is not known of one."""
-    together = replace(first, folders=folders)
-    known: dict[str, dict[int, Contributions]] = {name: {} for name in results}
-    ids = None
-    for name, by_seed in results.items():
-        for seed, result in by_seed.items():
-            if isinstance(result, Done):
-                found = together.predictions(name, seed, result.evaluated_on)
-                if found is None or (ids is not None and found.ids != ids):
-                    return None
-                ids = found.ids
-                known[name][seed] = MEASURES[measure].contributions(found.logits, found.labels)
-    group_of = {image.id: image.group for image in first.split.images} if first.split else {}
-    if ids is None or not group_of.keys() >= set(ids):
-        return None
-    return Evidence(known, np.unique([group_of[name] for name in ids], return_inverse=True)[1])
 
 
 def _differing(one: Summary, other: Summary) -> list[str]:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Int
 
+from resjax.evaluation.comparison.comparing import Evidence
 from resjax.evaluation.comparison.measures import MEASURES, Contributions
 from resjax.evaluation.diagnosis.diagnose import Replica, diagnose
 from resjax.records import Done, Result, read_npz
@@ -40,6 +41,29 @@ def contributions(folder: Path, side: str, measure: str) -> Contributions | None
 def correctness(folder: Path, side: str) -> Bool[np.ndarray, " image"] | None:
     """Whether the replica in `folder` has each image of a side right, as `contributions` of the accuracy."""
     return contributions(folder, side, "accuracy")
+
+
+def evidence_of(
+    records: RunRecords, results: Mapping[str, Mapping[int, Result | None]], measure: str
+) -> Evidence | None:
+    """What each image adds to a measure of each finished replica; None if that is not known of one, or of its copies.
+
+    Args:
+      results: by network and seed, whose folders `records` names.
+      measure: one of `MEASURES`.
+    """
+    known: dict[str, dict[int, Contributions]] = {name: {} for name in results}
+    ids: list[list[str]] = []
+    for name, by_seed in results.items():
+        for seed, result in by_seed.items():
+            if isinstance(result, Done):
+                found = records.predictions(name, seed, result.evaluated_on)
+                if found is None:
+                    return None
+                ids.append(found.ids)
+                known[name][seed] = MEASURES[measure].contributions(found.logits, found.labels)
+    groups = _groups(records, ids)
+    return None if groups is None else Evidence(known, groups)
 
 
 def _predicted(

@@ -52,9 +52,7 @@ DEPTH_COLUMNS = {
 def comparison_text(summary: Summary) -> str:
     """The networks side by side with what was not counted, their differences and verdicts, and warnings."""
     lines = ["", "accuracy in %, mean and standard deviation over seeds", in_columns(_networks_table(summary))]
-    for name, network in summary.architectures.items():
-        others = [f"seed {seed} {status}" for seed, status in network.status.items() if status != "done"]
-        lines += [f"not counted of {name}: {', '.join(others)}"] if others else []
+    lines += not_counted(summary)
     lines += filter(None, [majority_line(summary), optimism(summary)])
     lines += differences(summary.comparisons)
     lines += verdicts(summary)
@@ -63,10 +61,19 @@ def comparison_text(summary: Summary) -> str:
     return "\n".join([*lines, *warnings_of(summary.dataset)])
 
 
+def not_counted(summary: Summary) -> list[str]:
+    """A line for each network that has pending or diverged seeds."""
+    lines = []
+    for name, network in summary.architectures.items():
+        others = [f"seed {seed} {status}" for seed, status in network.status.items() if status != "done"]
+        lines += [f"not counted of {name}: {', '.join(others)}"] if others else []
+    return lines
+
+
 def comparison_markdown(summary: Summary) -> str:
     """The networks as a table in Markdown, with the share of the largest class and the paired differences below."""
     below = [majority_line(summary), *differences(summary.comparisons)]
-    return markdown(_networks_table(summary)) + "\n\n" + "\n".join(filter(None, below))
+    return markdown(_networks_table(summary), is_text=True) + "\n\n" + "\n".join(filter(None, below))
 
 
 def diagnosis_text(summary: Summary) -> str:
@@ -100,7 +107,7 @@ def splits_markdown(record: Splits) -> str:
     """The splits of `splits.json` as a table in Markdown, with the paired differences below."""
     below = [f"* {name}: {line}" for name, part in _parts(record).items() for line in differences(part.comparisons)]
     majority = [f"* {text}"] if (text := majority_of_splits(record)) else []
-    return markdown(_splits_table(record)) + "\n\n" + "\n".join(majority + below)
+    return markdown(_splits_table(record), is_text=True) + "\n\n" + "\n".join(majority + below)
 
 
 def differences(pairs: Sequence[Comparison] | Sequence[PooledDifference]) -> list[str]:

@@ -1,19 +1,41 @@
-"""Tables of cells that are text already, in columns for the terminal and in Markdown.
+"""Tables of cells that are text already: in columns for the terminal, in Markdown, and in LaTeX.
 
->>> table = Table(["", "accuracy"], [["plain34", "41.9"], ["resnet34", "61.0"]])
+>>> table = Table(["", "accuracy"], [["plain34", "41.9"], ["my_net", "61.0"]])
 >>> print(in_columns(table))
-          accuracy
-plain34       41.9
-resnet34      61.0
+         accuracy
+plain34      41.9
+my_net       61.0
 >>> print(markdown(table))
 |  | accuracy |
 | --- | --- |
 | plain34 | 41.9 |
-| resnet34 | 61.0 |
+| my_net | 61.0 |
+>>> print(latex(table))
+\\begin{tabular}{lr}
+  \\toprule
+   & accuracy \\\\
+  \\midrule
+  plain34 & 41.9 \\\\
+  my\\_net & 61.0 \\\\
+  \\bottomrule
+\\end{tabular}
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+    **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    # In the old font encoding, which is still LaTeX's default, these are other characters.
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"},
+    # At the start of a row it would be an argument of the row before.
+    "[": "{[}",
+    **{"−": "$-$", "±": r"$\pm$", "–": "--", "…": r"\ldots{}"},
+}
+"""What stands in LaTeX for a character of text. All others stand for themselves."""
 
 
 class Table(NamedTuple):
@@ -41,8 +63,45 @@ def in_columns(table: Table, names: int = 1) -> str:
     return "\n".join([table.title, *body] if table.title else body)
 
 
-def markdown(table: Table) -> str:
-    """The table in Markdown, its title above."""
-    lines = [table.header, ["---"] * len(table.header), *table.rows]
+def markdown(table: Table, *, is_text: bool = False) -> str:
+    """The table in Markdown, its title above.
+
+    Args:
+      is_text: whether the cells are text, whose special characters are shown as they are, and not Markdown.
+    """
+    written = markdown_text if is_text else str
+    lines = [[written(cell) for cell in line] for line in (table.header, *table.rows)]
+    lines.insert(1, ["---"] * len(table.header))
     title = f"{table.title}:\n\n" if table.title else ""
     return title + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def latex(table: Table, names: int = 1) -> str:
+    """The rows of the table as a `tabular` with the rules of the package booktabs, without its title.
+
+    The first columns, as many as `names`, are aligned to the left, those of numbers to the right.
+    """
+    columns = "".join("l" if place < names else "r" for place in range(len(table.header)))
+    head, *body = (" & ".join(map(latex_text, line)) + r" \\" for line in (table.header, *table.rows))
+    lines = [r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+    return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *(f"  {line}" for line in lines), r"\end{tabular}"])
+
+
+def markdown_text(text: str) -> str:
+    r"""Text as Markdown that shows it, in a table too, on one line.
+
+    >>> print(markdown_text("my_net|*new*"))
+    my_net\|\*new\*
+    """
+    # Inside of a word an underline means nothing.
+    escaped = re.sub(r"[\\`*|<\[\]~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    return re.sub(r"\s+", " ", escaped)
+
+
+def latex_text(text: str) -> str:
+    r"""Text as LaTeX that shows it, on one line.
+
+    >>> print(latex_text("my_net: 50 % & more"))
+    my\_net: 50 \% \& more
+    """
+    return "".join(LATEX.get(character, character) for character in re.sub(r"\s+", " ", text))

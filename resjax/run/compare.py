@@ -1,8 +1,8 @@
 """A whole comparison, from settings to the report, on one split or on several side by side."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
 
 from msgspec import UNSET
@@ -10,7 +10,7 @@ from msgspec import UNSET
 from resjax.data.dataset import Dataset
 from resjax.data.sources.catalogue import Catalogue
 from resjax.data.splits import Split
-from resjax.errors import BadInput
+from resjax.errors import BadInput, RecordError
 from resjax.evaluation.comparison.cross_validation import cross_validate
 from resjax.models.own_network import architectures_among
 from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, Summary, read_record, write_record
@@ -21,7 +21,7 @@ from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
 from resjax.run.progress import duration, rough_duration
 from resjax.run.replica import follow
-from resjax.run.reporting import write_gallery, write_run_report
+from resjax.run.reporting import write_gallery, write_results, write_results_of_splits, write_run_report
 from resjax.run.settings import ProbeSettings, Settings
 from resjax.run.setup.class_table import class_table
 from resjax.run.setup.dataset import fold_record, load_dataset, load_splits, require_outside_images
@@ -82,34 +82,49 @@ def _compare(
             )
         if settings.looks:
             raise BadInput("--seeds=auto with several splits or folds: expected a number of seeds such as 6")
-        return compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
+        return compare_splits(
+            settings, dataset, splits
+        ), "splits.json, results.csv, figures and a folder for each split"
     (split,) = splits.values()
     run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
     remove_unfinished(settings.workdir)
     run.write_preamble()
-    return complete(run, probes), "summary.json, report.html and figures"
+    return complete(run, probes), "summary.json, report.html, results.csv and figures"
 
 
 def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary:
     """Prints the classes, trains what is pending, probes it if asked, and writes and prints the results."""
     print(f"{class_table(run.dataset, run.split)}\n", flush=True)
-    run.complete()
     paragraph = ""
-    if probes:
-        from resjax.run.probing import probe
+    with _when_stopped(lambda: write_results(run.workdir)):
+        run.complete()
+        if probes:
+            from resjax.run.probing import probe
 
-        # Grad-CAM looks at the pictures that the report will show.
-        with phase("writing"):
-            write_gallery(run.workdir, run.dataset)
-        with phase("probing"):
-            paragraph = f"{probe(run, probes).paragraph}\n\n"
+            # Grad-CAM looks at the pictures that the report will show.
+            with phase("writing"):
+                write_gallery(run.workdir, run.dataset)
+            with phase("probing"):
+                paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
         drawn = svg_texts(draw_figures(run.workdir))
         summary = write_run_report(run.workdir, run.dataset, drawn)
     print(paragraph + diagnosis_text(summary), end="")
     print(comparison_text(summary))
     return summary
+
+
+@contextmanager
+def _when_stopped(write: Callable[[], None]) -> Iterator[None]:
+    """Writes what there is so far if the run is asked to stop."""
+    try:
+        yield
+    except Stopped:
+        # Whatever is wrong with the disk or a record, a stop stays a stop.
+        with suppress(OSError, RecordError):
+            write()
+        raise
 
 
 def follow_compare(settings: Settings) -> bool:
@@ -154,8 +169,10 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     )
     for name, run in runs.items():
         print(f"\n{name}, in {run.workdir}", flush=True)
-        complete(run)
+        with _when_stopped(lambda: write_results_of_splits(settings.workdir, runs)):
+            complete(run)
         record = _write_splits(settings, runs)
+    write_results_of_splits(settings.workdir, runs)
     draw_splits(settings.workdir)
     print(splits_text(record))
     return record

@@ -1,8 +1,8 @@
-"""The report of a comparison: the diagnosis in the summary, the gallery's pictures, and the page. Needs no jax."""
+"""The report of a comparison: the diagnosis in the summary, the gallery's pictures, page and tables. Needs no jax."""
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from resjax.records import Gallery, Summary, write_record, write_text
 from resjax.records.run_records import RunRecords, read_run_records
 from resjax.report.page.gallery import galleries, pictures_of
 from resjax.report.page.run_page import report_page
+from resjax.report.paper_tables import epochs_csv, epochs_csv_of_splits, paper_latex, paper_markdown
 from resjax.run.workdir.lock import one_at_a_time
 from resjax.run.workdir.looks import add_looks, looks_in
 
 
 def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] | None = None) -> Summary:
-    """Writes `gallery.json`, the summary with the diagnosis, and `report.html`; returns the summary.
+    """Writes `gallery.json`, the summary with the diagnosis, `report.html` and `results.*`; returns the summary.
 
     `drawn` is the SVG of figures that are drawn already, by name.
     """
@@ -34,7 +35,27 @@ def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] |
         records = explained(read_run_records(workdir))
         write_record(workdir / "summary.json", records.summary)
         write_text(workdir / "report.html", report_page(records, drawn))
+        _write_results(workdir / "results", records)
     return records.summary
+
+
+def write_results(workdir: Path) -> None:
+    """Writes `results.csv`, `results.tex` and `results.md` from the records as they are now."""
+    with one_at_a_time(workdir):
+        _write_results(workdir / "results", read_run_records(workdir))
+
+
+def write_results_of_splits(workdir: Path, names: Iterable[str]) -> None:
+    """Writes `results.csv` of several splits together from the records in their folders, which have these names."""
+    splits = {name: read_run_records(workdir / name) for name in names}
+    write_text(workdir / "results.csv", epochs_csv_of_splits(splits))
+
+
+def _write_results(path: Path, records: RunRecords) -> None:
+    """Writes the files of this path with the suffixes .csv, .tex and .md."""
+    write_text(path.with_suffix(".csv"), epochs_csv(records))
+    write_text(path.with_suffix(".tex"), paper_latex(records.summary))
+    write_text(path.with_suffix(".md"), paper_markdown(records.summary))
 
 
 def write_gallery(workdir: Path, dataset: Dataset) -> None:
@@ -50,7 +71,8 @@ def _write_gallery(workdir: Path, dataset: Dataset) -> None:
 def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
     """Writes the report of a workdir, or of several together, and returns its path. A workdir may be in training.
 
-    A verdict on several together is remembered in `looks.json` of each.
+    Unless `output` names another place for the page, `results.*` is written beside it. A verdict on several together is
+    remembered in `looks.json` of each.
 
     Raises:
       RecordError: if there are no records, they cannot be read, or they are not of one recipe.
@@ -60,10 +82,14 @@ def write_report(workdirs: list[Path], output: Path | None = None) -> Path:
         records = [read_run_records(workdir) for workdir in workdirs]
         if len(records) == 1:
             write_page(path, report_page(explained(records[0])))
+            if output is None:
+                _write_results(path.with_name("results"), records[0])
             return path
         shown = [looks_in(workdir) for workdir in workdirs]
         together = merged(workdirs, records, shown)
         write_page(path, report_page(explained(together)))
+        if output is None:
+            _write_results(path.with_name("merged_results"), together)
     planned = planned_together([each.summary for each in records], together.results())
     new = looks_of_summary(together.summary, planned, resjax.__version__)
     for workdir, before in zip(workdirs, shown, strict=True):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from resjax.evaluation.comparison.paired import Scores, paired_statistics
 from resjax.evaluation.comparison.verdict import judged
 
 RNG = np.random.default_rng(0)
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "results" / "quickstart"
 LABELS = RNG.integers(0, 3, 90)
 LOGITS = RNG.normal(size=(6, 90, 3))
 BETTER = LOGITS + np.eye(3)[LABELS]
@@ -106,10 +108,12 @@ def test_results_that_cannot_be_judged_are_refused_in_a_line(arguments, named):
     assert "\n" not in str(raised.value)
 
 
-def test_the_verdict_imports_neither_jax_nor_flax():
-    code = """
+def test_the_verdict_and_a_run_that_is_loaded_import_neither_jax_nor_flax():
+    code = f"""
 import sys, numpy as np, resjax
 resjax.verdict(np.ones((6, 4), bool), np.ones((6, 4), bool))
+run = resjax.load_run("{QUICKSTART}")
+assert run.judge("macro_f1") and run.to_latex() and run.to_csv() and run.to_markdown()
 print([name for name in ("jax", "flax", "torch") if name in sys.modules])
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

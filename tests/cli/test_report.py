@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from resjax.api.runs import load_run
 from resjax.errors import RecordError
 from resjax.records import Summary, read_record, write_record
 from resjax.report.page.reproduction_page import reproduction_page
@@ -35,6 +36,9 @@ def test_the_report_is_made_again_on_a_machine_without_jax(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "run/report.html\n"
     assert "resnet18 minus plain18" in (tmp_path / "run" / "report.html").read_text()
+    run = load_run(tmp_path / "run")
+    for suffix, text in (("csv", run.to_csv()), ("tex", run.to_latex()), ("md", run.to_markdown())):
+        assert (tmp_path / "run" / f"results.{suffix}").read_text() == text
 
 
 def test_a_workdir_of_several_splits_gets_a_report_for_each(tmp_path):
@@ -58,6 +62,10 @@ def test_seeds_that_were_trained_apart_become_one_comparison(tmp_path):
     text = path.read_text().replace("&nbsp;", " ")
     assert "resnet18, 4 seeds" in text and "resnet34, 3 seeds" in text
     assert text.count("python -m experiments.compare") == 2
+    rows = (tmp_path / "one" / "merged_results.csv").read_text().splitlines()
+    assert len(rows) == 1 + (2 * 4 + 3) * 6 and "resnet34" in (tmp_path / "one" / "merged_results.tex").read_text()
+    write_report([tmp_path / "two"], tmp_path / "page.html")
+    assert not [*(tmp_path / "two").glob("results.*")]
 
 
 def test_workdirs_of_other_recipes_or_data_are_not_mixed(tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from resjax.records import ClassScores, read_result, write_lines, write_record
 from resjax.records.run_records import read_run_records
-from resjax.report.figures import style
+from resjax.report.figures import run_figures, style
 from resjax.report.figures.drawn_run import conclusion, drawn_run
 from resjax.report.figures.run_figures import draw_figures
 from tests.made_run import make_run, metrics_line
@@ -78,6 +79,12 @@ def words_of(svg):
     return {"".join(element.itertext()) for element in root.iter() if element.tag.endswith("}text")}
 
 
+def text_of(path):
+    """All text of a figure in its order, so that wrapped lines go on."""
+    root = ElementTree.parse(path).getroot()
+    return " ".join("".join(element.itertext()) for element in root.iter() if element.tag.endswith("}text"))
+
+
 def assert_nothing_is_cut_off(path):
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("L"))
@@ -113,6 +120,21 @@ def test_pngs_are_fit_for_print_and_whole(twins):
 )
 def test_axes_are_labelled_with_their_units(twins, name, labels):
     assert labels <= words(twins[0] / "figures" / f"{name}.svg")
+
+
+def test_the_answer_shows_the_paired_differences_with_their_interval(twins, tmp_path, monkeypatch):
+    found = words(twins[0] / "figures" / "answer.svg")
+    (pair,) = read_run_records(twins[0]).summary.comparisons
+    change, (low, high) = (f"{100 * pair.mean:+.1f}", (f"{100 * end:+.1f}".replace("-", "−") for end in pair.ci95))
+    said = f"resnet34 minus plain34: {change} points, 95 % interval {low} to {high}, p = {pair.p_value:.2g}"
+    assert {said, "difference in validation accuracy, best epoch (percentage points)"} <= found
+    monkeypatch.setattr(style, "DPI", 50)
+    # The first figure is the answer.
+    monkeypatch.setattr(run_figures, "save", lambda figures, folder: style.save(islice(figures, 1), folder))
+    workdir = write_run(tmp_path / "run", {f"net{index}": [0.1 * index, 0.5] for index in range(6)}, CLASSES[:2])
+    png, svg = draw_figures(workdir)
+    assert len([text for text in words(svg) if " minus net" in text]) == 10 and "10 of 15" in text_of(svg)
+    assert_nothing_is_cut_off(png)
 
 
 def test_class_names_are_text_and_not_formulas(twins):
@@ -172,7 +194,8 @@ def test_replicas_without_a_result_are_left_out_and_named(tmp_path, monkeypatch)
     found = words(workdir / "figures" / "answer.svg")
     assert conclusion_of(workdir) == "Test accuracy: resnet34 is 5.0 points above plain34 with one seed"
     assert "test accuracy (%)" in found
-    assert "seed 0 pending" in " ".join(found) and "seed 1 diverged" in " ".join(found)
+    text = text_of(workdir / "figures" / "answer.svg")
+    assert "seed 0 pending" in text and "seed 1 diverged" in text
 
 
 def test_a_run_without_a_finished_replica_has_no_figures(tmp_path):

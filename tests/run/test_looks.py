@@ -1,17 +1,19 @@
 """The verdicts that a run shows are kept in its workdir, whatever becomes of the files."""
 
+import errno
 from dataclasses import replace
 
 import pytest
 from msgspec import UNSET
 
 from resjax.cli.flags.settings import parse_looks
-from resjax.records import Looks, Summary, read_record, write_record
+from resjax.records import Looks, Summary, read_record, write_lines, write_record
 from resjax.run import compare as engine
 from resjax.run import comparison
 from resjax.run.compare import compare
 from resjax.run.setup.dataset import load_dataset
 from resjax.run.stopping import Stopped
+from tests.made_results import made_line
 from tests.run.test_several_splits import settings
 
 
@@ -61,7 +63,10 @@ def test_a_run_that_was_stopped_has_shown_nothing(look, tmp_path, monkeypatch):
     train = comparison.run_replicas
 
     def stopping(programs, way, replicas, on_epoch):
-        if replicas[0][1] == 4:
+        name, seed, folder, *_ = replicas[0]
+        if seed == 4:
+            folder.mkdir(parents=True)
+            write_lines(folder / "metrics.jsonl", [made_line(0.5)])
             raise Stopped("stopped", 0)
         return train(programs, way, replicas, on_epoch)
 
@@ -69,8 +74,26 @@ def test_a_run_that_was_stopped_has_shown_nothing(look, tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         look(6)
     assert looks(tmp_path) == Looks(complete=True, looks=[])
+    # The epochs so far are there for who wants to look at them.
+    header, row = (tmp_path / "out" / "results.csv").read_text().splitlines()
+    assert header.startswith("network,seed,status,epoch,") and row.startswith("plain,4,pending,1,")
+    (tmp_path / "out" / "runs" / "plain" / "seed4" / "metrics.jsonl").unlink()
+    (tmp_path / "out" / "runs" / "plain" / "seed4").rmdir()
     monkeypatch.setattr(comparison, "run_replicas", train)
     assert look(6) == 0 and look.pair.looks_are_lost is UNSET and len(looks(tmp_path).looks) == 1
+
+
+def test_a_full_disk_does_not_hide_that_a_run_was_stopped(look, tmp_path, monkeypatch):
+    def stopping(*_):
+        raise Stopped("stopped", 143)
+
+    def full(workdir):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(comparison, "run_replicas", stopping)
+    monkeypatch.setattr(engine, "write_results", full)
+    with pytest.raises(Stopped):
+        look(6)
 
 
 @pytest.mark.parametrize("damage", ["removed", "damaged"])

@@ -1,5 +1,6 @@
 """The same comparison on several splits: a whole run for each, side by side in the end; and folds of them."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,10 @@ def test_each_split_has_a_whole_run_and_all_stand_side_by_side(methods):
     chosen, record = methods
     assert record == read_record(chosen.workdir / "splits.json", Splits)
     assert list(record.splits) == ["overlapping", "random", "grouped"] and record.cross_validated is None
+    with open(chosen.workdir / "results.csv", newline="") as file:
+        rows = [(row["split"], row["network"], row["seed"], row["epoch"]) for row in csv.DictReader(file)]
+    replicas = [(name, seed, "1") for name in ("plain", "residual") for seed in "01"]
+    assert rows == [(method, *replica) for method in record.splits for replica in replicas]
     assert {"splits.png", "splits.svg"} == {path.name for path in (chosen.workdir / "figures").iterdir()}
     for method in record.splits:
         run = chosen.workdir / method

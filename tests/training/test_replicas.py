@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from resjax.data.augmentation import Flip
+from resjax.data.augmentation import ColorJitter, Flip
 from resjax.data.dataset import Dataset
 from resjax.data.pipeline import ResidentSide, StreamedSide
 from resjax.errors import BadInput

@@ -96,7 +96,7 @@ class Library:
 
 @contextmanager
 def _waits_without_sleep() -> Iterator[None]:
-    """Has OpenMP's threads wait for the next call without sleeping for about a millisecond; libgomp reads it when loaded.
+    """Has OpenMP's threads wait for the next call awake, for about a millisecond; libgomp reads it when loaded.
 
     To wake a thread takes 10 microseconds, twice a call. XLA calls from several threads, which have a team each; with
     more threads than cores libgomp would let them sleep at once, unless the policy is `active`. A narrow network's step

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from resjax.records import Depth
+from resjax.records import Comparison, Summary
 from resjax.records.run_records import read_run_records
 from resjax.report.figures.confusion_figure import confusion_figure
 from resjax.report.figures.curves import AXIS_LABELS, draw_mean_and_band, draw_seeds, label_epochs
@@ -18,11 +18,14 @@ from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun, conclusion, 
 from resjax.report.figures.probe_figures import probe_figures
 from resjax.report.figures.recall_figure import recall_figure
 from resjax.report.figures.split_figures import leaks_figure
-from resjax.report.figures.style import QUIET, frame, save
-from resjax.report.words import SIDES
+from resjax.report.figures.style import QUIET, STRIPE, frame, save
+from resjax.report.words import SIDES, change, change_interval, known, metric_heading, points, unit_of, with_width
 
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
+DIFFERENCES_NOTE = "each mark is the difference of one seed; the bar is their mean with its interval."
 MOST_IN_PANEL_LEGEND = 3
+MOST_PAIRS = 10
+"""Comparisons whose differences are drawn; a report has them all."""
 
 
 def draw_figures(workdir: Path | str) -> list[Path]:
@@ -39,20 +42,20 @@ def draw_figures(workdir: Path | str) -> list[Path]:
     if not run.networks:
         return []
     measured = probe_figures(records.probes, run.warning) if records.probes else []
-    return save(chain(_figures(run, records.summary.depth or []), measured), Path(workdir) / "figures")
+    return save(chain(_figures(run, records.summary), measured), Path(workdir) / "figures")
 
 
-def _figures(run: DrawnRun, families: Sequence[Depth]) -> Iterator[tuple[str, Figure]]:
+def _figures(run: DrawnRun, summary: Summary) -> Iterator[tuple[str, Figure]]:
     trained = [network for network in run.networks if network.curves("val", "loss").size]
     if trained:
-        yield "answer", _answer(run, trained)
+        yield "answer", _answer(run, trained, [pair for pair in summary.comparisons if pair.differences])
         yield "history", _histories(run, trained)
     yield "confusion", _confusion(run, run.networks, run.left_out)
     yield "recall", recall_figure(run)
     yield "seeds", _seeds(run)
     if any(network.accuracies_on("leaked") for network in run.networks):
         yield "leaks", leaks_figure(run)
-    for index, family in enumerate(family for family in families if family.seeds):
+    for index, family in enumerate(family for family in summary.depth or [] if family.seeds):
         yield f"depth{index or ''}", depth_figure(family, run.warning)
     for network in trained:
         yield f"history_{network.name}", _history(run, network)
@@ -60,10 +63,14 @@ def _figures(run: DrawnRun, families: Sequence[Depth]) -> Iterator[tuple[str, Fi
         yield f"confusion_{network.name}", _confusion(run, [network], network.left_out)
 
 
-def _answer(run: DrawnRun, trained: Sequence[DrawnNetwork]) -> Figure:
+def _answer(run: DrawnRun, trained: Sequence[DrawnNetwork], compared: Sequence[Comparison]) -> Figure:
+    pairs = compared[:MOST_PAIRS]
     crowd = max(0, len(run.networks) - MOST_IN_PANEL_LEGEND)
-    figure = Figure(figsize=(8.5 + 1.2 * crowd, 4.2 + 0.2 * crowd), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2 + 0.5 * crowd))
+    above, below = 4.2 + 0.2 * crowd, (0.7 + 0.6 * len(pairs)) * bool(pairs)
+    figure = Figure(figsize=(8.5 + 1.2 * crowd, above + below), layout="constrained")
+    heights = (above, below) if pairs else (above,)
+    grid = figure.add_gridspec(len(heights), 2, width_ratios=(3, 2 + 0.5 * crowd), height_ratios=heights)
+    left, right = (figure.add_subplot(grid[0, column]) for column in range(2))
     for network in trained:
         label = f"{network.name}, {network.seeds}"
         draw_mean_and_band(left, network.curves("val", "accuracy"), network.color, network.marker, label=label)
@@ -72,9 +79,47 @@ def _answer(run: DrawnRun, trained: Sequence[DrawnNetwork]) -> Figure:
     _draw_legend(left, run)
     _draw_pairs(right, run)
     right.set_title("Best epoch of each seed")
-    note = f"Left: mean over seeds{_band_words(run.networks)}. Right: {PAIRS_NOTE} {run.images}"
-    frame(figure, conclusion(run), note, warning=run.warning, left_out=run.left_out)
+    note = f"Left: mean over seeds{_band_words(run.networks)}. Right: {PAIRS_NOTE} "
+    if pairs:
+        _draw_differences(figure.add_subplot(grid[1, :]), run, pairs)
+        note += f"Below: {DIFFERENCES_NOTE} "
+        note += f"These are the first {MOST_PAIRS} of {len(compared)} comparisons. " * (len(compared) > MOST_PAIRS)
+    frame(figure, conclusion(run), note + run.images, warning=run.warning, left_out=run.left_out)
     return figure
+
+
+def _draw_differences(panel: Axes, run: DrawnRun, pairs: Sequence[Comparison]) -> None:
+    """A row for each comparison: the seeds' differences, their mean and its interval, and these in words above."""
+    metric, looks = pairs[0].metric, {network.name: network for network in run.networks}
+    scale = 100 if unit_of(metric) == "points" else 1
+    back = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    panel.axvline(0, color=QUIET, linewidth=1, dashes=(4, 3))
+    if asked := known(pairs[0].equivalence):
+        panel.axvspan(-scale * asked.margin, scale * asked.margin, color=STRIPE, zorder=0)
+    for row, pair in enumerate(pairs):
+        network, values = looks[pair.candidate], scale * np.array(pair.differences)
+        panel.plot(
+            values, np.full(len(values), row - 0.02), network.marker, color=network.color, mec="white", mew=0.5, ms=6.5
+        )
+        said = f"{pair.candidate} minus {pair.baseline}: {change(pair.mean, metric)} {unit_of(metric)}"
+        if interval := with_width(pair.ci95):
+            low, high = (scale * end for end in interval)
+            bar = {"fmt": "none", "color": "black", "capsize": 4, "zorder": 3}
+            panel.errorbar([(low + high) / 2], [row + 0.22], xerr=[(high - low) / 2], **bar)
+            said += f", {100 * (1 - pair.level):.3g} % interval {change_interval(interval, metric)}"
+        p = pair.p_value if pair.holm_p_value is None else pair.holm_p_value
+        said += f", p = {p:.2g}" if p is not None else ""
+        panel.plot([values.mean()], [row + 0.22], "|", color="black", markersize=11, markeredgewidth=2.5)
+        panel.text(0.005, row - 0.22, said, transform=panel.get_yaxis_transform(), va="bottom", bbox=back)
+    panel.set_ylim(len(pairs) - 0.55, -0.65)
+    panel.set_yticks([])
+    panel.spines["left"].set_visible(False)
+    panel.margins(x=0.06)
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 5, 10]))
+    if scale == 100:
+        panel.xaxis.set_major_formatter(lambda value, _: points(value / 100, 0 if value == round(value) else 1))
+    unit = "percentage points" if scale == 100 else unit_of(metric)
+    panel.set_xlabel(f"difference in {metric_heading(metric, 'validation')} ({unit})")
 
 
 def _histories(run: DrawnRun, trained: Sequence[DrawnNetwork]) -> Figure:

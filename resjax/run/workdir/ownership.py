@@ -12,6 +12,7 @@ leaves."""
 COMPARISON_FILES = (
     *COMPARISON_RECORDS,
     *("config.flags", "timing.json", "gallery.json", "looks.json", "probes.json", "report.html", "figures", "runs"),
+    *("results.csv", "results.tex", "results.md"),
 )
 """What a comparison writes into its workdir."""
 
