@@ -22,6 +22,7 @@ from resjax.cli.machine import allow_open_files, keep_compiled_programs, keep_fr
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
 from resjax.run.stopping import Stopped, end_even_if_stuck, leave, listening, resume_line, say
+from resjax.terminal import status_line
 
 FLAGS = flags.FLAGS
 PACKAGE = Path(__file__).parents[1]
@@ -110,13 +111,14 @@ def _run(command: Command, arguments: Sequence[str]) -> None:
     threading.excepthook = _thread_hook(threading.excepthook)
     keep_freed_memory()
     use_own_jax_settings()
-    if "compile_cache" in FLAGS:
-        import_jax()
-    if "gpu_flags" in FLAGS:
-        use_gpu_flags(FLAGS.gpu_flags)
-    if "compile_cache" in FLAGS and FLAGS.compile_cache:
-        keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()))
-    command.main(*([words] if command.takes_words else []))
+    with status_line():
+        if "compile_cache" in FLAGS:
+            import_jax()
+        if "gpu_flags" in FLAGS:
+            use_gpu_flags(FLAGS.gpu_flags)
+        if "compile_cache" in FLAGS and FLAGS.compile_cache:
+            keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()))
+        command.main(*([words] if command.takes_words else []))
 
 
 def end_without_reader() -> NoReturn:

@@ -18,7 +18,7 @@ from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
 from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
-from resjax.run.progress import duration, rough_duration
+from resjax.run.progress import rough_duration
 from resjax.run.replica import follow
 from resjax.run.reporting import write_gallery, write_run_report
 from resjax.run.settings import ProbeSettings, Settings
@@ -30,6 +30,7 @@ from resjax.run.workdir.contents import write_flags
 from resjax.run.workdir.lock import only_writer, remove_unfinished, require_writable
 from resjax.run.workdir.ownership import COMPARISON_RECORDS, require_own
 from resjax.run.workdir.sound_records import read_or_quarantine
+from resjax.terminal import activity, duration, status_line
 from resjax.training.processes import announcing_end
 
 
@@ -50,7 +51,7 @@ def compare(
         require_outside_images(settings.source, settings.workdir)
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
-            with timed() as timeline:
+            with status_line(), activity("preparing"), timed() as timeline:
                 record, written = _compare(settings, probes, check)
             timing = timeline.record()
             write_record(settings.workdir / "timing.json", timing)
@@ -69,7 +70,7 @@ def _compare(
     # A damaged splits.json is made again from the folders of the splits.
     of_splits = ("*/recipe.json",) if (settings.workdir / "splits.json").exists() else ()
     require_own(settings.workdir, records=(*COMPARISON_RECORDS, *of_splits))
-    with phase("reading"):
+    with phase("reading"), activity("reading"):
         _, dataset = load_dataset(settings.source, settings.image_size, check)
         splits = load_splits(settings, dataset)
     if len(splits) > 1:
@@ -97,13 +98,15 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
         from resjax.run.probing import probe
 
         # Grad-CAM looks at the pictures that the report will show.
-        with phase("writing"):
+        with phase("writing"), activity("choosing pictures"):
             write_gallery(run.workdir, run.dataset)
         with phase("probing"):
             paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
-        drawn = svg_texts(draw_figures(run.workdir))
-        summary = write_run_report(run.workdir, run.dataset, drawn)
+        with activity("drawing figures"):
+            drawn = svg_texts(draw_figures(run.workdir))
+        with activity("writing the report"):
+            summary = write_run_report(run.workdir, run.dataset, drawn)
     print(paragraph + diagnosis_text(summary), end="")
     print(comparison_text(summary))
     return summary
@@ -123,7 +126,7 @@ def follow_compare(settings: Settings) -> bool:
         runs = [ComparisonRun(own[name], dataset, split) for name, split in splits.items()]
         programs = {programs.label: programs for run in runs for programs in run.programs.values()}
         # The first process has said what stopped it.
-        with suppress(Stopped), settings.stopping.waiting():
+        with suppress(Stopped), settings.stopping.waiting(), activity("computing with process 0"):
             return follow(programs, lambda: settings.stopping.signalled)
     return False
 
@@ -149,10 +152,13 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
         + (f"{replicas} replicas to train, {rough_duration(seconds)} in all" if replicas else "nothing to train"),
         flush=True,
     )
-    for name, run in runs.items():
-        print(f"\n{name}, in {run.workdir}", flush=True)
-        complete(run)
-        record = _write_splits(settings, runs)
+    with activity("preparing", len(runs)) as its:
+        for number, (name, run) in enumerate(runs.items(), start=1):
+            its.about = f"{name} ({number} of {len(runs)})"
+            print(f"\n{name}, in {run.workdir}", flush=True)
+            complete(run)
+            record = _write_splits(settings, runs)
+            its.advance()
     draw_splits(settings.workdir)
     print(splits_text(record))
     return record
