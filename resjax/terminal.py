@@ -19,6 +19,8 @@ QUIET_SECONDS = 30.0
 """Without a terminal, a line is written after this much silence."""
 GROWTH = 0.05
 """Without a terminal, the silence lasts at least this share of the time so far: a log of a day stays short."""
+KNOWN_SHARE = 0.1
+"""From this share on, what the parts so far took says more than a rough estimate."""
 LEAST_BAR, MOST_BAR = 10, 40
 """Columns of the bar; with fewer there is only the percentage."""
 
@@ -66,16 +68,19 @@ class Activity:
         Args:
           inner: how long the part takes that is being done; None if that is not known.
         """
-        now = time.monotonic()
+        now, roughly = time.monotonic(), False
+        if self.total and self.done >= self.total:
+            return inner, False
         if self._expected is not None:
             said, seconds, roughly = self._expected
-            if (left := said + seconds - now) > 0:
+            is_better = not roughly or not self.done or self.done < KNOWN_SHARE * self.total
+            if is_better and (left := said + seconds - now) > 0:
                 return left, roughly
         passed, parts = now - self.began, self.done + (inner is not None)
         if not self.total or not parts:
             return inner, False
         # The parts that are still to come take as long as those so far.
-        return (inner or 0.0) + (passed + (inner or 0.0)) * max(0.0, self.total - parts) / parts, False
+        return (inner or 0.0) + (passed + (inner or 0.0)) * max(0.0, self.total - parts) / parts, roughly
 
 
 def status_text(activities: Sequence[Activity], elapsed: float, columns: int | None, bar: str = "#.") -> str:

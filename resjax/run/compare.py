@@ -35,12 +35,16 @@ from resjax.training.processes import announcing_end
 
 
 def compare(
-    settings: Settings, probes: ProbeSettings | None = None, check: Callable[[Catalogue], None] | None = None
+    settings: Settings,
+    probes: ProbeSettings | None = None,
+    check: Callable[[Catalogue], None] | None = None,
+    before_training: Callable[[float], None] | None = None,
 ) -> Summary | Splits:
     """Runs what is pending of a comparison and returns its record, which is also in the workdir.
 
     The record is the summary, or that of `splits.json` with several splits. `check` may refuse the images by raising
-    `BadInput`, before they are decoded.
+    `BadInput`, before they are decoded. `before_training` is told roughly how many seconds the training takes, before
+    anything is written, and may raise.
 
     Raises:
       BadInput: before anything is written, if data, split and recipe do not fit each other or the workdir's, or the
@@ -52,7 +56,7 @@ def compare(
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
             with status_line(), activity("preparing"), timed() as timeline:
-                record, written = _compare(settings, probes, check)
+                record, written = _compare(settings, probes, check, before_training)
             timing = timeline.record()
             write_record(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
@@ -64,7 +68,10 @@ def compare(
 
 
 def _compare(
-    settings: Settings, probes: ProbeSettings | None, check: Callable[[Catalogue], None] | None
+    settings: Settings,
+    probes: ProbeSettings | None,
+    check: Callable[[Catalogue], None] | None,
+    before_training: Callable[[float], None] | None,
 ) -> tuple[Summary | Splits, str]:
     """The record, and the names of the files that hold it."""
     # A damaged splits.json is made again from the folders of the splits.
@@ -80,10 +87,14 @@ def _compare(
             )
         if settings.looks:
             raise BadInput("--seeds=auto with several splits or folds: expected a number of seeds such as 6")
-        return compare_splits(settings, dataset, splits), "splits.json, figures and a folder for each split"
+        return compare_splits(
+            settings, dataset, splits, before_training
+        ), "splits.json, figures and a folder for each split"
     (split,) = splits.values()
     run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
+    if before_training:
+        before_training(run.work_left()[1])
     remove_unfinished(settings.workdir)
     run.write_preamble()
     return complete(run, probes), "summary.json, report.html and figures"
@@ -131,7 +142,12 @@ def follow_compare(settings: Settings) -> bool:
     return False
 
 
-def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Split]) -> Splits:
+def compare_splits(
+    settings: Settings,
+    dataset: Dataset,
+    splits: Mapping[str, Split],
+    before_training: Callable[[float], None] | None = None,
+) -> Splits:
     """Runs what is pending on each split, in a folder of its name, and returns the record of `splits.json`.
 
     Raises:
@@ -141,12 +157,14 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     _require_same_splits(settings, splits)
     for run in runs.values():
         run.require_same_recipe()
+    replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
+    if before_training:
+        before_training(seconds)
     remove_unfinished(settings.workdir)
     for run in runs.values():
         run.write_preamble()
     record = _write_splits(settings, runs)
     write_flags(settings)
-    replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
     print(
         f"{len(runs)} splits, {', '.join(runs)}: "
         + (f"{replicas} replicas to train, {rough_duration(seconds)} in all" if replicas else "nothing to train"),

@@ -52,7 +52,7 @@ class TrainingProgress:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
-            # Early ends of replicas that diverged are ends, too.
+            # Replicas that diverged have ended, too.
             self._line.done = self._line.total
             self._line.doing, self._line.about = f"trained {self._ended} of {self._replicas} replicas", ""
             leave_line()

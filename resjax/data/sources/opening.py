@@ -56,7 +56,11 @@ def open_catalogue(
     near = closest(kind, ["synthetic", "csv", "folder", "npz", "tfds"])
     if spec and (path := Path(os.path.expanduser(spec))).exists():
         near = [f"{'folder' if path.is_dir() else 'npz' if path.suffix == '.npz' else 'csv'}:{spec}"]
+    elif "://" in spec:
+        raise BadInput(f"dataset {spec!r}: an address; download it first, then give its folder as folder:PATH")
     hint = f" (did you mean {near[0]}?)" if near else ""
+    if not near and spec and not value:
+        hint = f" (a folder is folder:{spec}, and a data set of TFDS tfds:{spec})"
     raise BadInput(f"dataset {spec!r}: expected {SOURCES}{hint}")
 
 
