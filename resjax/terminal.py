@@ -141,6 +141,7 @@ class _Line:
         self.spoken = time.monotonic()
         self.is_parted = False
         """Whether the last text ended inside of a line, to which the rest will come."""
+        self.is_over = False
         self._started = time.monotonic()
         self._shown = ""
         blocks = (stream.encoding or "").lower().replace("-", "") == "utf8"
@@ -158,7 +159,7 @@ class _Line:
         with self.lock:
             now = time.monotonic()
             elapsed, silence = now - self._started, now - self.spoken
-            if self.is_parted:
+            if self.is_parted or self.is_over:
                 return
             if self.is_terminal:
                 columns = columns_of(self.stream) - 1
@@ -214,6 +215,8 @@ def status_line() -> Iterator[None]:
             ended.set()
             _line = None
             with suppress(OSError, ValueError), line.lock:
+                # The thread may be about to write.
+                line.is_over = True
                 line.erase()
 
 

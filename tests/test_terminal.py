@@ -113,6 +113,17 @@ def test_the_line_has_no_colours_with_or_without_no_color(monkeypatch):
     assert "reading" in shown.getvalue() and "\x1b" not in shown.getvalue()
 
 
+def test_nothing_is_written_after_the_end(monkeypatch):
+    shown = on_terminal(monkeypatch)
+    with status_line():
+        wait_for_writing(shown)
+        line = terminal._line
+    assert line is not None and screen(shown.getvalue()) == [""]
+    # As the thread does that was about to write.
+    line.refresh()
+    assert screen(shown.getvalue()) == [""]
+
+
 def test_a_line_that_is_left_stays_above_what_follows(monkeypatch):
     shown = on_terminal(monkeypatch)
     with status_line(), activity("trained 2 of 2 replicas", 2) as its:

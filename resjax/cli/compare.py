@@ -89,24 +89,18 @@ def shorter(asked: Settings) -> str:
 
 def next_steps(workdir: Path, dataset: str) -> str:
     """The last lines of a run: its report, its picture, and three commands that may come next."""
-    own = dataset.partition(":")[0] != "synthetic"
-    folder, first = (
-        shlex.quote(str(workdir)),
-        (
-            ("are there copies or odd files?", f"resjax audit {shlex.quote(f'--dataset={dataset}')}")
-            if own
-            else ("your own images", "resjax compare --dataset=folder:my_images --image_size=64 --width=16")
-        ),
-    )
-    commands = (
-        first,
-        ("why does it help, or not?", f"resjax probe --workdir={folder}"),
-        ("classify a picture", f"resjax predict --workdir={folder} photo.jpg"),
-    )
-    wide = max(len(what) for what, _ in commands)
-    picture = workdir / "figures" / "answer.png"
+    folder, picture = shlex.quote(str(workdir)), workdir / "figures" / "answer.png"
+    if dataset.partition(":")[0] == "synthetic":
+        first = "your own images", "resjax compare --dataset=folder:my_images --image_size=64 --width=16"
+    else:
+        first = "copies, odd files and labels in conflict", f"resjax audit {shlex.quote(f'--dataset={dataset}')}"
+    commands = {
+        **dict([first]),
+        "why it helps, or not": f"resjax probe --workdir={folder}",
+        "classify pictures": f"resjax predict --workdir={folder} photo.jpg",
+    }
     lines = [f"report:  {workdir / 'report.html'}", *([f"picture: {picture}"] * picture.exists()), "next:"]
-    return "\n".join([*lines, *(f"  {what:<{wide}}  {command}" for what, command in commands)])
+    return "\n".join([*lines, *(f"  {what}\n    {command}" for what, command in commands.items())])
 
 
 COMMAND = Command(
