@@ -94,13 +94,13 @@ def next_steps(workdir: Path, dataset: str) -> str:
         first = "your own images", "resjax compare --dataset=folder:my_images --image_size=64 --width=16"
     else:
         first = "copies, odd files and labels in conflict", f"resjax audit {shlex.quote(f'--dataset={dataset}')}"
-    commands = {
-        **dict([first]),
-        "why it helps, or not": f"resjax probe --workdir={folder}",
-        "classify pictures": f"resjax predict --workdir={folder} photo.jpg",
-    }
+    commands = (
+        first,
+        ("why it helps, or not", f"resjax probe --workdir={folder}"),
+        ("classify pictures", f"resjax predict --workdir={folder} photo.jpg"),
+    )
     lines = [f"report:  {workdir / 'report.html'}", *([f"picture: {picture}"] * picture.exists()), "next:"]
-    return "\n".join([*lines, *(f"  {what}\n    {command}" for what, command in commands.items())])
+    return "\n".join([*lines, *(f"  {what}\n    {command}" for what, command in commands)])
 
 
 COMMAND = Command(
