@@ -67,7 +67,7 @@ def unreadable_value(said: str, known: flags.FlagValues) -> str:
     'flag --x=3: no'
     """
     found = re.match(r"flag --(?P<name>\w+)=(?P<value>.*?): |Missing value for flag -+(?P<bare>\w+)", said, re.S)
-    name = found and (found["name"] or found["bare"])
+    name = (found["name"] or found["bare"]) if found else ""
     if found is None or name not in known:
         return said
     flag = known[name]
