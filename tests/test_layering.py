@@ -8,14 +8,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"errors", "types"}
+BASE = {"errors", "terminal", "types"}
 NETWORKS = BASE | {"ops", "models", "functional"}
 TRAINING = NETWORKS | {"data", "records", "evaluation"}
 RUN = TRAINING | {"training", "probes", "report"}
 MAY_IMPORT = {
-    **{"errors": set(), "types": set(), "records": BASE, "evaluation": BASE | {"records"}, "data": BASE},
+    **{
+        "errors": set(),
+        "types": set(),
+        "terminal": set(),
+        "records": BASE,
+        "evaluation": BASE | {"records"},
+        "data": BASE,
+    },
     **{"ops": BASE, "models": BASE | {"ops"}, "functional": BASE | {"ops", "models"}},
-    **{"training": TRAINING, "probes": TRAINING | {"training"}, "report": {"errors", "records"}, "run": RUN},
+    **{
+        "training": TRAINING,
+        "probes": TRAINING | {"training"},
+        "report": {"errors", "records", "terminal"},
+        "run": RUN,
+    },
     **{"predict": RUN | {"run"}, "sweep": RUN | {"run"}, "cli": RUN | {"run", "predict", "sweep", "api"}},
     "api": RUN | {"run"},
     **{"__init__": set(), "__main__": {"cli"}},

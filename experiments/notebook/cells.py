@@ -15,9 +15,13 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parents[2]
+CHECKOUT = FOLDER if (FOLDER / "pyproject.toml").exists() else None
+"""The checkout that this file is in; None in an installed package."""
 PLUGINS = {"tpu": "libtpu", "cuda": "jax-cuda13-plugin", "cuda12": "jax-cuda12-plugin"}
 """The package by which JAX uses a device, for each extra of ours that brings it."""
+JAX_EXTRAS = {"tpu": "tpu", "cuda": "cuda13", "cuda12": "cuda12"}
+"""The extras of jax itself that ours stand for."""
 SHOWN_HEIGHT = 800
 """Pixels of a report inside of a notebook; it scrolls."""
 
@@ -51,46 +55,74 @@ def needs_install(extra: str | None) -> bool:
 
 
 def install() -> None:
-    """Installs this checkout with the extra of the machine's accelerator, where it is missing."""
+    """Installs this checkout with the extra of the machine's accelerator, where it is missing.
+
+    Where that is not possible, but resjax is there, a line says so, and the commands compute on the CPU.
+
+    Raises:
+      RuntimeError: where resjax is not there either.
+    """
     extra = accelerator()
     if not needs_install(extra):
         print("resjax is installed")
         return
+    what = ["-e", f"{CHECKOUT}"] if CHECKOUT else ["resjax"]
+    pip = [sys.executable, "-m", "pip", "install", "-q", *what[:-1]]
     # Without -U, what is there and new enough stays as it is, and nothing is ever downgraded.
-    stream([sys.executable, "-m", "pip", "install", "-q", "-e", f"{CHECKOUT}[{extra}]" if extra else f"{CHECKOUT}"])
+    try:
+        stream([*pip, f"{what[-1]}[{extra}]" if extra else what[-1]])
+    except RuntimeError:
+        if extra is None:
+            raise
+        print(f"JAX for the {extra} of this machine cannot be installed here; what follows computes on the CPU")
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        if not _version("resjax"):
+            stream([*pip, what[-1]])
 
 
 def devices() -> str:
-    """What JAX computes on here, in a line; says so where it does not see the accelerator."""
+    """What JAX computes on here, in a line; says so where it does not see the accelerator or does not start on it.
+
+    Raises:
+      RuntimeError: where JAX does not start on the CPU either.
+    """
     code = "import jax; d = jax.devices(); print(jax.__version__, len(d), d[0].platform, d[0].device_kind)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if said.returncode:
-        raise RuntimeError(f"JAX does not start: {said.stderr.strip().splitlines()[-1]}")
+        reason = said.stderr.strip().splitlines()[-1]
+        if os.environ.get("JAX_PLATFORMS") == "cpu":
+            raise RuntimeError(f"JAX does not start: {reason}")
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        return (
+            f"WARNING: JAX does not start on the accelerator ({reason}); what follows computes on the CPU: {devices()}"
+        )
     jax, count, platform, kind = said.stdout.split(maxsplit=3)
     line = f"JAX {jax} on {count} x {kind.strip()} ({platform})"
     extra = accelerator()
-    if extra and platform == "cpu":
-        line += (
-            f"\nWARNING: there is an accelerator that JAX does not see: pip install -U -e '.[{extra}]' is what it needs"
-        )
+    if extra and platform == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu":
+        line += f"\nWARNING: there is an accelerator that JAX does not see: pip install -U 'jax[{JAX_EXTRAS[extra]}]'"
     return line
 
 
-def run(experiment: str, *flags: str) -> None:
-    """`python -m experiments.EXPERIMENT FLAGS` in the checkout, its output line by line as it comes.
+def run(command: str, *flags: str) -> None:
+    """`resjax COMMAND FLAGS`, its output line by line as it comes.
 
     The notebook's stop button is a Ctrl-C for it: it ends after the step, and the same command goes on.
 
     Raises:
       RuntimeError: where it ends with another status than 0; its last line says why.
     """
-    stream([sys.executable, "-m", f"experiments.{experiment}", *flags])
+    stream([sys.executable, "-m", "resjax", command, *flags])
 
 
 def stream(command: Iterable[str]) -> None:
     """Runs a command with its output here; raises as `run` does."""
     # A session of its own: Jupyter interrupts its whole group, and a second Ctrl-C would end the run at once.
-    options = {"cwd": CHECKOUT, "env": os.environ | {"PYTHONUNBUFFERED": "1"}, "start_new_session": True}
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    if CHECKOUT:
+        # It may not be installed.
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    options = {"env": environment, "start_new_session": True}
     with subprocess.Popen(
         list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options
     ) as process:

@@ -8,8 +8,8 @@ from resjax.report.figures.style import save, svg_texts
 from resjax.report.page.reproduction_page import reproduction_figures, reproduction_page
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import in_columns
-from resjax.run.progress import duration
 from resjax.run.settings import Settings
+from resjax.terminal import duration
 
 from .recipes import Reproduction
 from .side_by_side import reproduction_record

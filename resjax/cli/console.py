@@ -65,5 +65,8 @@ def overview() -> str:
     first = (
         "Does the shortcut help on these images? Plain networks against ResNets, over seeds, with honest statistics."
     )
-    last = "resjax NAME --help shows the flags. A first run: resjax compare --flagfile=quickstart"
+    last = (
+        "resjax NAME --help shows the flags. A first run: resjax compare --flagfile=quickstart\n"
+        "python -m experiments.NAME is the same, in the folder of a checkout alone."
+    )
     return "\n".join([first, "", *lines, "", last])

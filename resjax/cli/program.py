@@ -16,18 +16,19 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-from resjax.cli.flags.names import described_names, unknown_flag
+from resjax.cli.flags.names import unknown_flag, unreadable_value
+from resjax.cli.help import HELP, HELPFULL, help_text
 from resjax.cli.jax_settings import import_jax, use_own_jax_settings
 from resjax.cli.machine import allow_open_files, keep_compiled_programs, keep_freed_memory, use_gpu_flags
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
 from resjax.run.stopping import Stopped, end_even_if_stuck, leave, listening, resume_line, say
+from resjax.terminal import status_line
 
 FLAGS = flags.FLAGS
 PACKAGE = Path(__file__).parents[1]
 FLAGFILES = (PACKAGE / "experiments" / "flags", PACKAGE.parent / "experiments" / "flags")
 """Where the flagfiles that ship lie: in an installed package, and in a checkout."""
-HELP = frozenset({"--help", "-h", "-help", "--helpfull", "--helpshort"})
 DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR),
     *(errno.ESTALE, errno.ENOENT, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
@@ -70,8 +71,9 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
     program = list(program or ("python", "-m", f"experiments.{command.name}"))
     defined = _defined_flags(command.definitions)
     try:
-        if HELP & set(arguments):
-            print(help_text(command.introduction, defined), flush=True)
+        if (HELP | {HELPFULL}) & set(arguments):
+            full = HELPFULL in arguments
+            print(help_text(command.introduction, defined, name=command.name, program=program, full=full), flush=True)
             return
         with listening(shlex.join([*program, *arguments])):
             _run(command, arguments)
@@ -110,13 +112,14 @@ def _run(command: Command, arguments: Sequence[str]) -> None:
     threading.excepthook = _thread_hook(threading.excepthook)
     keep_freed_memory()
     use_own_jax_settings()
-    if "compile_cache" in FLAGS:
-        import_jax()
-    if "gpu_flags" in FLAGS:
-        use_gpu_flags(FLAGS.gpu_flags)
-    if "compile_cache" in FLAGS and FLAGS.compile_cache:
-        keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()))
-    command.main(*([words] if command.takes_words else []))
+    with status_line():
+        if "compile_cache" in FLAGS:
+            import_jax()
+        if "gpu_flags" in FLAGS:
+            use_gpu_flags(FLAGS.gpu_flags)
+        if "compile_cache" in FLAGS and FLAGS.compile_cache:
+            keep_compiled_programs(Path(FLAGS.cache_dir or default_cache_dir()))
+        command.main(*([words] if command.takes_words else []))
 
 
 def end_without_reader() -> NoReturn:
@@ -164,15 +167,6 @@ def _flagfile(name: str) -> str:
     raise BadInput(f"--flagfile={name}: no such file; expected a path, or one of {', '.join(flagfile_names())}")
 
 
-def help_text(introduction: str | None, defined: Sequence[flags.Flag]) -> str:
-    """The introduction, then each flag with its meaning and default."""
-    lines = [(introduction or "").strip(), "", "Flags (also one a line in a file given by --flagfile=FILE):", ""]
-    for flag in defined:
-        default = "" if flag.default is None else f" (default: {flag.default})"
-        lines.append(f"  {described_names(flag)}\n      {flag.help}{default}")
-    return "\n".join(lines)
-
-
 def disk_fault(error: OSError) -> str | None:
     """One line for the user; None for an error that is not the disk's, and may be resjax's own.
 
@@ -208,12 +202,15 @@ def _parse(arguments: list[str], takes_words: bool) -> list[str]:
         rest = FLAGS(arguments)
     except flags.UnrecognizedFlagError as error:
         raise BadInput(unknown_flag(error.flagname, FLAGS)) from error
-    except flags.Error:
-        raise
+    except flags.Error as error:
+        raise BadInput(unreadable_value(str(error), FLAGS)) from error
     except (ValueError, OSError, RecursionError) as error:
         raise BadInput(f"flags that cannot be read: {error}") from error
     if len(rest) > 1 and not takes_words:
-        raise BadInput(f"{rest[1]!r}: expected flags such as --epochs=3, and no other words")
+        path = Path(rest[1])
+        is_data = "dataset" in FLAGS and os.path.exists(path)
+        hint = f"did you mean --dataset={'folder' if path.is_dir() else 'csv'}:{path}? " if is_data else ""
+        raise BadInput(f"{rest[1]!r}: {hint}expected flags such as --epochs=3, and no other words")
     return rest[1:]
 
 

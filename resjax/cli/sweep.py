@@ -1,6 +1,6 @@
 """The same comparison at every point of a grid: learning rates, decays, batch sizes, widths, depths, less data.
 
-  python -m experiments.sweep --flagfile=experiments/flags/sweep_demo.flags
+  python -m experiments.sweep --flagfile=sweep_demo
   python -m experiments.sweep --architectures=plain,resnet --grid=depth=20,32,44 --grid=learning_rate=1e-3,1e-2 \
       --seeds=6 --test_fraction=0.2 --shard=3/16 --workdir=runs/by_depth
 
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from absl import flags
 
-from resjax.cli.flags.data import define_source_flags, define_split_flags
+from resjax.cli.flags.data import define_source_flags, define_split_flags, require_dataset
 from resjax.cli.flags.paths import define_path
 from resjax.cli.flags.settings import define_training_flags, settings
 from resjax.cli.program import Command
@@ -133,6 +133,7 @@ def main() -> None:
     from resjax.sweep.sweep import sweep
 
     asked = sweep_settings()
+    require_dataset("sweep")
     require_backend()
     _, failed = sweep(asked)
     if failed:

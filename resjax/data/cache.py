@@ -32,8 +32,17 @@ STALE_SECONDS = 24 * 3600.0
 
 
 def default_cache_dir() -> Path:
-    """The folder `resjax` in the user's cache folder: `XDG_CACHE_HOME`, or else `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resjax"
+    """The folder `resjax` in the user's cache folder: `XDG_CACHE_HOME`, or else `~/.cache`.
+
+    Raises:
+      BadInput: where the user has no home folder.
+    """
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "resjax"
+    try:
+        return Path.home() / ".cache" / "resjax"
+    except RuntimeError:
+        raise BadInput("there is no home folder (HOME is not set): expected --cache_dir=FOLDER") from None
 
 
 class _Pack:

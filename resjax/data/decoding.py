@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
 from resjax.data.cache import FOLDER, ArrayCache, default_cache_dir, trim
 from resjax.data.dataset import OWN_RANGE, Dataset, Exclusion, ValueRanges
@@ -24,6 +23,7 @@ from resjax.data.deep_images import (
 from resjax.data.one_image import decode_or_measure, decode_sizes
 from resjax.data.sources.opening import Catalogue
 from resjax.errors import BadInput
+from resjax.terminal import activity
 
 T = TypeVar("T")
 THUMBNAIL_SIZE = 64
@@ -62,7 +62,6 @@ def decode(
     cache_dir: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
     workers: int | None = None,
-    progress: bool = False,
 ) -> Dataset:
     """The images of a catalogue as RGB pixels of `image_size` x `image_size`; only images not in the cache are decoded.
 
@@ -76,7 +75,6 @@ def decode(
       cache_bytes: limit of the whole cache; the least recently used images are removed first. The images of this
         catalogue always stay.
       workers: number of threads, each with one whole image in memory; by default one per processor.
-      progress: show a progress bar, if stderr is a terminal.
 
     Raises:
       BadInput: if the cache cannot be written, a class has no readable image, or most images show one colour or nearly
@@ -86,7 +84,7 @@ def decode(
     sizes = {image_size, THUMBNAIL_SIZE} if catalogue.has_near_duplicates else {image_size}
     caches = {size: ArrayCache(folder, cache_name(size), (size, size, 3)) for size in sizes}
     used_ranges = ArrayCache(folder, f"{FORMAT}-ranges", (UsedRange(False, 0, 0).to_bytes().size,))
-    outcomes, ranges = _fill(caches, used_ranges, catalogue, workers or os.cpu_count() or 1, progress)
+    outcomes, ranges = _fill(caches, used_ranges, catalogue, workers or os.cpu_count() or 1)
 
     known = {outcome.content: outcome for outcome in outcomes if not outcome.is_copy}
     exclusions, kept = [], []
@@ -124,7 +122,7 @@ def decode(
 
 
 def _fill(
-    caches: Mapping[int, ArrayCache], used_ranges: ArrayCache, catalogue: Catalogue, workers: int, progress: bool
+    caches: Mapping[int, ArrayCache], used_ranges: ArrayCache, catalogue: Catalogue, workers: int
 ) -> tuple[list[_Outcome], ValueRanges]:
     """Puts every distinct image into the cache of each size; returns the outcome of each image, and the ranges.
 
@@ -175,7 +173,7 @@ def _fill(
         return _Outcome(content, decoded=bool(lacking), is_one_colour=_is_one_colour(pixels[seen_size]))
 
     every_cache = (*caches.values(), used_ranges)
-    outcomes = list(_in_threads(fill, range(len(catalogue.ids)), every_cache, workers, progress))
+    outcomes = list(_in_threads(fill, range(len(catalogue.ids)), every_cache, workers))
     deep = [row for row, outcome in enumerate(outcomes) if outcome.used is not None]
     ranges = common_ranges(outcome.used for outcome in outcomes if outcome.used is not None)
 
@@ -189,22 +187,21 @@ def _fill(
         )
         return outcome._replace(used=used)
 
-    for row, outcome in zip(deep, _in_threads(fill_deep, deep, every_cache, workers, progress), strict=True):
+    for row, outcome in zip(deep, _in_threads(fill_deep, deep, every_cache, workers), strict=True):
         outcomes[row] = outcome
     return outcomes, ranges
 
 
 def _in_threads(
-    fill: Callable[[int], _Outcome], rows: Sequence[int], caches: Sequence[ArrayCache], workers: int, progress: bool
+    fill: Callable[[int], _Outcome], rows: Sequence[int], caches: Sequence[ArrayCache], workers: int
 ) -> Iterator[_Outcome]:
     """The outcome of each row, in order; the caches are written when all are there."""
-    with _without_warnings(), ThreadPoolExecutor(workers) as pool:
-        bar = tqdm(total=len(rows), desc="reading images", unit="image", disable=None if progress and rows else True)
+    with _without_warnings(), ThreadPoolExecutor(workers) as pool, activity("reading images", len(rows)) as reading:
         try:
             for start in range(0, len(rows), WINDOW):
                 for outcome in pool.map(fill, rows[start : start + WINDOW]):
                     yield outcome
-                    bar.update()
+                    reading.advance()
         except BadInput:
             # The cache cannot be written (disk full, for example): give up what is not written yet.
             pool.shutdown(cancel_futures=True)
@@ -218,8 +215,6 @@ def _in_threads(
                 with contextlib.suppress(BadInput):
                     cache.flush()
             raise
-        finally:
-            bar.close()
     for cache in caches:
         cache.flush()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from resjax.errors import BadInput
 from resjax.records import write_lines, write_record, write_text
-from resjax.run.progress import duration
+from resjax.terminal import duration, track
 from resjax.training.recipe import require_range
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ def _labelled(
 
 def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "list[NamedImage]", talk: TextIO) -> None:
     import jax
-    from tqdm import tqdm
 
     from resjax.predict.predicting import Lines, classify, printable
     from resjax.predict.saliency_pictures import SaliencyPictures
@@ -144,7 +143,7 @@ def _classify(settings: PredictSettings, network: "TrainedNetwork", images: "lis
     if settings.output is None and lines.header:
         print(lines.header)
     found = classify(network, images, pictures, labelled.add_fingerprint if labelled else None)
-    for classified in tqdm(found, total=len(images), disable=None if settings.output else True):
+    for classified in track(found, "classifying", len(images)):
         if labelled:
             labelled.add(classified)
         if classified.problem is not None:

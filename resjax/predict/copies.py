@@ -89,7 +89,7 @@ def _near_copies(
     contents = [*others, *(each.content for each in prints)]
     pictures = np.stack([*thumbnails.values(), *(each.thumbnail for each in prints)])
     of_all = np.concatenate([np.array([number[known[each].label] for each in others], int), labels])
-    groups = near_duplicate_groups(pictures, contents, progress=True)
+    groups = near_duplicate_groups(pictures, contents)
     groups = without_swallowed_classes(groups, of_all, contents).groups
     own = groups[len(others) :]
     return own, np.isin(own, groups[: len(others)])

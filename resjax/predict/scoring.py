@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from msgspec import UNSET
-from tqdm import tqdm
 
 from resjax.data.decoding import Fingerprint
 from resjax.errors import BadInput
@@ -23,6 +22,7 @@ from resjax.predict.labels import Labels
 from resjax.predict.predicting import Classified, NamedImage, classify
 from resjax.predict.trained_network import ENSEMBLE, TrainedNetwork, network_of, trained_network
 from resjax.records import Comparison, LabelledNetwork, LabelledScores, Listed
+from resjax.terminal import track
 
 UNREADABLE = "unreadable"
 NO_PICTURE = np.empty((0, 0, 3), np.uint8)
@@ -141,8 +141,7 @@ def scored_networks(network: TrainedNetwork, architecture: str | None, replica: 
 
 def _logits(network: TrainedNetwork, images: Sequence[NamedImage]) -> list[Float[np.ndarray, "seed class"]]:
     found = []
-    bar = tqdm(classify(network, images), total=len(images), desc=network.name, disable=None)
-    for each in bar:
+    for each in track(classify(network, images), f"scoring {network.name}", len(images)):
         if each.logits is None:
             raise BadInput(f"{each.name}: {each.problem}; it could be read a moment ago")
         found.append(each.logits)

@@ -22,8 +22,11 @@ my_net       61.0
 """
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from resjax.terminal import columns_of_output
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -46,21 +49,61 @@ class Table(NamedTuple):
     title: str = ""
 
 
-def in_columns(table: Table, names: int = 1) -> str:
+def in_columns(table: Table, names: int = 1, most: int | None = None) -> str:
     """The table in columns two spaces apart, its title above.
 
-    The first columns, as many as `names`, are aligned to the left, those of numbers to the right.
+    The first columns, as many as `names`, are aligned to the left, those of numbers to the right. A table that is too
+    wide gets headings of several lines, and then is divided into parts below each other, each with the names.
+
+    Args:
+      table: the cells.
+      names: how many columns hold names.
+      most: the columns of the terminal; by default those of the one that is printed on, and any number elsewhere.
     """
-    lines = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    body = [
+    most = columns_of_output() if most is None else most
+    # Line breaks in headings are the table's own from here on.
+    header = list(table.header)
+    if most is not None and _width(_widths(header, table.rows)) > most:
+        for place in range(names, len(header)):
+            room = max((len(row[place]) for row in table.rows), default=0)
+            room = max(room, *map(len, header[place].split() or [""]))
+            header[place] = "\n".join(textwrap.wrap(header[place], room))
+    widths = _widths(header, table.rows)
+    parts = [[*range(names)]]
+    for place in range(names, len(header)):
+        together = [*parts[-1], place]
+        if most is None or len(parts[-1]) == names or _width([widths[each] for each in together]) <= most:
+            parts[-1] = together
+        else:
+            parts.append([*range(names), place])
+    body = [_lines(header, table.rows, widths, part, names) for part in parts]
+    return "\n".join([table.title] * bool(table.title) + ["\n\n".join("\n".join(lines) for lines in body)])
+
+
+def _widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    tallest = [max(map(len, heading.split("\n"))) for heading in header]
+    return [max(column) for column in zip(tallest, *([len(cell) for cell in row] for row in rows), strict=True)]
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _lines(
+    header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], places: Sequence[int], names: int
+) -> list[str]:
+    """The lines of some columns, those of the headings end beside each other."""
+    headings = [header[place].split("\n") for place in places]
+    height = max(map(len, headings))
+    above = zip(*([""] * (height - len(each)) + each for each in headings), strict=True)
+    lines = [*above, *([row[place] for place in places] for row in rows)]
+    return [
         "  ".join(
-            cell.ljust(width) if place < names else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(widths[place]) if place < names else cell.rjust(widths[place])
+            for place, cell in zip(places, line, strict=True)
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([table.title, *body] if table.title else body)
 
 
 def markdown(table: Table, *, is_text: bool = False) -> str:

@@ -18,10 +18,10 @@ from resjax.data.sources.catalogue import Catalogue
 from resjax.errors import BadInput
 from resjax.records import DatasetRecord, Listed, write_record, write_text
 from resjax.report.page.audit_page import audit_page
-from resjax.run.progress import duration
 from resjax.run.settings import SourceSettings
 from resjax.run.setup.dataset import dataset_record, load_dataset, require_outside_images
 from resjax.run.workdir.ownership import require_own
+from resjax.terminal import duration
 
 SHOWN_SIZE = 96
 MOST_SHOWN = 700

@@ -19,7 +19,7 @@ from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
 from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
-from resjax.run.progress import duration, rough_duration
+from resjax.run.progress import rough_duration
 from resjax.run.replica import follow
 from resjax.run.reporting import write_gallery, write_results, write_results_of_splits, write_run_report
 from resjax.run.settings import ProbeSettings, Settings
@@ -31,16 +31,21 @@ from resjax.run.workdir.contents import write_flags
 from resjax.run.workdir.lock import only_writer, remove_unfinished, require_writable
 from resjax.run.workdir.ownership import COMPARISON_RECORDS, require_own
 from resjax.run.workdir.sound_records import read_or_quarantine
+from resjax.terminal import activity, duration, status_line
 from resjax.training.processes import announcing_end
 
 
 def compare(
-    settings: Settings, probes: ProbeSettings | None = None, check: Callable[[Catalogue], None] | None = None
+    settings: Settings,
+    probes: ProbeSettings | None = None,
+    check: Callable[[Catalogue], None] | None = None,
+    before_training: Callable[[float], None] | None = None,
 ) -> Summary | Splits:
     """Runs what is pending of a comparison and returns its record, which is also in the workdir.
 
     The record is the summary, or that of `splits.json` with several splits. `check` may refuse the images by raising
-    `BadInput`, before they are decoded.
+    `BadInput`, before they are decoded. `before_training` is told roughly how many seconds the training takes, before
+    anything is written, and may raise.
 
     Raises:
       BadInput: before anything is written, if data, split and recipe do not fit each other or the workdir's, or the
@@ -51,8 +56,8 @@ def compare(
         require_outside_images(settings.source, settings.workdir)
         require_writable(settings.workdir)
         with only_writer(settings.workdir):
-            with timed() as timeline:
-                record, written = _compare(settings, probes, check)
+            with status_line(), activity("preparing"), timed() as timeline:
+                record, written = _compare(settings, probes, check, before_training)
             timing = timeline.record()
             write_record(settings.workdir / "timing.json", timing)
     print(f"\n{written} are in {settings.workdir} ({duration(timing['seconds'])} in all)")
@@ -64,7 +69,10 @@ def compare(
 
 
 def _compare(
-    settings: Settings, probes: ProbeSettings | None, check: Callable[[Catalogue], None] | None
+    settings: Settings,
+    probes: ProbeSettings | None,
+    check: Callable[[Catalogue], None] | None,
+    before_training: Callable[[float], None] | None,
 ) -> tuple[Summary | Splits, str]:
     """The record, and the names of the files that hold it."""
     if probes and not architectures_among(settings.architectures):
@@ -72,7 +80,7 @@ def _compare(
     # A damaged splits.json is made again from the folders of the splits.
     of_splits = ("*/recipe.json",) if (settings.workdir / "splits.json").exists() else ()
     require_own(settings.workdir, records=(*COMPARISON_RECORDS, *of_splits))
-    with phase("reading"):
+    with phase("reading"), activity("reading"):
         _, dataset = load_dataset(settings.source, settings.image_size, check)
         splits = load_splits(settings, dataset)
     if len(splits) > 1:
@@ -83,11 +91,13 @@ def _compare(
         if settings.looks:
             raise BadInput("--seeds=auto with several splits or folds: expected a number of seeds such as 6")
         return compare_splits(
-            settings, dataset, splits
+            settings, dataset, splits, before_training
         ), "splits.json, results.csv, figures and a folder for each split"
     (split,) = splits.values()
     run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
+    if before_training:
+        before_training(run.work_left()[1])
     remove_unfinished(settings.workdir)
     run.write_preamble()
     return complete(run, probes), "summary.json, report.html, results.csv and figures"
@@ -103,13 +113,15 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
             from resjax.run.probing import probe
 
             # Grad-CAM looks at the pictures that the report will show.
-            with phase("writing"):
+            with phase("writing"), activity("choosing pictures"):
                 write_gallery(run.workdir, run.dataset)
             with phase("probing"):
                 paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
-        drawn = svg_texts(draw_figures(run.workdir))
-        summary = write_run_report(run.workdir, run.dataset, drawn)
+        with activity("drawing figures"):
+            drawn = svg_texts(draw_figures(run.workdir))
+        with activity("writing the report"):
+            summary = write_run_report(run.workdir, run.dataset, drawn)
     print(paragraph + diagnosis_text(summary), end="")
     print(comparison_text(summary))
     return summary
@@ -141,12 +153,17 @@ def follow_compare(settings: Settings) -> bool:
         runs = [ComparisonRun(own[name], dataset, split) for name, split in splits.items()]
         programs = {programs.label: programs for run in runs for programs in run.programs.values()}
         # The first process has said what stopped it.
-        with suppress(Stopped), settings.stopping.waiting():
+        with suppress(Stopped), settings.stopping.waiting(), activity("computing with process 0"):
             return follow(programs, lambda: settings.stopping.signalled)
     return False
 
 
-def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Split]) -> Splits:
+def compare_splits(
+    settings: Settings,
+    dataset: Dataset,
+    splits: Mapping[str, Split],
+    before_training: Callable[[float], None] | None = None,
+) -> Splits:
     """Runs what is pending on each split, in a folder of its name, and returns the record of `splits.json`.
 
     Raises:
@@ -156,22 +173,27 @@ def compare_splits(settings: Settings, dataset: Dataset, splits: Mapping[str, Sp
     _require_same_splits(settings, splits)
     for run in runs.values():
         run.require_same_recipe()
+    replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
+    if before_training:
+        before_training(seconds)
     remove_unfinished(settings.workdir)
     for run in runs.values():
         run.write_preamble()
     record = _write_splits(settings, runs)
     write_flags(settings)
-    replicas, seconds = map(sum, zip(*(run.work_left() for run in runs.values()), strict=True))
     print(
         f"{len(runs)} splits, {', '.join(runs)}: "
         + (f"{replicas} replicas to train, {rough_duration(seconds)} in all" if replicas else "nothing to train"),
         flush=True,
     )
-    for name, run in runs.items():
-        print(f"\n{name}, in {run.workdir}", flush=True)
-        with _when_stopped(lambda: write_results_of_splits(settings.workdir, runs)):
-            complete(run)
-        record = _write_splits(settings, runs)
+    with activity("preparing", len(runs)) as its:
+        for number, (name, run) in enumerate(runs.items(), start=1):
+            its.about = f"{name} ({number} of {len(runs)})"
+            print(f"\n{name}, in {run.workdir}", flush=True)
+            with _when_stopped(lambda: write_results_of_splits(settings.workdir, runs)):
+                complete(run)
+            record = _write_splits(settings, runs)
+            its.advance()
     write_results_of_splits(settings.workdir, runs)
     draw_splits(settings.workdir)
     print(splits_text(record))

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property, partial
 
 import jax
@@ -15,7 +16,7 @@ from resjax.models.own_network import OwnNetwork
 from resjax.records import MetricsLine, Result, Summary
 from resjax.report.comparison_text import costs_line, plan
 from resjax.run.forecast import Forecast
-from resjax.run.progress import ProgressBar, rough_duration
+from resjax.run.progress import TrainingProgress, rough_duration
 from resjax.run.replica import NetworkPrograms, run_replicas, schedule
 from resjax.run.settings import OnEpoch, Settings
 from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
@@ -36,7 +37,7 @@ PAIRS_BEFORE_A_PLAN = 3
 
 
 def no_step(name: str) -> None:
-    """What is called before a step of a network when nothing is forecast."""
+    """What is called before a step of a network when nobody wants to know."""
 
 
 class ComparisonRun(ComparisonWorkdir):
@@ -53,6 +54,7 @@ class ComparisonRun(ComparisonWorkdir):
     def __init__(self, settings: Settings, dataset: Dataset, split: Split, sides: Mapping[str, Side] | None = None):
         super().__init__(settings, dataset, split)
         self._on_step: Callable[[str], None] = no_step
+        self._training: list[ReplicaFolder] = []
         if sides is not None:
             self.sides = sides
         batch = settings.recipe.batch_size
@@ -149,20 +151,24 @@ class ComparisonRun(ComparisonWorkdir):
         if not any(pending.values()):
             return
         self.require_same_environment()
-        progress = ProgressBar(sum(map(len, pending.values())), self.settings.recipe.epochs)
+        epochs, (replicas, roughly) = self.settings.recipe.epochs, self.work_left()
         groups = schedule(pending, self.ways)
         try:
-            with compiling(lambda: self.settings.stopping.asked) as executor:
+            with ExitStack() as stack:
+                executor = stack.enter_context(compiling(lambda: self.settings.stopping.asked))
                 forecast = self._forecast(pending, executor)
+                progress = TrainingProgress(replicas, epochs, forecast.seconds_left, roughly)
+                stack.enter_context(progress)
 
                 def on_step(name: str) -> None:
-                    forecast.step(name)
-                    progress.first_forecast(forecast.seconds_left)
+                    is_seen = self._is_alone_on_cpu(name)
+                    if is_seen:
+                        forecast.step(name)
+                    progress.step(name, len(self._training[0].lines) + 1, self._step_share if is_seen else 0.0)
 
                 def on_epoch(name: str, seed: int, line: MetricsLine) -> None:
                     forecast.epoch(name, seed)
                     progress.epoch(name, seed, line)
-                    progress.first_forecast(forecast.seconds_left)
                     for callback in self.settings.callbacks:
                         callback(name, seed, line)
                     self.settings.stopping.after_epoch(line.seconds)
@@ -177,7 +183,7 @@ class ComparisonRun(ComparisonWorkdir):
                         continue
                     for result in self._trained(name, seeds, progress, on_epoch):
                         forecast.replica(name)
-                        progress.replica(result, forecast.seconds_left())
+                        progress.replica(result)
                         summary = self.write_summary()
                         finished = self.seeds.index(result.seed) + 1
                         is_last = name == list(self.functionals)[-1]
@@ -185,16 +191,19 @@ class ComparisonRun(ComparisonWorkdir):
                             progress.say(*plan(summary))
         finally:
             self._on_step = no_step
-            progress.close()
+
+    @property
+    def _step_share(self) -> float:
+        """What a train step is of an epoch. The rest is the evaluation."""
+        return min(self.settings.recipe.batch_size, len(self.split.sides["train"])) / self._images_of_an_epoch
 
     def _forecast(self, pending: Mapping[str, Sequence[int]], executor: CompilingThread) -> Forecast:
         images = self._images_of_an_epoch
-        batch = min(self.settings.recipe.batch_size, len(self.split.sides["train"]))
         return Forecast(
             {name: 3 * images * each.forward_flops for name, each in self.ledgers.items()},
             {name: len(seeds) for name, seeds in pending.items() if seeds},
             self.settings.recipe.epochs,
-            step=batch / images,
+            step=self._step_share,
             is_compiling=lambda: executor.is_busy,
         )
 
@@ -241,8 +250,7 @@ class ComparisonRun(ComparisonWorkdir):
 
     def _before_step(self, name: str) -> bool:
         """Whether training is to stop here."""
-        if self._is_alone_on_cpu(name):
-            self._on_step(name)
+        self._on_step(name)
         # None of several processes may leave a step that the others are in.
         return jax.process_count() == 1 and self.settings.stopping.before_step()
 
@@ -263,12 +271,15 @@ class ComparisonRun(ComparisonWorkdir):
                     executor, (self.settings.image_size, self.settings.image_size)
                 )
 
-    def _trained(self, name: str, seeds: Sequence[int], progress: ProgressBar, on_epoch: OnEpoch) -> Iterator[Result]:
+    def _trained(
+        self, name: str, seeds: Sequence[int], progress: TrainingProgress, on_epoch: OnEpoch
+    ) -> Iterator[Result]:
         """Trains replicas of a network in its way, or in the next slower way if memory is too small."""
         left = list(seeds)
         while left:
             try:
-                replicas = [self.replica(name, seed) for seed in left]
+                progress.begin(name, left)
+                self._training = replicas = [self.replica(name, seed) for seed in left]
                 with self.settings.stopping.saved_at_end():
                     for result in run_replicas(self.programs[name], self.ways[name], replicas, on_epoch):
                         left.remove(result.seed)

@@ -36,13 +36,13 @@ from resjax.records import (
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
-from resjax.run.progress import duration
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.run.setup.dataset import load_dataset, load_splits
 from resjax.run.setup.device import describe_environment, estimate_seconds
 from resjax.run.workdir.lock import only_writer, remove_unfinished
 from resjax.run.workdir.sound_records import finished_result
+from resjax.terminal import duration, track
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import EpochResult, Trainer
 from resjax.types import Batch, Variables
@@ -200,21 +200,17 @@ class Prober:
 
     def measure(self) -> Probes:
         """Runs the probes, writes `probes.json` after each, and returns the record."""
-        from tqdm import tqdm
-
         record = self._record()
         for name in self.settings.names:
             started = time.perf_counter()
             left_out = list(self.left_out)
             jobs = [(network, seed) for network, seeds in self.replicas.items() for seed in seeds]
             measurements = []
-            with tqdm(total=len(jobs), desc=name, disable=None) as bar:
-                for network, seed in jobs:
-                    try:
-                        measurements += list(self._measured(name, network, seed))
-                    except (BadInput, RecordError, CheckpointError) as error:
-                        left_out.append(LeftOut(network=network, seed=seed, reason=str(error)))
-                    bar.update()
+            for network, seed in track(jobs, f"probing {name}"):
+                try:
+                    measurements += list(self._measured(name, network, seed))
+                except (BadInput, RecordError, CheckpointError) as error:
+                    left_out.append(LeftOut(network=network, seed=seed, reason=str(error)))
             found = Probe(
                 settings=self._settings_of(name),
                 seconds=time.perf_counter() - started,

@@ -1,25 +1,15 @@
-"""The progress that a comparison shows: a bar on a terminal, plain lines elsewhere."""
+"""What is said while replicas are trained: on a terminal one line that changes, elsewhere a line now and then."""
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Self
 
 from resjax.records import Diverged, MetricsLine, Result
-
-QUIET_SECONDS = 30.0
-"""Without a terminal, an epoch gets a line of its own only after this much silence."""
-
+from resjax.terminal import QUIET_SECONDS, activity, duration, leave_line, shows_line
 
 ROUGHLY = 2.0
 """The factor by which an estimate before any measurement is often wrong."""
-
-
-def duration(seconds: float) -> str:
-    """A duration in words: `8 s`, `3 min`, `2 h 10 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def rough_duration(seconds: float) -> str:
@@ -29,40 +19,91 @@ def rough_duration(seconds: float) -> str:
     return f"roughly {number if unit == unit_of_high else low} to {high}"
 
 
-class ProgressBar:
-    """A progress bar over the epochs of all pending replicas."""
+class TrainingProgress:
+    """Which of the pending replicas is trained, how far all are, and how long the rest takes. A context manager.
 
-    def __init__(self, replicas: int, epochs: int):
-        from tqdm import tqdm
+    Args:
+      replicas: that are pending.
+      epochs: of a replica.
+      seconds_left: how long the rest takes; None as long as that is not known.
+      roughly: the seconds that were estimated before anything was measured; None without an estimate.
+    """
 
-        self._bar = tqdm(total=replicas * epochs, unit="epoch", disable=None, dynamic_ncols=True)
-        self._replicas, self._done, self._spoken = replicas, 0, time.monotonic()
+    def __init__(
+        self,
+        replicas: int,
+        epochs: int,
+        seconds_left: Callable[[], float | None] = lambda: None,
+        roughly: float | None = None,
+    ):
+        self._replicas, self._epochs, self._seconds_left = replicas, epochs, seconds_left
+        self._roughly = roughly
+        self._ended, self._group, self._steps, self._text = 0, 1, 0, ""
+        self._compiled: set[str] = set()
         self._has_forecast = False
+        self._spoken = self._estimated = time.monotonic()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._line = self._stack.enter_context(activity("training", self._replicas * self._epochs))
+        if self._roughly is not None:
+            self._line.expect(self._roughly, roughly=True)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            # Replicas that diverged have ended, too.
+            self._line.done = self._line.total
+            self._line.doing, self._line.about = f"trained {self._ended} of {self._replicas} replicas", ""
+            leave_line()
+        self._stack.close()
+
+    def begin(self, name: str, seeds: Sequence[int]) -> None:
+        """Says which replicas are trained next: one, or several of a network together."""
+        first, last = self._ended + 1, self._ended + len(seeds)
+        place = f"{first} to {last}" if last > first else f"{first}"
+        which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+        self._text, self._group, self._steps = f"{name} {which} ({place} of {self._replicas})", len(seeds), 0
+        self._line.doing, self._line.about = "training" if name in self._compiled else "compiling", self._text
+
+    def step(self, name: str, epoch: int, share: float) -> None:
+        """Call it before each step.
+
+        Args:
+          name: the network.
+          epoch: its number, from 1.
+          share: what one step is of an epoch.
+        """
+        # The program is compiled by the first call.
+        if self._steps:
+            self._compiled.add(name)
+        if name in self._compiled:
+            self._line.doing, self._line.about = "training", f"{self._text}, epoch {epoch} of {self._epochs}"
+        self._count(epoch - 1 + min(1.0, self._steps * share))
+        self._steps += 1
 
     def epoch(self, network: str, seed: int, line: MetricsLine) -> None:
-        """Shows how an epoch of a replica ended."""
-        loss = float("nan") if line.train_loss is None else line.train_loss
-        text = (
-            f"{network} seed {seed} epoch {line.epoch}: loss {loss:.3f}, val accuracy {100 * line.val_accuracy:.1f} %"
-        )
-        self._bar.set_description_str(text, refresh=False)
-        self._bar.update()
-        if self._bar.disable and time.monotonic() - self._spoken > QUIET_SECONDS:
-            self.say(f"  {text} ({line.images_per_second:.0f} images/s)")
+        """Says how an epoch of a replica ended."""
+        self._compiled.add(network)
+        self._line.doing = "saving" if line.epoch == self._epochs else "training"
+        self._count(line.epoch)
+        self._steps = 0
+        if not shows_line() and time.monotonic() - self._spoken > QUIET_SECONDS:
+            loss = float("nan") if line.train_loss is None else line.train_loss
+            left = self._seconds_left()
+            self.say(
+                f"  {network} seed {seed} epoch {line.epoch}: loss {loss:.3f}, val accuracy "
+                f"{100 * line.val_accuracy:.1f} % ({line.images_per_second:.0f} images/s)"
+                + (f"; about {duration(left)} left" if left is not None else "")
+            )
 
-    def first_forecast(self, seconds_left: Callable[[], float | None]) -> None:
-        """Prints how long the rest takes, once, as soon as that is known."""
-        if not self._has_forecast and (seconds := seconds_left()) is not None:
-            self._has_forecast = True
-            self.say(f"measured: about {duration(seconds)} left")
-
-    def replica(self, result: Result, seconds_left: float | None = None) -> None:
-        """Prints how a replica ended, and how long the rest takes if that is known."""
-        self._done += 1
-        head = f"[{self._done}/{self._replicas}] {result.architecture} seed {result.seed}:"
+    def replica(self, result: Result) -> None:
+        """Says how a replica ended, and how long the rest takes if that is known."""
+        self._ended += 1
+        head = f"[{self._ended}/{self._replicas}] {result.architecture} seed {result.seed}:"
         took = duration(result.timing.seconds)
-        if seconds_left is not None:
-            took += f"; about {duration(seconds_left)} left"
+        if (left := self._seconds_left()) is not None:
+            took += f"; about {duration(left)} left"
             self._has_forecast = True
         if isinstance(result, Diverged):
             where = result.diverged_at
@@ -71,12 +112,19 @@ class ProgressBar:
             best = result.best
             self.say(f"{head} best val accuracy {100 * best.val_accuracy:.1f} % in epoch {best.epoch} ({took})")
 
-    def close(self) -> None:
-        self._bar.close()
-
     def say(self, *lines: str) -> None:
-        """Prints lines above the bar."""
-        self._bar.clear()
+        """Prints lines."""
         for line in lines:
-            print(line, file=sys.stdout, flush=True)
+            print(line, flush=True)
         self._spoken = time.monotonic()
+
+    def _count(self, epochs: float) -> None:
+        """Says how many epochs of the replicas that are being trained are done, and estimates anew."""
+        self._line.done = self._ended * self._epochs + epochs * self._group
+        left = self._seconds_left()
+        if left is None:
+            return
+        self._line.expect(left)
+        if not self._has_forecast and not shows_line():
+            self.say(f"measured: about {duration(left)} left")
+        self._has_forecast = True

@@ -8,7 +8,6 @@ from resjax.errors import BadInput
 from resjax.models.own_network import OwnNetwork
 from resjax.records import Sweep
 from resjax.report.sweep_text import sweep_text
-from resjax.run.progress import duration
 from resjax.run.setup.dataset import load_dataset, require_outside_images, whole_splits
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.workdir.environments import require_same_environment
@@ -21,6 +20,7 @@ from resjax.sweep.grid import SweepSettings
 from resjax.sweep.record import looks_of_sweep
 from resjax.sweep.training import Share
 from resjax.sweep.workdir import RECORD, require_same_sweep, write_report, write_sweep
+from resjax.terminal import duration
 
 RECORD_SECONDS = 60.0
 """The record is written at most this often while cells are trained."""

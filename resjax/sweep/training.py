@@ -16,7 +16,7 @@ from resjax.functional import Functional
 from resjax.models.architecture import Architecture
 from resjax.records import Failure, MetricsLine, write_record
 from resjax.run.comparison import ComparisonRun
-from resjax.run.progress import ProgressBar
+from resjax.run.progress import TrainingProgress
 from resjax.run.replica import NetworkPrograms, run_replicas, schedule
 from resjax.run.setup.device import estimate_seconds, is_out_of_memory, out_of_memory_message
 from resjax.run.workdir.contents import ledger_of
@@ -76,14 +76,12 @@ class Share:
         ways = {key: self._way(cells[0]) for key, cells in by_program.items()}
         if not ready:
             return
-        progress = ProgressBar(len(ready), max(self.points[cell.point].settings.recipe.epochs for cell in ready))
-        try:
+        epochs = max(self.points[cell.point].settings.recipe.epochs for cell in ready)
+        with TrainingProgress(len(ready), epochs, roughly=self.seconds_left()) as progress:
             for key, cells in schedule(by_program, ways):
                 for first in range(0, len(cells), MOST_TOGETHER):
                     for _ in self._trained(key, list(cells[first : first + MOST_TOGETHER]), ways[key], progress):
                         after_cell()
-        finally:
-            progress.close()
 
     def write_summaries(self) -> None:
         """Writes the summary of each point at which this process has trained."""
@@ -91,13 +89,14 @@ class Share:
             with one_at_a_time(run.workdir):
                 run.write_summary()
 
-    def _trained(self, key: Hashable, cells: list[Cell], way: Way, progress: ProgressBar) -> Iterator[None]:
+    def _trained(self, key: Hashable, cells: list[Cell], way: Way, progress: TrainingProgress) -> Iterator[None]:
         """Trains cells of one program together; yields after each that is done, has diverged or has failed."""
         with ExitStack() as locks:
             held = [cell for cell in cells if self._taken(cell, locks)]
             if not held:
                 return
             left = dict.fromkeys(held)
+            progress.begin(self._name(held[0]), [cell.seed for cell in held])
             replicas = [self._runs[cell.point].replica(self._name(cell), cell.seed) for cell in held]
             programs = self._programs.setdefault(key, self._runs[held[0].point].programs[self._name(held[0])])
 

@@ -14,6 +14,8 @@ from typing import Any
 import jax
 from jax import monitoring
 
+from resjax.terminal import activity
+
 WAITED = "/resjax/compile/waited"
 """The `jax.monitoring` event, in seconds, of a call that had to wait for its program."""
 
@@ -77,9 +79,10 @@ class AheadOfTimeJit:
             return self.function(*arguments)
         if not program.done():
             start = time.perf_counter()
-            while not wait([program], POLL_SECONDS).done:
-                if self._asked_to_stop():
-                    raise StillCompiling
+            with activity("compiling"):
+                while not wait([program], POLL_SECONDS).done:
+                    if self._asked_to_stop():
+                        raise StillCompiling
             monitoring.record_event_duration_secs(WAITED, time.perf_counter() - start)
         return program.result()(*arguments)
 

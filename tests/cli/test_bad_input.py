@@ -1,5 +1,6 @@
 """Every kind of bad input to compare: one line on stderr that names it, exit status 2, and nothing left behind."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def trouble(tmp_path, monkeypatch) -> Path:
         (["--dataset=folder:lonely", "--cache_dir=lonely/cache"], "--cache_dir=lonely/cache"),
         (["--dataset=folder:parted"], "'lonely' has images in test and none in train"),
         (["--dataset=tfds:cifar10", "--data_dir=empty"], "pip install 'resjax[prepare]'"),
-        (["--data_dir=empty"], "tfds:NAME"),
+        (["--data_dir=empty", "--dataset=synthetic:60"], "tfds:NAME"),
         (["--optimizer=adma"], "adam"),
         (["--epochs=many"], "epochs"),
         (["--epoch=3"], "epochs"),
@@ -78,7 +79,7 @@ def trouble(tmp_path, monkeypatch) -> Path:
         (["--augment=crop:16"], "crop"),
         (["--val_fraction=1.5"], "val_fraction"),
         (["--batch_size=5000", "--dataset=synthetic:60"], "--batch_size"),
-        (["--workdir=wrong.csv/out"], "--workdir"),
+        (["--workdir=wrong.csv/out", "--dataset=synthetic:60"], "--workdir"),
         (["--flagfile=nowhere.flags"], "nowhere.flags"),
         (["--split_file=nowhere.json", "--dataset=synthetic:60"], "nowhere.json"),
         (["--split_file=torn.json", "--dataset=synthetic:60"], "torn.json"),
@@ -90,12 +91,55 @@ def trouble(tmp_path, monkeypatch) -> Path:
         (["--folds=5", "--val_fraction=0.2"], "--val_fraction=0.2"),
         (["--folds=5", "--split=grouped,random"], "--folds=5 with --split=grouped,random"),
         (["extra"], "extra"),
+        (["--lr="], "--lr=0.0005"),
+        (["--lr=1e-3,1e-2"], "a number"),
+        (["--epochs="], "--epochs=10"),
+        (["--image_size=64px"], "a whole number"),
+        (["--yes=maybe"], "true or false"),
+        (["--dataset"], "the value is missing"),
+        (["--dataset="], "folder:PATH"),
+        (["--dataset=folder:"], "the path is missing"),
+        (["--dataset=lonely"], "did you mean folder:lonely"),
+        (["lonely"], "--dataset=folder:lonely"),
+        (["wrong.csv"], "--dataset=csv:wrong.csv"),
+        (["--dataset=folder:lonley"], "did you mean lonely"),
+        (["--dataset=csv:wrnog.csv"], "did you mean wrong.csv"),
+        (["--dataset=cifar10"], "tfds:cifar10"),
+        (["--dataset=https://x.org/a.zip"], "download"),
+        (["--folder=lonely"], "--dataset"),
+        (["--gpu"], "JAX_PLATFORMS"),
+        (["--cache_dir=/proc/none", "--dataset=synthetic:60"], "cache_dir"),
+        (["--workdir=/proc/none", "--dataset=synthetic:60"], "--workdir=/proc/none"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
 def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, named, trouble):
     require_bad_input(COMMAND, "--workdir=out", *TINY, *flags, says=(named,))
     assert not (trouble / "out").exists()
+
+
+def test_a_path_that_is_not_there_is_said_with_the_folder_in_which_it_was_looked_for(trouble, monkeypatch):
+    (trouble / "elsewhere").mkdir()
+    monkeypatch.chdir(trouble / "elsewhere")
+    require_bad_input(COMMAND, "--workdir=out", *TINY, "--dataset=folder:lonely", says=(str(trouble / "elsewhere"),))
+
+
+def test_without_a_home_folder_the_cache_has_to_be_named(trouble, monkeypatch):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    flags = [flag for flag in TINY if flag != "--nocompile_cache"]
+    for each in (TINY, flags):
+        require_bad_input(COMMAND, "--workdir=out", *each, "--dataset=synthetic:60", says=("--cache_dir",))
+    assert not (trouble / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_its_flag(trouble, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(str(trouble / "empty")))
+    require_bad_input(COMMAND, "--workdir=empty/out", *TINY, "--dataset=synthetic:60", says=("--workdir=empty/out",))
+    assert not (trouble / "empty" / "out").exists()
 
 
 def test_help_names_every_flag_with_its_default():

@@ -14,8 +14,8 @@ from resjax.cli.program import Command
 from resjax.data.augmentation import ResizedCrop, TrivialAugment
 from resjax.errors import BadInput
 from resjax.records.defaults import DEFAULTS
-from resjax.run.progress import duration
 from resjax.run.stopping import Stopped
+from resjax.terminal import duration
 from tests.commands import parsed_flags, run_in_process
 
 pytestmark = pytest.mark.smoke

@@ -21,8 +21,8 @@ from resjax.run.setup import dataset
 from tests.commands import require_bad_input, run_in_process
 
 COMPUTING = {
-    "compare": (COMPARE, ()),
-    "sweep": (SWEEP, ("--grid=learning_rate=1,2",)),
+    "compare": (COMPARE, ("--dataset=synthetic",)),
+    "sweep": (SWEEP, ("--dataset=synthetic", "--grid=learning_rate=1,2")),
     "probe": (PROBE, ()),
     "predict": (PREDICT, ("--workdir=out", "a.png")),
     "reproduce": (REPRODUCE, ("--target=cifar10",)),
@@ -64,7 +64,7 @@ def test_an_error_without_words_is_a_line_too(monkeypatch, tmp_path):
     monkeypatch.setattr(jax, "devices", asserts)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     monkeypatch.chdir(tmp_path)
-    require_bad_input(COMPARE, "--nocompile_cache", says=("JAX_PLATFORMS=cuda",))
+    require_bad_input(COMPARE, "--dataset=synthetic", "--nocompile_cache", says=("JAX_PLATFORMS=cuda",))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """The notebook runs from top to bottom and again, and does what its machine needs."""
 
+import importlib.util
+import os
 import re
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -91,10 +95,14 @@ def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "jupyter"))
-    parameters = {"QUICK": True, "CODE": str(ROOT), "KEEP": str(tmp_path / "drive")}
+    parameters = {"QUICK": True, "KEEP": str(tmp_path / "drive")}
+    (tmp_path / "empty").mkdir()
 
-    cells = execute(tmp_path, **parameters)
+    # As committed, from an empty folder; resjax is there, as after its installation.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cells = execute(tmp_path / "empty", **parameters)
     assert "Mounted" not in said(cells["prepare"])
+    assert said(cells["accelerator"]).count("\n") == 1
     assert re.search(r"JAX \S+ on \d+ x .+ \(cpu\)", said(cells["install"]))
     for name, folder in {"quickstart": "quickstart", "own": "my_images"}.items():
         assert "plain8 and resnet8, 2 seeds each" in said(cells[name]) and "4 replicas to train" in said(cells[name])
@@ -102,15 +110,77 @@ def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monke
         (report,) = (each for each in cells[f"{name}-report"].outputs if each.output_type == "display_data")
         assert summary.comparisons[0].sentence in report.data["text/html"]
 
-    # A new runtime, and in Colab this time: the same folder, the same commands.
-    for name, text in {"__init__.py": "", "drive.py": COLAB}.items():
+    # A new runtime, and in Colab this time, with a checkout: the same folder, the same commands.
+    for name, text in {"__init__.py": "", "drive.py": COLAB, "files.py": ""}.items():
         (tmp_path / "packages" / "google" / "colab").mkdir(parents=True, exist_ok=True)
         (tmp_path / "packages" / "google" / "colab" / name).write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
-    cells = execute(tmp_path, **parameters, MY_IMAGES="not there")
+    cells = execute(tmp_path / "empty", **parameters, CODE=str(ROOT), MY_IMAGES="not there")
     assert "Mounted at /content/drive" in said(cells["prepare"])
     assert "nothing to train" in said(cells["quickstart"])
     assert said(cells["own"]).startswith("no images yet: ") and cells["own-report"].outputs == []
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch) -> Callable[..., tuple[dict[str, Any], list[list[str]]]]:
+    """Runs the cell that finds resjax in an empty folder, on a machine that has none; its variables, and the programs
+    that it started."""
+    (source,) = (cell.source for cell in read().cells if cell.id == "prepare")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def prepare(code: str = "", started: Callable[[list[str]], object] = lambda command: None):
+        commands: list[list[str]] = []
+
+        def run(command: list[str], **_: object) -> None:
+            commands.append(command)
+            started(command)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(subprocess, "run", run)
+            patched.setattr(importlib.util, "find_spec", lambda name: None)
+            variables: dict[str, Any] = {"QUICK": True, "CODE": code, "KEEP": "", "MY_IMAGES": "", "MINUTES": 0}
+            exec(source, variables)
+        return variables, commands
+
+    return prepare
+
+
+def test_where_resjax_is_not_it_says_in_a_line_what_to_do_and_the_other_cells_do_nothing(prepared, capsys):
+    variables, commands = prepared()
+    assert commands == [] and "upload" in capsys.readouterr().out.splitlines()[0]
+    for cell in read().cells:
+        if cell.cell_type == "code" and cell.id not in ("parameters", "prepare"):
+            exec(cell.source.replace("from ", "# from "), variables)
+    assert "resjax is not here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["resjax-0.1.0-py3-none-any.whl", "resjax.zip", "resjax-0.1.0.tar.gz"])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_wheel_or_an_archive_is_installed_from_beside_the_notebook_or_from_its_path(
+    name, is_named, prepared, tmp_path
+):
+    file = (tmp_path if is_named else tmp_path / "empty") / name
+    file.touch()
+    _, ((*_, pip, install, quiet, given),) = prepared(str(file) if is_named else "")
+    assert (pip, install, quiet, Path(given)) == ("pip", "install", "-q", file)
+
+
+def test_an_address_is_cloned_and_a_checkout_is_used_as_it_is(prepared, tmp_path):
+    def clone(command: list[str]) -> None:
+        (Path(command[-1]) / "experiments" / "notebook").mkdir(parents=True)
+
+    variables, commands = prepared("https://example.org/resjax.git", clone)
+    assert commands == [
+        ["git", "clone", "--depth=1", "https://example.org/resjax.git", str(tmp_path / "empty" / "resjax")]
+    ]
+    assert variables["checkout"] == tmp_path / "empty" / "resjax"
+    # Beside the notebook it is found without its address.
+    again, commands = prepared()
+    assert commands == [] and again["checkout"] == variables["checkout"]
+    named, commands = prepared(str(ROOT))
+    assert commands == [] and named["checkout"] == ROOT
 
 
 @pytest.mark.parametrize(
@@ -155,13 +225,47 @@ def test_it_installs_what_is_missing_or_of_another_version_than_jax(monkeypatch,
     assert notebook.needs_install(extra) is needs
 
 
-def test_what_is_installed_is_this_checkout_with_the_extra(monkeypatch):
+@pytest.mark.parametrize("is_checkout", [True, False])
+def test_what_is_installed_is_the_checkout_or_the_package_with_the_extra(is_checkout, monkeypatch):
     commands: list[list[str]] = []
     monkeypatch.setattr(notebook, "stream", commands.append)
     monkeypatch.setattr(notebook, "accelerator", lambda: "tpu")
     monkeypatch.setattr(notebook, "_version", {}.get)
+    monkeypatch.setattr(notebook, "CHECKOUT", ROOT if is_checkout else None)
     notebook.install()
-    assert commands == [[sys.executable, "-m", "pip", "install", "-q", "-e", f"{ROOT}[tpu]"]]
+    what = ["-e", f"{ROOT}[tpu]"] if is_checkout else ["resjax[tpu]"]
+    assert commands == [[sys.executable, "-m", "pip", "install", "-q", *what]]
+
+
+def test_an_accelerator_that_cannot_be_used_is_said_in_a_line_and_the_cpu_computes(monkeypatch, capsys):
+    commands: list[list[str]] = []
+
+    def fails_with_extra(command: list[str]) -> None:
+        commands.append(command)
+        if "[" in command[-1]:
+            raise RuntimeError("no network")
+
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(notebook, "stream", fails_with_extra)
+    monkeypatch.setattr(notebook, "accelerator", lambda: "cuda")
+    monkeypatch.setattr(notebook, "_version", {}.get)
+    notebook.install()
+    assert [command[-1] for command in commands] == [f"{ROOT}[cuda]", str(ROOT)]
+    assert os.environ["JAX_PLATFORMS"] == "cpu" and capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_jax_that_does_not_start_on_the_accelerator_is_said_in_a_line_and_the_cpu_computes(monkeypatch):
+    def start(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if os.environ.get("JAX_PLATFORMS") == "cpu":
+            return subprocess.CompletedProcess(command, 0, "0.10.2 1 cpu cpu\n", "")
+        return subprocess.CompletedProcess(command, 1, "", "Traceback\nRuntimeError: the TPU is in use\n")
+
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(subprocess, "run", start)
+    monkeypatch.setattr(notebook, "accelerator", lambda: "tpu")
+    line = notebook.devices()
+    assert "the TPU is in use" in line and "(cpu)" in line and "\n" not in line
+    assert os.environ["JAX_PLATFORMS"] == "cpu"
 
 
 def test_a_command_that_fails_stops_the_cell_with_its_last_line_shown(capfd):

@@ -41,3 +41,15 @@ def test_a_table_is_aligned_on_the_terminal_and_whole_in_markdown():
         "a        0.001           –",
     ]
     assert markdown(table).endswith("| --- | --- | --- |\n| plain34 | 0.1 | 41.9 |\n| a | 0.001 | – |")
+
+
+@pytest.mark.parametrize("columns", [120, 79, 40, 24])
+def test_a_table_fits_the_terminal_and_keeps_every_cell(columns):
+    header = ["", "parameters", "val, best epoch", "val, last epoch", "train, last epoch"]
+    table = Table(header, [[name, "173,165", "20.6 ± 4.2", "21.6 ± 4.2", "22.6 ± 4.2"] for name in ("plain34", "b")])
+    lines = in_columns(table, most=columns).splitlines()
+    assert max(map(len, lines)) <= columns
+    cells = " ".join(lines).split()
+    assert {"173,165", "20.6", "21.6", "22.6", "parameters", "train,"} <= set(cells)
+    # Each part has the names again.
+    assert sum(line.startswith("plain34") for line in lines) == "\n".join(lines).count("\n\n") + 1

@@ -75,6 +75,20 @@ def define_split_flags() -> None:
     )
 
 
+def require_dataset(command: str) -> None:
+    """Refuses to begin hours of work on the default images that nobody has asked for.
+
+    Raises:
+      BadInput: names the quickstart.
+    """
+    if not FLAGS["dataset"].present:
+        demo = "--flagfile=quickstart" if command == "compare" else "--flagfile=sweep_demo"
+        raise BadInput(
+            f"--dataset: expected images, such as --dataset=folder:my_images; or try {demo}, which draws its own and "
+            "takes minutes"
+        )
+
+
 def source_settings() -> SourceSettings:
     """The source flags as settings.
 

@@ -1,5 +1,6 @@
 """Names that other programs give to our flags, for the error text of an unknown flag."""
 
+import re
 from collections.abc import Iterable
 
 from absl import flags
@@ -14,7 +15,7 @@ USUAL = {
     "clip_norm": ("clip_grad", "clip_grad_norm", "gradient_clipping", "grad_clip", "max_grad_norm"),
     "cutmix": ("cutmix_alpha",),
     "data_dir": ("tfds_dir", "tfds_data_dir"),
-    "dataset": ("data", "dataset_name", "data_path", "input", "train_dir"),
+    "dataset": ("data", "dataset_name", "data_path", "input", "train_dir", "csv", "folder", "npz", "tfds"),
     "dtype": ("amp", "bf16", "fp16", "half", "mixed_precision", "precision"),
     "ema_decay": ("ema", "model_ema", "model_ema_decay"),
     "epochs": ("e", "epoch", "num_epochs", "n_epochs", "max_epochs"),
@@ -41,6 +42,8 @@ ELSEWHERE = {
     **dict.fromkeys(("resume", "restart"), "the same command resumes what is in its --workdir"),
 }  # fmt: skip
 """What other programs have a flag for, and what is to be done here instead."""
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+"""The kinds of values, by absl's names."""
 _FLAG_OF = {usual: flag for flag, names in USUAL.items() for usual in names}
 
 
@@ -60,6 +63,28 @@ def unknown_flag(name: str, known: Iterable[str]) -> str:
     if near:
         hint = f"did you mean {' or '.join(f'--{each}' for each in near)}?"
     return f"--{name}: there is no such flag; {hint or '--help lists the flags'}"
+
+
+def unreadable_value(said: str, known: flags.FlagValues) -> str:
+    """The error text for a value that is not of its flag's kind, or is missing, from what absl says of it.
+
+    >>> unreadable_value("flag --x=3: no", flags.FlagValues())
+    'flag --x=3: no'
+    """
+    found = re.match(r"flag --(?P<name>\w+)=(?P<value>.*?): |Missing value for flag -+(?P<bare>\w+)", said, re.S)
+    name = (found["name"] or found["bare"]) if found else ""
+    if found is None or name not in known:
+        return said
+    flag = known[name]
+    kind = KINDS.get(flag.parser.flag_type())
+    if found["bare"]:
+        return f"--{name}: the value is missing; expected {kind or 'a text'}{_example(flag)}"
+    # Other kinds of values have words of their own.
+    return said if kind is None else f"--{name}={found['value']}: expected {kind}{_example(flag)}"
+
+
+def _example(flag: flags.Flag) -> str:
+    return "" if flag.default in (None, []) else f", such as --{flag.short_name or flag.name}={flag.default}"
 
 
 def described_names(flag: flags.Flag) -> str:

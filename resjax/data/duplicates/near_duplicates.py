@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int, Int32, UInt8, UInt64
-from tqdm import tqdm
 
 from resjax.data.cache import ArrayCache, default_cache_dir
 from resjax.data.dataset import Pixels
@@ -24,6 +23,7 @@ from resjax.data.duplicates.background import LEAST_PICTURES, MOST_COPIES
 from resjax.data.duplicates.detail import GREY, WINDOWS, blurred, resampling
 from resjax.data.duplicates.verification import links_that_stand_out
 from resjax.errors import BadInput
+from resjax.terminal import track
 
 VERSION = "pictures-v2"
 """Part of the cache's key; change it with anything that changes the groups."""
@@ -64,12 +64,12 @@ class Fingerprints(NamedTuple):
 
 
 def cached_near_duplicate_groups(
-    thumbnails: Pixels, contents: Sequence[str], *, cache_dir: Path | None = None, progress: bool = False
+    thumbnails: Pixels, contents: Sequence[str], *, cache_dir: Path | None = None
 ) -> Int32[np.ndarray, " image"]:
     """`near_duplicate_groups`, cached beside the decoded images for the next run on the same contents.
 
     Args:
-      thumbnails, contents, progress: as for `near_duplicate_groups`.
+      thumbnails, contents: as for `near_duplicate_groups`.
       cache_dir: the folder of the cache; by default `resjax` in the user's cache folder.
 
     Raises:
@@ -82,7 +82,7 @@ def cached_near_duplicate_groups(
     stored = cache.load(key)
     if stored is not None:
         return stored.view(np.int32)[content_of.reshape(-1)]
-    groups = near_duplicate_groups(thumbnails, contents, progress=progress)
+    groups = near_duplicate_groups(thumbnails, contents)
     of_names = np.empty(len(names), np.int32)
     of_names[content_of.reshape(-1)] = groups
     cache.add(key, of_names.view(np.uint8))
@@ -90,9 +90,7 @@ def cached_near_duplicate_groups(
     return groups
 
 
-def near_duplicate_groups(
-    thumbnails: Pixels, contents: Sequence[str], *, progress: bool = False
-) -> Int32[np.ndarray, " image"]:
+def near_duplicate_groups(thumbnails: Pixels, contents: Sequence[str]) -> Int32[np.ndarray, " image"]:
     """The duplicate group of each image: images with the same number are copies or near-duplicates of each other.
 
     A copy of a copy is in the same group; longer chains are parted. Groups are numbered by their contents in ascending
@@ -103,7 +101,6 @@ def near_duplicate_groups(
       thumbnails: (image, height, width, 3), uint8: whole pictures, each resized to the same square of about 64 pixels;
         read a few at a time.
       contents: equal for images with equal bytes, which are one picture whatever their thumbnails show.
-      progress: show a progress bar, if stderr is a terminal.
 
     Raises:
       BadInput: if imagehash is not installed.
@@ -114,26 +111,26 @@ def near_duplicate_groups(
             "--nonear_copies to group only files with the same bytes"
         )
     _, distinct, content_of = np.unique(np.asarray(contents), return_index=True, return_inverse=True)
-    prints = fingerprint(thumbnails, distinct, progress=progress)
+    prints = fingerprint(thumbnails, distinct)
     links = [np.empty((0, 2), np.int64)]
     step = int(np.clip(PAIRS_AT_ONCE // max(1, len(distinct)), 1, ROWS_AT_ONCE))
     starts = range(0, len(distinct), step)
-    for start in tqdm(starts, desc="comparing pictures", disable=None if progress else True):
+    for start in track(starts, "comparing pictures"):
         rows = np.arange(start, min(start + step, len(distinct)))
         candidates = hash_distances(prints.hashes[rows], prints.hashes) <= HASH_DISTANCE
         candidates[np.arange(len(rows)), rows] = False
         links.append(_confirmed(thumbnails, distinct, prints, rows, candidates))
     pairs = np.unique(np.sort(np.concatenate(links), axis=1), axis=0)
     if len(distinct) >= LEAST_PICTURES:
-        pairs = links_that_stand_out(thumbnails, distinct, pairs, DETAIL, progress=progress)
+        pairs = links_that_stand_out(thumbnails, distinct, pairs, DETAIL)
     return _in_order_of_appearance(connected(len(distinct), pairs))[content_of.reshape(-1)]
 
 
-def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"], *, progress: bool = False) -> Fingerprints:
+def fingerprint(thumbnails: Pixels, rows: Int[np.ndarray, " image"]) -> Fingerprints:
     """The hashes and details of the thumbnails with these numbers."""
     prints = Fingerprints(np.empty((len(rows), 2), np.uint64), np.empty((len(rows), COMPARED_PIXELS), np.float16))
     starts = range(0, len(rows), ROWS_AT_ONCE)
-    for start in tqdm(starts, desc="hashing pictures", disable=None if progress else True):
+    for start in track(starts, "hashing pictures"):
         chunk = slice(start, start + ROWS_AT_ONCE)
         images = thumbnails[rows[chunk]]
         prints.hashes[chunk] = perceptual_hashes(images)

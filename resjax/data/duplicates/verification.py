@@ -2,11 +2,11 @@
 
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int
-from tqdm import tqdm
 
 from resjax.data.dataset import Pixels
 from resjax.data.duplicates.background import BEHIND, MOST_COPIES, Chance, out_of_reach, standing_out
 from resjax.data.duplicates.detail import GREY, WINDOWS, blurred, resampling
+from resjax.terminal import track
 
 SAMPLE = 2048
 """Pictures of a larger set that serve as the background."""
@@ -24,8 +24,6 @@ def links_that_stand_out(
     distinct: Int[np.ndarray, " picture"],
     links: Int[np.ndarray, "link 2"],
     least: float,
-    *,
-    progress: bool = False,
 ) -> Int[np.ndarray, "link 2"]:
     """The links that both pictures confirm, each by its own background.
 
@@ -33,7 +31,7 @@ def links_that_stand_out(
     the other picture stands out from all others, linked ones too.
 
     Args:
-      thumbnails, progress: as for `near_duplicate_groups`.
+      thumbnails: as for `near_duplicate_groups`.
       distinct: the thumbnail of each picture.
       links: pairs of pictures, each pair once.
       least: the correlation that links have.
@@ -53,7 +51,7 @@ def links_that_stand_out(
     alike = np.empty(len(both), np.float32)
     rare = np.empty(len(both), bool)
     backgrounds = {}
-    for picture in tqdm(pictures.tolist(), desc="verifying copies", disable=None if progress else True):
+    for picture in track(pictures.tolist(), "verifying copies"):
         partners = both[links_of[picture], 1]
         views = _views(thumbnails[distinct[[picture]]])
         partners_whole = whole[np.searchsorted(pictures, partners)].astype(np.float32)

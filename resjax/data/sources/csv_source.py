@@ -11,7 +11,7 @@ from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.csv_table import Row, Table, read_table
 from resjax.data.sources.file_matching import NO_FILE, FileMatcher
-from resjax.data.sources.files import FoundFiles, find_files, is_hidden
+from resjax.data.sources.files import FoundFiles, absent, find_files, is_hidden
 from resjax.errors import BadInput
 
 
@@ -47,7 +47,7 @@ def open_csv(spec: str, path: Path, image_dir: Path | None) -> Catalogue:
         sides of a split are incomplete, or if there are fewer than two classes.
     """
     if not path.is_file():
-        raise BadInput(f"dataset {spec!r}: no such file; expected a csv with the columns filename,label")
+        raise BadInput(f"dataset {spec!r}: {absent(path, 'file')}; expected a csv with the columns filename,label")
     folder = path.with_suffix("") if image_dir is None else image_dir
     found = find_files(folder) if folder.is_dir() else FoundFiles({}, {})
     found = FoundFiles({name: file for name, file in found.paths.items() if file != path}, found.unusable)

@@ -3,10 +3,11 @@
 import os
 import unicodedata
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from resjax.errors import BadInput
+from resjax.errors import BadInput, closest
 
 SYSTEM_FOLDER, OWN_FOLDER = "folder of the system", "folder of resjax"
 """The reasons why a folder is not looked into."""
@@ -116,3 +117,14 @@ def text_of(name: str) -> str:
 def is_hidden(name: str) -> bool:
     """Whether the name of a file, or of a folder that contains it, begins with a dot."""
     return any(part.startswith(".") for part in name.split("/"))
+
+
+def absent(path: Path, what: str) -> str:
+    """That there is no such file or folder, with where it was looked for, and the name there that is most like it."""
+    folder = path.absolute().parent
+    where = "" if path.is_absolute() else f" in {Path.cwd()}"
+    near = []
+    with suppress(OSError):
+        near = closest(path.name, [each.name for each in folder.iterdir()])
+    hint = f" (did you mean {path.with_name(near[0])}?)" if near else ""
+    return f"no such {what}{where}{hint}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
-from resjax.data.sources.files import OWN_FOLDER, composed, find_files, is_hidden, is_workdir, text_of
+from resjax.data.sources.files import OWN_FOLDER, absent, composed, find_files, is_hidden, is_workdir, text_of
 from resjax.errors import BadInput
 
 OUTSIDE = "file outside a class folder"
@@ -26,7 +26,8 @@ def open_folder(spec: str, path: Path) -> Catalogue:
     if path.is_file():
         raise BadInput(f"dataset {spec!r}: a file; expected a folder, an archive unpacked")
     if not path.is_dir():
-        raise BadInput(f"dataset {spec!r}: no such folder; expected a folder with one folder of images per class")
+        missing = absent(path, "folder")
+        raise BadInput(f"dataset {spec!r}: {missing}; expected a folder with one folder of images per class")
     found = find_files(path)
     if is_workdir(path):
         raise BadInput(

@@ -26,7 +26,6 @@ def open_catalogue(
     image_dir: Path | None = None,
     data_dir: Path | None = None,
     image_size: int,
-    progress: bool = False,
 ) -> Catalogue:
     """The catalogue of `synthetic`, `synthetic:COUNT`, `csv:PATH`, `folder:PATH`, `npz:FILE` or `tfds:NAME`.
 
@@ -34,7 +33,6 @@ def open_catalogue(
       image_dir: the folder of a csv's images; by default the folder beside the csv that is named like its stem.
       data_dir: the folder of data sets that TFDS has prepared; by default TFDS's own.
       image_size: height and width in pixels at which `synthetic` is drawn.
-      progress: show a progress bar for slow steps, if stderr is a terminal.
 
     Raises:
       BadInput: for an unknown, missing or unreadable source, and for fewer than two classes.
@@ -54,11 +52,15 @@ def open_catalogue(
     if kind == "npz":
         return open_npz(spec, Path(os.path.expanduser(value)))
     if kind == "tfds":
-        return open_tfds(spec, value, data_dir, progress=progress)
+        return open_tfds(spec, value, data_dir)
     near = closest(kind, ["synthetic", "csv", "folder", "npz", "tfds"])
     if spec and (path := Path(os.path.expanduser(spec))).exists():
         near = [f"{'folder' if path.is_dir() else 'npz' if path.suffix == '.npz' else 'csv'}:{spec}"]
+    elif "://" in spec:
+        raise BadInput(f"dataset {spec!r}: an address; download it first, then give its folder as folder:PATH")
     hint = f" (did you mean {near[0]}?)" if near else ""
+    if not near and spec and not value:
+        hint = f" (a folder is folder:{spec}, and a data set of TFDS tfds:{spec})"
     raise BadInput(f"dataset {spec!r}: expected {SOURCES}{hint}")
 
 

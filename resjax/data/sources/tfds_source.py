@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from resjax.data.dataset import Exclusion
 from resjax.data.sources.catalogue import SIDE_NAMES, Catalogue, usable
 from resjax.data.sources.files import composed
 from resjax.errors import BadInput, closest
+from resjax.terminal import activity
 
 Builder = Any
 Info = Any
@@ -57,11 +57,11 @@ class _Records:
         except Exception as error:  # array_record and the parser raise errors of any type.
             raise OSError(_one_line(error)) from error
 
-    def labels(self, parts: Sequence[_Part], progress: bool) -> list[list[int]]:
+    def labels(self, parts: Sequence[_Part]) -> list[list[int]]:
         """The labels of each part's records; -1 for a record without a label, as TFDS writes it."""
         of_parts: list[list[int]] = []
         total = sum(part.stop - part.start for part in parts)
-        with tqdm(total=total, desc="reading labels", unit="image", disable=None if progress else True) as bar:
+        with activity("reading labels", total) as reading:
             for part in parts:
                 of_parts.append([])
                 for start in range(part.start, part.stop, BLOCK):
@@ -71,7 +71,7 @@ class _Records:
                     of_parts[-1] += [
                         of[self._label].int64_list.value[0] if self._label in of else -1 for of in features
                     ]
-                    bar.update(len(block))
+                    reading.advance(len(block))
         return of_parts
 
     def _features(self, record: bytes) -> Mapping[str, Any]:
@@ -81,7 +81,7 @@ class _Records:
         return self._parse(record).features.feature
 
 
-def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = False) -> Catalogue:
+def open_tfds(spec: str, value: str, data_dir: Path | None) -> Catalogue:
     """The images of `NAME`, `NAME/CONFIG:VERSION`, or either with `@` and a split in TFDS's own syntax.
 
     With a split, such as `cifar10@train[:20%]` or `cifar10@train+test`, all its images are one pool. Without, the
@@ -95,7 +95,6 @@ def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = 
       value: `spec` without `tfds:`.
       data_dir: where TFDS keeps prepared data; by default TFDS's own folder (`TFDS_DATA_DIR` or
         `~/tensorflow_datasets`).
-      progress: show a progress bar, if stderr is a terminal.
 
     Raises:
       BadInput: if the set is missing, unreadable or not prepared as array_record, if it does not have exactly one image
@@ -111,7 +110,7 @@ def open_tfds(spec: str, value: str, data_dir: Path | None, *, progress: bool = 
         # A catalogue is sorted by id.
         parts.sort(key=lambda part: (f"{part.split}/", part.start))
         records = _Records(builder, image, label)
-        labels_of_parts = records.labels(parts, progress)
+        labels_of_parts = records.labels(parts)
 
     ids: list[str] = []
     labels: list[int] = []

@@ -60,7 +60,7 @@ def load_dataset(
         dataset = replace(source.given, details={"decoded": 0, **source.given.details})
     else:
         catalogue = source.given or open_catalogue(
-            source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size, progress=True
+            source.dataset, image_dir=source.image_dir, data_dir=source.data_dir, image_size=image_size
         )
         dataset = None
     for note in catalogue.notes:
@@ -68,14 +68,12 @@ def load_dataset(
     if check:
         check(catalogue)
     if dataset is None:
-        dataset = decode(
-            catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9), progress=True
-        )
+        dataset = decode(catalogue, image_size, cache_dir=source.cache_dir, cache_bytes=int(source.cache_gb * 1e9))
     if source.near_copies and dataset.thumbnails is not None:
         # The groups are kept under the contents, and deep images look otherwise under another range.
         contents = [f"{content} {dataset.ranges}" for content in dataset.contents] if dataset.ranges else None
         groups = cached_near_duplicate_groups(
-            dataset.thumbnails, contents or dataset.contents, cache_dir=source.cache_dir, progress=True
+            dataset.thumbnails, contents or dataset.contents, cache_dir=source.cache_dir
         )
         found = without_swallowed_classes(groups, dataset.labels, dataset.contents)
         dataset = replace(dataset, groups=found.groups)

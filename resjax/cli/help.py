@@ -1,0 +1,132 @@
+"""What `--help` and `--helpfull` show: flags in groups, wrapped to the terminal, the common ones with an example."""
+
+import shlex
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from absl import flags
+
+from resjax.cli.flags.names import described_names
+
+HELP = frozenset({"--help", "-h", "-help", "--helpshort"})
+HELPFULL = "--helpfull"
+WIDEST = 100
+"""Columns that a text has at most, however wide the terminal is."""
+EXAMPLES = {
+    "dataset": "--dataset=folder:my_images",
+    "test_fraction": "--test_fraction=0.2",
+    "architectures": "--architectures=plain18,resnet18",
+    "image_size": "--image_size=64",
+    "width": "--width=16",
+    "epochs": "--epochs=20",
+    "batch_size": "--bs=32",
+    "learning_rate": "--lr=1e-3",
+    "weight_decay": "--wd=1e-4",
+    "optimizer": "--optimizer=sgd",
+    "augment": "--augment=flip,crop:4",
+    "seeds": "--seeds=auto",
+    "metric": "--metric=macro_f1",
+    "workdir": "--workdir=runs/mine",
+    "probes": "--probes=fast",
+    "max_minutes": "--max_minutes=60",
+}
+"""The flags of comparisons that are common, each with an example; the others are in `--helpfull`."""
+GROUPS = {
+    "Data": (
+        *("dataset", "test_fraction", "val_fraction", "train_fraction", "split", "split_seed", "split_file", "folds"),
+        *("image_size", "image_dir", "data_dir", "near_copies", "cache_dir", "cache_gb"),
+    ),
+    "Networks": ("architectures", "width", "stem", "init_from", "freeze"),
+    "Training": (
+        *("epochs", "batch_size", "learning_rate", "weight_decay", "optimizer", "augment", "schedule", "milestones"),
+        *("warmup_epochs", "warmup_shape", "decayed", "momentum", "class_weights"),
+    ),
+    "Seeds and verdict": ("seeds", "max_seeds", "comparisons", "metric", "margin"),
+    "Report": (
+        *("workdir", "probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
+        *("curvature_steps", "curvature_samples", "dose_training"),
+    ),
+    "Devices": (
+        *("max_minutes", "dtype", "pipeline", "replicas_as", "mesh", "gpu_flags", "compile_cache"),
+        *("allow_mixed_environment", "coordinator_address", "process_id", "num_processes", "coordinator_timeout"),
+    ),
+}
+"""The flags that several commands share, in the order in which they are shown."""
+SHARED = ("resjax.cli.flags", "resjax.cli.machine")
+"""How the modules begin that define them."""
+
+
+def help_text(
+    introduction: str | None,
+    defined: Sequence[flags.Flag],
+    *,
+    name: str,
+    program: Sequence[str],
+    full: bool = False,
+) -> str:
+    """The introduction, then the flags in groups: those of the command itself first, then common ones, or all.
+
+    Args:
+      introduction: the docstring of the command's module.
+      defined: the command's flags.
+      name: of the command.
+      program: the words by which a user starts it.
+      full: whether rare flags are among them.
+    """
+    columns = min(WIDEST, shutil.get_terminal_size((80, 24)).columns)
+    words = shlex.join(program)
+    text = (introduction or "").strip().replace(f"python -m experiments.{name}", words)
+    grouped = _grouped(defined, f"{words} alone")
+    shown = {
+        group: [flag for flag in of_group if full or not _is_shared(flag) or flag.name in EXAMPLES]
+        for group, of_group in grouped.items()
+    }
+    lines = [*_wrapped_paragraphs(text, columns), ""]
+    for group, of_group in shown.items():
+        if of_group:
+            lines += ["", group, *(line for flag in of_group for line in _described(flag, columns))]
+    hidden = sum(map(len, grouped.values())) - sum(map(len, shown.values()))
+    more = f" {hidden} more flags: {words} {HELPFULL}" if hidden else ""
+    return "\n".join(
+        [*lines, "", *_wrapped(f"Flags may also stand in a file, one a line: --flagfile=FILE.{more}", columns)]
+    )
+
+
+def _grouped(defined: Sequence[flags.Flag], own: str) -> dict[str, list[flags.Flag]]:
+    shared = {flag.name: flag for flag in defined if _is_shared(flag)}
+    ordered = {name: group for group, names in GROUPS.items() for name in names}
+    grouped: dict[str, list[flags.Flag]] = {own: [flag for flag in defined if flag.name not in shared]}
+    for name in sorted(shared, key=[*ordered, *shared].index):
+        grouped.setdefault(ordered.get(name, "Others"), []).append(shared[name])
+    return grouped
+
+
+def _is_shared(flag: flags.Flag) -> bool:
+    return (flags.FLAGS.find_module_defining_flag(flag.name) or "").startswith(SHARED)
+
+
+def _described(flag: flags.Flag, columns: int) -> Iterator[str]:
+    example = f"; for example {EXAMPLES[flag.name]}" if _is_shared(flag) and flag.name in EXAMPLES else ""
+    default = "" if flag.default is None or flag.default == [] else f" (default: {flag.default})"
+    yield f"  {described_names(flag)}"
+    yield from _wrapped(f"{flag.help}{default}{example}", columns, " " * 6)
+
+
+def _wrapped_paragraphs(text: str, columns: int) -> Iterator[str]:
+    """The text with each paragraph wrapped; lines that are indented, such as commands, stay as they are."""
+    paragraph: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if line.strip() and not line.startswith(" "):
+            paragraph.append(line)
+            continue
+        yield from _wrapped(" ".join(paragraph), columns)
+        paragraph = []
+        yield line
+
+
+def _wrapped(text: str, columns: int, indent: str = "") -> list[str]:
+    # Flags and paths stay whole.
+    return textwrap.wrap(
+        text, columns, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
