@@ -20,6 +20,7 @@ from resjax.records.files import write_lines as write_lines
 from resjax.records.files import write_npz as write_npz
 from resjax.records.files import write_record as write_record
 from resjax.records.files import write_text as write_text
+from resjax.records.kinds.base import NUMERICS_VERSION as NUMERICS_VERSION
 from resjax.records.kinds.base import SCHEMA_VERSION as SCHEMA_VERSION
 from resjax.records.kinds.base import ClassScores as ClassScores
 from resjax.records.kinds.base import Config as Config

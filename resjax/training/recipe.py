@@ -14,8 +14,6 @@ from resjax.errors import BadInput, closest
 if TYPE_CHECKING:
     from resjax.data.augmentation import Augmentation
 
-RECIPE_VERSION = 1
-"""Increases with every change to the numbers of training: no replica resumes under another version."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 WARMUP_SHAPES = ("linear", "tenth")

@@ -6,12 +6,12 @@ from pathlib import Path
 from resjax.data.splits import listed
 from resjax.errors import BadInput
 from resjax.models.architecture import architecture
-from resjax.records import RecipeRecord, SplitRecord, Summary
+from resjax.records import NUMERICS_VERSION, RecipeRecord, SplitRecord, Summary
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
 from resjax.run.workdir.sound_records import read_or_quarantine
-from resjax.training.recipe import RECIPE_VERSION, flag_defaults
+from resjax.training.recipe import flag_defaults
 
 
 def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping[str, InitialWeights]) -> list[str]:
@@ -35,8 +35,8 @@ def changes(before: Summary | RecipeRecord, settings: Settings, weights: Mapping
         file = before.architectures[each.name].init_from
         if (file and file.sha256) != (weights[each.name].sha256 if each.name in weights else None):
             changed.append(f"--init_from: {each.name} started from {'another file' if file else 'random numbers'}")
-    if before.recipe_version != RECIPE_VERSION:
-        changed.append(f"the training itself: version {before.recipe_version} then, {RECIPE_VERSION} now")
+    if before.recipe_version != NUMERICS_VERSION:
+        changed.append(f"the training itself: version {before.recipe_version} then, {NUMERICS_VERSION} now")
     return changed
 
 
