@@ -112,6 +112,7 @@ def known_flags() -> frozenset[str]:
     studies = ("calibration", "committed_results", "near_duplicates", "near_duplicate_kinds", "references")
     studies += ("self_comparison",)
     modules += [f"experiments.studies.{name}" for name in studies]
+    modules.append("experiments.benchmarks.accelerator.images")
     programs = [
         subprocess.Popen([sys.executable, "-m", module, "--helpfull"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for module in modules

@@ -103,7 +103,7 @@ def test_what_hangs_is_ended_and_the_next_step_has_its_time(tmp_path):
     assert (hung.step, hung.status, last.text) == ("hangs", "unfinished", "last")
 
 
-def test_a_step_without_time_is_not_begun_and_what_a_rehearsal_did_counts_for_no_card(tmp_path, capsys):
+def test_a_step_without_time_is_not_begun_and_what_one_device_did_counts_for_no_other(tmp_path, capsys):
     path = tmp_path / "rows.jsonl"
     step = Step("wrong", 1.0, cases_that_go_wrong)
     assert run_suite(cpu(tmp_path), [step], 0.5, path) == [] and not path.exists()

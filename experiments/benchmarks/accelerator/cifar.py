@@ -18,7 +18,7 @@ from resjax.training.recipe import Recipe
 from .settings import Measured, SuiteCase, SuiteSettings
 
 RECIPE = Recipe(optimizer="sgd", learning_rate=0.1, weight_decay=1e-4, batch_size=128, epochs=10**4)
-NETWORKS = ("plain20", "resnet20")
+NETWORKS, REHEARSED_NETWORKS = ("plain20", "resnet20"), ("plain8", "resnet8")
 SIDE, CLASSES = 32, 10
 TRAIN, VAL = 45_000, 5_000
 REHEARSED_EPOCHS = 1
@@ -32,7 +32,8 @@ Images = tuple[np.ndarray, np.ndarray]
 def cifar_cases(settings: SuiteSettings) -> list[SuiteCase]:
     """One case for both networks, which take turns."""
     images = Path(settings.cifar).name if settings.cifar else "made images"
-    return [SuiteCase(f"{' and '.join(NETWORKS)}, {images}", partial(_cifar, settings))]
+    networks = REHEARSED_NETWORKS if settings.rehearsal else NETWORKS
+    return [SuiteCase(f"{' and '.join(networks)}, {images}", partial(_cifar, settings, networks))]
 
 
 def made_images(count: int, size: int, classes: int, seed: int = 0) -> Images:
@@ -65,7 +66,7 @@ def given_images(dataset: str) -> tuple[Images, Images]:
         return (images[train], labels[train]), (images[val], labels[val])
 
 
-def _cifar(settings: SuiteSettings, seconds: float) -> Measured:
+def _cifar(settings: SuiteSettings, networks: tuple[str, ...], seconds: float) -> Measured:
     start = time.monotonic()
     if settings.cifar:
         sides = given_images(settings.cifar)
@@ -77,13 +78,13 @@ def _cifar(settings: SuiteSettings, seconds: float) -> Measured:
     recipe = replace(RECIPE, batch_size=4) if settings.rehearsal else RECIPE
     width = {"width": 2} if settings.rehearsal else {}
     fits = {}
-    for name in NETWORKS:
+    for name in networks:
         trainer = Trainer(Functional(architecture(name, **width), classes), recipe, train, val)
         fits[name] = trainer.fit(trainer.initial_state(0))
-    lines: dict[str, list[dict[str, float]]] = {name: [] for name in NETWORKS}
+    lines: dict[str, list[dict[str, float]]] = {name: [] for name in networks}
     longest = 0.0
     most = REHEARSED_EPOCHS if settings.rehearsal else RECIPE.epochs
-    while len(lines[NETWORKS[-1]]) < most and time.monotonic() - start + longest + MARGIN < seconds:
+    while len(lines[networks[-1]]) < most and time.monotonic() - start + longest + MARGIN < seconds:
         begun = time.monotonic()
         for name, fit in fits.items():
             result = next(fit, None)
@@ -91,8 +92,8 @@ def _cifar(settings: SuiteSettings, seconds: float) -> Measured:
                 raise BadInput(f"{name} diverged")
             lines[name].append({key: float(value) for key, value in result.metrics.items()})
         # The first epoch compiles, and is no measure of the next.
-        longest = max(longest, time.monotonic() - begun) if len(lines[NETWORKS[-1]]) > 1 else longest
-    epochs = len(lines[NETWORKS[-1]])
+        longest = max(longest, time.monotonic() - begun) if len(lines[networks[-1]]) > 1 else longest
+    epochs = len(lines[networks[-1]])
     if not epochs:
         return Measured("", {}, f"{seconds:.0f} s are too few for an epoch")
     last = {name: each[-1] for name, each in lines.items()}

@@ -43,10 +43,10 @@ def run_suite(
     Args:
       steps: in order of value. Time that a step leaves goes to the steps after it.
       seconds: for all steps together.
-      path: the file of the rows. Cases that are done in it are skipped; the others are tried again.
+      path: the file of the rows. Cases that are done in it on this device are skipped; the others are tried again.
     """
     rows = read_lines(path, SuiteRow) if path and path.exists() else []
-    done = {(row.step, row.case) for row in rows if row.status == "done" and row.rehearsal == settings.rehearsal}
+    done = {(row.step, row.case) for row in rows if row.status == "done" and row.device == settings.device.name}
     start, share = time.monotonic(), 0.0
     process = StepProcess(settings)
     with released_on_leaving(process.kill):

@@ -10,8 +10,8 @@ from .settings import SuiteRow
 
 
 def latest(rows: Sequence[SuiteRow]) -> list[SuiteRow]:
-    """The last row of each case, in the order in which the cases came first."""
-    return list({(row.step, row.case, row.rehearsal): row for row in rows}.values())
+    """The last row of each case on each device, in the order in which the cases came first."""
+    return list({(row.step, row.case, row.device): row for row in rows}.values())
 
 
 def suite_markdown(rows: Sequence[SuiteRow]) -> str:
