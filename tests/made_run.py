@@ -10,6 +10,7 @@ from resjax.evaluation.comparison.comparing import compare_networks
 from resjax.evaluation.comparison.summary import summarize_network
 from resjax.evaluation.metrics import accuracy_by_leak, confusion_matrix, loss_and_accuracy, per_class_scores
 from resjax.records import (
+    NUMERICS_VERSION,
     DatasetRecord,
     Diverged,
     Done,
@@ -185,7 +186,7 @@ def _summary(
     )
     flags = {"architectures": ",".join(results), "seeds": ",".join(map(str, seeds)), "workdir": "runs/made"}
     return Summary(
-        recipe_version=1,
+        recipe_version=NUMERICS_VERSION,
         config={"dataset": "made", "epochs": 6, "learning_rate": 5e-4, "optimizer": "adam"} | flags | dict(config),
         environment=environment(),
         dataset=SummaryDataset(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from resjax.records import Declaration, Failure, Sweep, SweepDataset, write_record
+from resjax.records import NUMERICS_VERSION, Declaration, Failure, Sweep, SweepDataset, write_record
 from resjax.sweep.declaration import with_fingerprint
 from resjax.sweep.record import sweep_record
 from tests.made_run import environment, make_run
@@ -56,7 +56,7 @@ def make_sweep(
         write_record(folder / "failure.json", failure)
     config = {"epochs": 6, "dataset": "made", "seeds": str(len(seeds)), "weight_decay": 5e-4}
     declared = Declaration(
-        recipe_version=1,
+        recipe_version=NUMERICS_VERSION,
         config={name: value for name, value in config.items() if name not in grid},
         grid={name: list(values) for name, values in grid.items()},
         points=points,

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.studies.committed_results import COMMITTED, committed_markdown, older_folders, trained_records
 from resjax.cli.console import COMMANDS
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, read_record, read_result
@@ -53,6 +54,20 @@ SMALL = {
     "predict": ["--nocompile_cache"],
     "benchmark": ["--width=2", "--image_size=32", "--batch_size=2", "--samples=5"],
 }
+
+
+TO_BE_TAKEN_AGAIN = {
+    "indonesian_food": {"README.md", "experiments/README.id.md"},
+    "leak_demo": {"experiments/README.md"},
+    "leak_demo_indonesian_food": {"experiments/README.md", "experiments/README.id.md"},
+    "probes_indonesian_food": {"experiments/README.md"},
+    "reproduce_cifar10_quick": {"README.md"},
+    "reproduce_first_exercise_quick": {"README.md"},
+}
+"""Committed records of older numerics than the code's, and the guides that show their numbers. It must become empty:
+take them again (`python -m experiments.studies.committed_results`), and add none when `NUMERICS_VERSION` goes up."""
+OLDER = "#records-of-older-numerics)"
+"""How a link ends that says that numbers are of older numerics."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -99,8 +114,10 @@ def page_of(record: str) -> str:
 def known_flags() -> frozenset[str]:
     """The flags of every command and study, as their help lists them."""
     modules = [f"experiments.{name}" for name in COMMANDS]
-    studies = ("calibration", "near_duplicates", "near_duplicate_kinds", "references", "self_comparison")
+    studies = ("calibration", "committed_results", "near_duplicates", "near_duplicate_kinds", "references")
+    studies += ("self_comparison",)
     modules += [f"experiments.studies.{name}" for name in studies]
+    modules.append("experiments.benchmarks.accelerator.images")
     programs = [
         subprocess.Popen([sys.executable, "-m", module, "--helpfull"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for module in modules
@@ -195,6 +212,24 @@ def test_every_flag_that_a_page_names_is_one_of_an_experiment(page):
     code += [line for line in TEXTS[page].splitlines() if "python -m experiments." in line]
     given = [line.rpartition("python -m experiments.")[2] for line in code]
     assert {flag for line in given for flag in re.findall(r"(?<![\w-])--(\w+)", line)} <= known_flags()
+
+
+def test_committed_records_are_of_todays_numerics_but_for_those_to_be_taken_again():
+    assert older_folders() == set(TO_BE_TAKEN_AGAIN)
+
+
+def test_pages_say_where_numbers_are_of_older_numerics_and_nowhere_else():
+    own = {f"experiments/results/{name}/README.md" for name in TO_BE_TAKEN_AGAIN}
+    guides = set().union(*TO_BE_TAKEN_AGAIN.values())
+    assert {page for page in PAGES if OLDER in TEXTS[page]} == own | guides
+    _, _, section = page_of("").partition("## Records of older numerics\n")
+    assert {each.name for each in COMMITTED if re.search(rf"\b{each.name}\b", section)} == set(TO_BE_TAKEN_AGAIN)
+
+
+def test_the_table_of_committed_records_is_the_one_that_the_command_takes_them_again_by():
+    assert committed_markdown() in page_of("")
+    folders = {path.relative_to(RESULTS).parts[0] for path in trained_records(RESULTS)}
+    assert folders == {each.name for each in COMMITTED}
 
 
 @pytest.mark.parametrize("name", ["quickstart", "indonesian_food"])

@@ -31,12 +31,12 @@ def memory_images(images: int, image_size: int) -> tuple[tuple[np.ndarray, np.nd
     return random_images(images - val, image_size, seed=1), random_images(val, image_size, seed=2)
 
 
-def our_epochs(case: Case, images: int) -> Program:
-    """Epochs of `Trainer`, each followed by the logits of val, as in a comparison."""
+def our_epochs(case: Case, images: int, scan: bool | None = None) -> Program:
+    """Epochs of `Trainer`, each followed by the logits of val, as in a comparison; `scan` as `Trainer` takes it."""
     train, val = (ResidentSide(*arrays) for arrays in memory_images(images, case.image_size))
     recipe = replace(RECIPE, batch_size=case.batch_size, augmentations=parse_augmentation(AUGMENT))
     functional = Functional(case.architecture, CLASSES, case.dtype)
-    trainer = Trainer(functional, recipe, train, val)
+    trainer = Trainer(functional, recipe, train, val, scan=scan)
     state, epoch = trainer.initial_state(0), 0
 
     def run(epochs: int) -> None:

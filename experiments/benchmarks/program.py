@@ -7,6 +7,7 @@
   python -m experiments.benchmark --measure=pipeline --images=20000,200000
   python -m experiments.benchmark --measure=replicas --architectures=resnet20 --image_size=32 --batch_size=128 --seeds=8
   python -m experiments.benchmark --measure=end_to_end --image_size=128 --epochs=2 --samples=1
+  python -m experiments.benchmark --suite=accelerator --minutes=8 --json=accelerator.jsonl
 
 --measure=train_step prints for each case the median of images per second with its spread over the samples, and the
 ratio of the medians. The sides take turns, each in a process of its own, so that other programs disturb both alike.
@@ -14,6 +15,11 @@ ratio of the medians. The sides take turns, each in a process of its own, so tha
 JPEGs to the last file. compile measures how long our step takes to trace and to compile, cold and from a warm cache;
 pipeline the time and memory per image when images are streamed from the disk; replicas the cost of several seeds in
 epochs of one seed.
+
+--suite=accelerator measures what a card must show, in order of value and with sizes of its own: the first exercise in
+full, train steps next to PyTorch, seeds together, epochs in one call, a kill and a resume, memory, precision, and
+CIFAR-20. Each row is written as it comes. The same command resumes: what is done in the file is skipped. Without an
+accelerator it rehearses at tiny sizes.
 """
 
 import os
@@ -34,10 +40,13 @@ from .pytorch.training import MODES
 
 FLAGS = flags.FLAGS
 AGAINST = ("torch", "none")
+SUITES = ("accelerator",)
 
 
 def define_flags() -> None:
     flags.DEFINE_string("measure", "train_step", f"what to measure, one of {', '.join(MEASURES)}")
+    flags.DEFINE_string("suite", None, f"several measurements in place of --measure, one of {', '.join(SUITES)}")
+    flags.DEFINE_float("minutes", 8.0, "for --suite: the time of all its steps together")
     flags.DEFINE_string("against", "torch", f"one of {', '.join(AGAINST)}")
     flags.DEFINE_string(
         "torch_modes", "eager,channels_last", f"modes of PyTorch, of {', '.join(MODES)}; the fastest counts"
@@ -62,7 +71,17 @@ def define_flags() -> None:
     flags.DEFINE_integer("seeds", 4, "for replicas: the number of seeds")
     flags.DEFINE_string("replicas_as", ",".join(WAYS), "for replicas: ways of training them, joined by commas")
     flags.DEFINE_integer("epochs", 2, "for end_to_end: passes over the training images")
-    define_path("dataset", None, "for end_to_end: csv:PATH or folder:PATH; by default generated JPEGs", prefixed=True)
+    define_path(
+        "dataset",
+        None,
+        "for end_to_end: csv:PATH or folder:PATH; by default generated JPEGs. For --suite: the images of the first "
+        "exercise, as compare takes them, or npz:FILE as experiments.benchmarks.accelerator.images packs them; by "
+        "default drawn dishes",
+        prefixed=True,
+    )
+    define_path("split_file", None, "for --suite: split.json of a run on the same images")
+    define_path("cifar", None, "for --suite: npz:FILE of images of 32 px with a split; by default noise", prefixed=True)
+    define_path("workdir", "runs/accelerator", "for --suite: folder of its runs and caches, where they resume")
     define_path(
         "image_dir", None, "folder of the images of a csv; by default the folder beside it with the name of its stem"
     )
@@ -76,6 +95,8 @@ def define_flags() -> None:
 
 
 def main() -> None:
+    if FLAGS.suite is not None:
+        require_choice("--suite", FLAGS.suite, SUITES)
     require_choice("--measure", FLAGS.measure, tuple(MEASURES))
     require_choice("--against", FLAGS.against, AGAINST)
     require_choice("--dtype", FLAGS.dtype, DTYPES)
@@ -87,7 +108,12 @@ def main() -> None:
     import_jax()
     # Both sides share a card, and each takes memory when it needs it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    MEASURES[FLAGS.measure]()
+    if FLAGS.suite is None:
+        MEASURES[FLAGS.measure]()
+    else:
+        from .accelerator.program import run_accelerator_suite
+
+        run_accelerator_suite()
 
 
 COMMAND = Command("benchmark", __doc__ or "", main, (define_flags,))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
-from resjax.records import Part
+from resjax.records import NUMERICS_VERSION, Part
 
 from .cases import Case
 
@@ -224,5 +224,5 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The installed versions."""
-    return {name: version(name) for name in packages}
+    """The installed versions, and that of our numerics."""
+    return {name: version(name) for name in packages} | {"numerics": str(NUMERICS_VERSION)}

@@ -7,6 +7,7 @@ from .files import write_lines as write_lines
 from .files import write_npz as write_npz
 from .files import write_record as write_record
 from .files import write_text as write_text
+from .kinds.base import NUMERICS_VERSION as NUMERICS_VERSION
 from .kinds.base import SCHEMA_VERSION as SCHEMA_VERSION
 from .kinds.base import ClassScores as ClassScores
 from .kinds.base import Config as Config

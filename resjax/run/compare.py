@@ -13,7 +13,16 @@ from resjax.data.splits import Split
 from resjax.errors import BadInput, RecordError
 from resjax.evaluation.comparison.cross_validation import cross_validate
 from resjax.models.own_network import architectures_among
-from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, Summary, read_record, write_record
+from resjax.records import (
+    NUMERICS_VERSION,
+    NetworkOnSplit,
+    Splits,
+    SplitsDataset,
+    SplitSummary,
+    Summary,
+    read_record,
+    write_record,
+)
 from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
@@ -233,6 +242,7 @@ def _write_splits(settings: Settings, runs: Mapping[str, ComparisonRun]) -> Spli
         )
     record = Splits(
         config=settings.flags,
+        numerics_version=NUMERICS_VERSION,
         dataset=SplitsDataset(name=dataset.name, classes=list(dataset.classes), images=len(dataset.ids)),
         splits=parts,
         cross_validated=pooled,

@@ -9,18 +9,18 @@ from msgspec.structs import replace
 
 from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
-from resjax.records import Config, Declaration, Environment, SweepDataset, plain
+from resjax.records import NUMERICS_VERSION, Config, Declaration, Environment, SweepDataset, plain
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.setup.dataset import class_images, data_fingerprint
 from resjax.sweep.grid import SweepSettings
-from resjax.training.recipe import RECIPE_VERSION, flag_defaults
+from resjax.training.recipe import flag_defaults
 
 
 def declare(asked: SweepSettings, dataset: Dataset, split: Split, environment: Environment) -> Declaration:
     """The declaration of a sweep on a data set and its split."""
     leaks = find_leaks(split, dataset.groups)
     declared = Declaration(
-        recipe_version=RECIPE_VERSION,
+        recipe_version=NUMERICS_VERSION,
         config=asked.fixed,
         grid={name: list(values) for name, values in asked.grid.items()},
         points={point.name: dict(point.choices) for point in asked.points},

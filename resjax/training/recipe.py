@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     Optimizer = str | optax.GradientTransformation | Callable[[optax.Schedule], optax.GradientTransformation]
     Schedule = str | optax.Schedule
 
-RECIPE_VERSION = 1
-"""Increases with every change to the numbers of training: no replica resumes under another version."""
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 WARMUP_SHAPES = ("linear", "tenth")

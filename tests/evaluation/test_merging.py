@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from resjax.errors import RecordError
 from resjax.evaluation.merging import merged
-from resjax.records import Look, Looks, Relation, Summary, read_record, write_record
+from resjax.records import NUMERICS_VERSION, Look, Looks, Relation, Summary, read_record, write_record
 from resjax.records.run_records import read_run_records
 from resjax.report.cautions import unplanned
 from resjax.run.reporting import write_report
@@ -42,7 +42,7 @@ def relation(name):
 def look(seeds, level=0.05, planned=(), verdict="inconclusive"):
     names = {"baseline": "plain20", "candidate": "resnet20", "metric": "best_val_accuracy", "margin": None}
     asked = {"seeds": [*seeds], "level": level, "planned": [*planned], "comparisons": 1}
-    return Look(**names, **asked, verdict=verdict, recipe_version=1, resjax="0.1.0")
+    return Look(**names, **asked, verdict=verdict, recipe_version=NUMERICS_VERSION, resjax="0.1.0")
 
 
 def together(*workdirs):
@@ -94,8 +94,8 @@ def test_metric_and_margin_are_those_of_the_parts_and_have_to_be_equal(tmp_path)
 
 def test_other_numerics_are_refused(tmp_path):
     one = part(tmp_path / "one", TWINS, range(6))
-    two = part(tmp_path / "two", TWINS, range(6, 12), changes={"recipe_version": 2})
-    with pytest.raises(RecordError, match="version 1 and 2"):
+    two = part(tmp_path / "two", TWINS, range(6, 12), changes={"recipe_version": NUMERICS_VERSION + 1})
+    with pytest.raises(RecordError, match=f"version {NUMERICS_VERSION} and {NUMERICS_VERSION + 1}"):
         together(one, two)
 
 

@@ -1,6 +1,7 @@
 """Small records, built in code as programs build them."""
 
 from resjax.records import (
+    NUMERICS_VERSION,
     ClassScores,
     Described,
     Diverged,
@@ -117,7 +118,7 @@ def summary() -> Summary:
         left_out=0,
     )
     return Summary(
-        recipe_version=1,
+        recipe_version=NUMERICS_VERSION,
         config={"epochs": 1, "image_dir": None},
         environment=environment,
         dataset=dataset,

@@ -26,6 +26,7 @@ CARD = msgspec.structs.replace(HERE, platform="gpu", device_kind="NVIDIA T4", co
 OTHER = {
     **{"jax": "0.0.1", "jaxlib": "0.0.1", "platform": "gpu", "device_kind": "NVIDIA H100", "dtype": "bfloat16"},
     **{"convolution": "XLA", "prng": "rbg", "threefry_partitionable": False, "x64": True, "matmul_precision": "high"},
+    "numerics_version": 0,
 }
 
 

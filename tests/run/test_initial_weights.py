@@ -12,10 +12,9 @@ from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.models.architecture import architecture
 from resjax.models.torch_weights import save_weights
-from resjax.records import InitFrom, RecipeData, RecipeNetwork, RecipeRecord
+from resjax.records import NUMERICS_VERSION, InitFrom, RecipeData, RecipeNetwork, RecipeRecord
 from resjax.run.setup.initial_weights import parse_init_from, read_initial_weights
 from resjax.run.workdir.recipe_check import changes
-from resjax.training.recipe import RECIPE_VERSION
 
 NETWORKS = ("plain18", "resnet18")
 
@@ -66,7 +65,7 @@ def test_a_file_of_another_network_names_it(file):
 
 def recipe(init_from: InitFrom | None = None, **flags: object) -> RecipeRecord:
     return RecipeRecord(
-        recipe_version=RECIPE_VERSION,
+        recipe_version=NUMERICS_VERSION,
         config={"width": 64, "stem": "imagenet", "freeze": None, "epochs": 2} | flags,
         dataset=RecipeData(fingerprint="f"),
         architectures={"plain18": RecipeNetwork(init_from=None), "resnet18": RecipeNetwork(init_from=init_from)},

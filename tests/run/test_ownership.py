@@ -7,14 +7,14 @@ import pytest
 from resjax.cli.compare import COMMAND as COMPARE
 from resjax.cli.report import COMMAND as REPORT
 from resjax.errors import BadInput
-from resjax.records import RecipeData, RecipeRecord, write_record
+from resjax.records import NUMERICS_VERSION, RecipeData, RecipeRecord, write_record
 from resjax.run.reporting import page_of
 from resjax.run.workdir.lock import only_writer
 from resjax.run.workdir.ownership import COMPARISON_FILES, require_own
 from tests.commands import require_bad_input, run_in_process
 from tests.made_run import make_run
 
-RECIPE = RecipeRecord(recipe_version=1, config={}, dataset=RecipeData(fingerprint="f"), architectures={})
+RECIPE = RecipeRecord(recipe_version=NUMERICS_VERSION, config={}, dataset=RecipeData(fingerprint="f"), architectures={})
 
 
 def contents(folder):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from resjax.errors import BadInput
-from resjax.records import RecipeData, RecipeRecord, SplitImage, SplitRecord, write_record
+from resjax.records import NUMERICS_VERSION, RecipeData, RecipeRecord, SplitImage, SplitRecord, write_record
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
 from tests.run.test_several_splits import settings
 
@@ -35,7 +35,9 @@ def test_where_the_record_of_the_split_is_damaged_the_change_is_said_without_nam
 
 def test_a_damaged_summary_leaves_the_recipe_known(tmp_path):
     assert recipe_before(tmp_path) is None
-    recipe = RecipeRecord(recipe_version=1, config={"epochs": 3}, dataset=RecipeData(fingerprint="f"), architectures={})
+    recipe = RecipeRecord(
+        recipe_version=NUMERICS_VERSION, config={"epochs": 3}, dataset=RecipeData(fingerprint="f"), architectures={}
+    )
     write_record(tmp_path / "recipe.json", recipe)
     (tmp_path / "summary.json").write_text('{"config": {"epo')
     assert recipe_before(tmp_path) == recipe
@@ -49,7 +51,9 @@ def test_replicas_of_an_unknown_recipe_are_refused(tmp_path):
 
 
 def test_a_flag_that_an_earlier_run_did_not_know_had_its_default_there(tmp_path):
-    before = RecipeRecord(recipe_version=1, config={"epochs": 1}, dataset=RecipeData(fingerprint="f"), architectures={})
+    before = RecipeRecord(
+        recipe_version=NUMERICS_VERSION, config={"epochs": 1}, dataset=RecipeData(fingerprint="f"), architectures={}
+    )
     now = settings(tmp_path, tmp_path)
     weighted = replace(now, flags={"epochs": 1, "class_weights": "balanced"})
     assert changes(before, replace(now, flags={"epochs": 1, "class_weights": "none"}), {}) == []

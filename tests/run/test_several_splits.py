@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec import UNSET
 
+from experiments.studies.committed_results import numerics_of, trained_records
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture
-from resjax.records import SplitRecord, Splits, Summary, read_record, read_result
+from resjax.records import NUMERICS_VERSION, SplitRecord, Splits, Summary, read_record, read_result
 from resjax.run import compare as engine
 from resjax.run.compare import compare
 from resjax.run.settings import Settings, SourceSettings, SplitSettings
@@ -72,12 +73,14 @@ def test_each_split_has_a_whole_run_and_all_stand_side_by_side(methods):
         rows = [(row["split"], row["network"], row["seed"], row["epoch"]) for row in csv.DictReader(file)]
     replicas = [(name, seed, "1") for name in ("plain", "residual") for seed in "01"]
     assert rows == [(method, *replica) for method in record.splits for replica in replicas]
+    assert record.numerics_version == NUMERICS_VERSION
     assert {"splits.png", "splits.svg"} == {path.name for path in (chosen.workdir / "figures").iterdir()}
     for method in record.splits:
         run = chosen.workdir / method
         summary = read_record(run / "summary.json", Summary)
         assert read_record(run / "split.json", SplitRecord).method == summary.dataset.split == method
         assert f"--split={method}\n" in (run / "config.flags").read_text()
+        assert {numerics_of(path) for path in trained_records(run)} == {NUMERICS_VERSION}
         for arm in ("plain", "residual"):
             for seed in (0, 1):
                 assert (run / "runs" / arm / f"seed{seed}" / "checkpoints" / "best").exists()

@@ -8,7 +8,7 @@ from absl import flags
 # absl counts a flag to the module that calls `define_path`, not to this one.
 flags.disclaim_key_flags()
 
-BEFORE_A_PATH = re.compile(r"(?:csv|folder):|[^=/~]*=")
+BEFORE_A_PATH = re.compile(r"(?:csv|folder|npz):|[^=/~]*=")
 """What may stand before a path in a value: the kind of a data set, or the network of a file of weights."""
 
 

@@ -14,6 +14,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 SCHEMA_VERSION = 1
 """Version of the records that this code writes and reads."""
+NUMERICS_VERSION = 1
+"""Increases with every change to the numbers of results: no replica resumes under another version, and the committed
+records of an older one are taken again."""
 Side = Literal["train", "val", "test"]
 """The parts of a split."""
 Reported = Literal["val", "test"]
@@ -64,6 +67,8 @@ class Environment(Part, frozen=True, kw_only=True):
     x64: bool | UnsetType = UNSET
     matmul_precision: str | None | UnsetType = UNSET
     """JAX's default precision of matrix products and convolutions; null where it is the device's own."""
+    numerics_version: int | UnsetType = UNSET
+    """`NUMERICS_VERSION` of the code that computed."""
 
 
 class Fold(Part, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ NUMERIC = {
     "threefry_partitionable": "jax_threefry_partitionable",
     "x64": "jax_enable_x64",
     "matmul_precision": "jax_default_matmul_precision",
+    "numerics_version": "the version of resjax's numerics",
 }
 """The fields of an environment that change the numbers of a replica, if only their last bits, as a user knows them. The
 number of devices is not among them: replicas trained together agree with others to 1e-5, and `trained_as` says so."""

@@ -76,6 +76,8 @@ class Splits(Record, frozen=True, kw_only=True):
     """`splits.json`: a comparison on several splits."""
 
     config: Config
+    numerics_version: int | UnsetType = UNSET
+    """Of the code that trained; absent in older records."""
     dataset: SplitsDataset
     splits: dict[str, SplitSummary]
     cross_validated: CrossValidation | None

@@ -154,7 +154,7 @@ class Summary(Record, frozen=True, kw_only=True):
     """`summary.json`: a comparison on one split."""
 
     recipe_version: int
-    """Of the numerics: replicas of different versions are not mixed."""
+    """`NUMERICS_VERSION` of the code: replicas of different versions are not mixed."""
     config: Config
     environment: Environment
     """That of the first replica, or of this start before there is one."""

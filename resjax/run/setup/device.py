@@ -17,7 +17,7 @@ from resjax.errors import BadInput
 from resjax.models.layers import PRNG
 from resjax.ops import cpu
 from resjax.ops.cpu import cpu_convolutions_used
-from resjax.records import Environment
+from resjax.records import NUMERICS_VERSION, Environment
 from resjax.run.setup.costs import Ledger
 
 FLOPS_PER_SECOND = {"gpu": 2e13, "tpu": 3e13}
@@ -61,6 +61,7 @@ def describe_environment(dtype: str | UnsetType = UNSET) -> Environment:
         threefry_partitionable=jax.config.jax_threefry_partitionable,  # pyright: ignore[reportAttributeAccessIssue]
         x64=jax.config.jax_enable_x64,  # pyright: ignore[reportAttributeAccessIssue]
         matmul_precision=None if precision is None else str(precision),
+        numerics_version=NUMERICS_VERSION,
     )
 
 

@@ -25,6 +25,7 @@ from resjax.functional import Functional, require_matched
 from resjax.models.own_network import architectures_among
 from resjax.models.twins import families_of_twins, family_of, plain_twin_name, twins_among
 from resjax.records import (
+    NUMERICS_VERSION,
     Done,
     Environment,
     Looks,
@@ -65,7 +66,6 @@ from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
 from resjax.run.workdir.sound_records import finished_result, quarantine_damaged, read_or_quarantine
 from resjax.training.optimizer import require_optimizer
-from resjax.training.recipe import RECIPE_VERSION
 
 ledger_of = lru_cache(maxsize=512)(ledger)
 """The ledger of a network at an image size, computed once for all runs."""
@@ -249,7 +249,7 @@ class ComparisonWorkdir:
         families = families_of_twins(self.settings.architectures)
         environments = trained_in(results)
         summary = Summary(
-            recipe_version=RECIPE_VERSION,
+            recipe_version=NUMERICS_VERSION,
             config=self.settings.flags,
             environment=environments[0].environment if environments else self._environment_before(results),
             environments=environments,

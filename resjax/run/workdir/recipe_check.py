@@ -10,12 +10,12 @@ from resjax.data.splits import listed
 from resjax.errors import BadInput
 from resjax.models.architecture import architecture
 from resjax.models.own_network import architectures_among
-from resjax.records import OwnSource, RecipeRecord, SplitRecord, Summary
+from resjax.records import NUMERICS_VERSION, OwnSource, RecipeRecord, SplitRecord, Summary
 from resjax.records.kinds.base import OUTSIDE_RECIPE
 from resjax.run.settings import SIZES, Settings
 from resjax.run.setup.initial_weights import InitialWeights
 from resjax.run.workdir.sound_records import read_or_quarantine
-from resjax.training.recipe import RECIPE_VERSION, flag_defaults
+from resjax.training.recipe import flag_defaults
 
 
 def changes(
@@ -55,8 +55,8 @@ def changes(
         file = before.architectures[each.name].init_from
         if (file and file.sha256) != (weights[each.name].sha256 if each.name in weights else None):
             changed.append(f"--init_from: {each.name} started from {'another file' if file else 'random numbers'}")
-    if before.recipe_version != RECIPE_VERSION:
-        changed.append(f"the training itself: version {before.recipe_version} then, {RECIPE_VERSION} now")
+    if before.recipe_version != NUMERICS_VERSION:
+        changed.append(f"the training itself: version {before.recipe_version} then, {NUMERICS_VERSION} now")
     return changed
 
 
