@@ -16,7 +16,6 @@ from resjax.records import NetworkOnSplit, Splits, SplitsDataset, SplitSummary, 
 from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
-from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
 from resjax.run.progress import duration, rough_duration
 from resjax.run.replica import follow
@@ -102,8 +101,8 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
         with phase("probing"):
             paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
-        drawn = svg_texts(draw_figures(run.workdir))
-        summary = write_run_report(run.workdir, run.dataset, drawn)
+        draw_figures(run.workdir)
+        summary = write_run_report(run.workdir, run.dataset)
     print(paragraph + diagnosis_text(summary), end="")
     print(comparison_text(summary))
     return summary
