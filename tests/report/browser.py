@@ -1,6 +1,7 @@
 """A headless Chromium that tests talk to through a pipe: it loads a page, measures it, and takes pictures of it."""
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -26,8 +27,8 @@ os.execv(sys.argv[3], sys.argv[3:])
 class Browser:
     """One page of a Chromium, by the DevTools protocol."""
 
-    def __init__(self, commands: int, answers: int):
-        self._commands, self._answers = os.fdopen(commands, "wb", 0), os.fdopen(answers, "rb")
+    def __init__(self, commands: io.RawIOBase, answers: io.RawIOBase):
+        self._commands, self._answers = commands, answers
         self._last, self._rest = 0, b""
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
@@ -75,7 +76,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            part = os.read(self._answers.fileno(), 1 << 16)
+            part = self._answers.read(1 << 16)
             assert part, "Chromium has ended"
             self._rest += part
         message, self._rest = self._rest.split(b"\0", 1)
@@ -93,7 +94,8 @@ def chromium(profile: Path) -> Iterator[Browser]:
     os.close(reads)
     os.close(writes)
     try:
-        yield Browser(commands, answers)
+        with os.fdopen(commands, "wb", 0) as writer, os.fdopen(answers, "rb", 0) as reader:
+            yield Browser(writer, reader)
     finally:
         process.terminate()
         process.wait(20)

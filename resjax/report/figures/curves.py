@@ -55,7 +55,11 @@ def logarithmic(panel: Axes, label: str) -> None:
     """A logarithmic y axis that says so, with ticks at plain numbers; for what is drawn already."""
     panel.set_yscale("log")
     panel.set_ylabel(f"{label}, log scale")
-    panel.yaxis.set_major_locator(FixedLocator(logarithmic_ticks(*panel.get_ylim())))
+    low, high = panel.get_ylim()
+    if high < 1.01 * low:
+        # All values are equal.
+        low, high = panel.set_ylim(low / 1.2, high * 1.2)
+    panel.yaxis.set_major_locator(FixedLocator(logarithmic_ticks(low, high)))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
 

@@ -103,7 +103,7 @@ def recall_chart(run: DrawnRun) -> Figure:
         panel.plot(recalls.T, heights, ".", color=network.color, alpha=0.5, markersize=5)
         panel.plot(recalls.mean(0), heights, network.marker, color=network.color, mec="black", markersize=6)
     panel.set_xlim(-3, 103)
-    panel.set_xlabel(f"recall (% of the class's {run.side} images)")
+    panel.set_xlabel("recall (%)")
     by_class = "; ".join(
         f"{name}: "
         + ", ".join(f"{network.name} {100 * network.recalls()[:, row].mean():.0f} %" for network in run.networks)
@@ -123,7 +123,7 @@ def class_difference_chart(pair: ClassDifferences, color: str, marker: str) -> F
             panel.plot(100 * np.array(each.interval), [row, row], color="black", linewidth=1.2)
         panel.plot([100 * each.difference], [row], marker, color=color, mec="black", markersize=6)
     panel.xaxis.set_major_formatter(lambda value, _: points(value / 100, 0))
-    panel.set_xlabel("difference in recall (percentage points)")
+    panel.set_xlabel("difference (points)")
     by_class = ", ".join(f"{name} {points(each.difference, 0)}" for name, each in pair.classes.items())
     describe(figure, f"Recall of {pair.candidate} minus that of {pair.baseline} in points: {by_class}")
     return figure

@@ -152,7 +152,7 @@ def _class_charts(summary: Summary, run: DrawnRun) -> list[tuple[str, str]]:
             yield "Recall", recall_chart(run)
         for pair in known(summary.class_differences) or []:
             if pair.classes and (candidate := networks.get(pair.candidate)):
-                title = f"{pair.candidate} minus {pair.baseline}"
+                title = f"Recall, {pair.candidate} minus {pair.baseline}"
                 yield title, class_difference_chart(pair, candidate.color, candidate.marker)
 
     return _inline(charts(), "class")
