@@ -1,5 +1,6 @@
 """What the words of a report mean: a sentence for each, to which the texts of a page link."""
 
+import html
 import re
 from typing import NamedTuple
 
@@ -135,17 +136,16 @@ class Glossary:
 
     def link(self, text: str) -> str:
         """The text as HTML, with links from its words to their entries."""
-        from markupsafe import Markup, escape
 
         def linked(found: re.Match[str]) -> str:
             word = next(word for word in (*RARE, *COMMON) if found[_group(word)] is not None)
             if word in COMMON and word.name in self._linked:
                 return found[0]
             self._linked.add(word.name)
-            return f'<a class="word" href="#{word.id}" title="{escape(word.meaning)}">{found[0]}</a>'
+            return f'<a class="word" href="#{word.id}" title="{html.escape(word.meaning)}">{found[0]}</a>'
 
         # A number and its sign of per cent stay on one line.
-        return Markup(_WORDS.sub(linked, str(escape(text))).replace(" %", "\N{NO-BREAK SPACE}%"))
+        return _WORDS.sub(linked, html.escape(text, quote=False)).replace(" %", "\N{NO-BREAK SPACE}%")
 
     def entries(self) -> list[Word]:
         """The six common words, and the rare ones that were linked so far."""

@@ -34,7 +34,7 @@ def render(template: str, **values: object) -> str:
     # The context is not used; with it jinja2 links literal texts in their turn and not before all others.
     @pass_context
     def explained(_: "Context", text: str) -> str:
-        return glossary.link(text)
+        return environment.filters["safe"](glossary.link(text))
 
     environment.filters |= {"explained": explained, "parts": parts}
     return environment.get_template(template).render(marks=MARKS, glossary=glossary, **values)
