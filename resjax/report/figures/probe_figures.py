@@ -251,7 +251,7 @@ def _landscape(found: Measured) -> Sheet:
             panel.plot(0, 0, "+", color=ON_DARK)
             panel.set_aspect("equal")
             _label(panel, "first direction", "second direction", whole=False)
-            bar = panel.get_figure().colorbar(image, ax=panel, shrink=0.8, label="loss (nats), log scale")
+            bar = panel.figure.colorbar(image, ax=panel, shrink=0.8, label="loss (nats), log scale")
             ticks = logarithmic_ticks(10**low, 10**high)
             bar.set_ticks(np.log10(ticks).tolist(), labels=[*map(plain_number, ticks)])
 

@@ -121,7 +121,8 @@ def class_difference_chart(pair: ClassDifferences, color: str, marker: str) -> F
         panel.plot(100 * np.array(each.by_seed), [row] * len(each.by_seed), ".", color=color, alpha=0.5, markersize=5)
         if each.interval:
             panel.plot(100 * np.array(each.interval), [row, row], color="black", linewidth=1.2)
-        panel.plot([100 * each.difference], [row], marker, color=color, mec="black", markersize=6)
+        if each.difference is not None:
+            panel.plot([100 * each.difference], [row], marker, color=color, mec="black", markersize=6)
     panel.xaxis.set_major_formatter(lambda value, _: points(value / 100, 0))
     panel.set_xlabel("difference (points)")
     by_class = ", ".join(f"{name} {points(each.difference, 0)}" for name, each in pair.classes.items())
