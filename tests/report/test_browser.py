@@ -74,6 +74,12 @@ def test_matrices_stand_side_by_side_on_a_desk(pages, browser):
     assert len(tops) == 3 and len(set(tops)) == 1
 
 
+def test_the_verdict_and_its_chart_share_the_width_of_a_desk(pages, browser):
+    browser.show(pages["report"], DESK)
+    columns = browser.run("getComputedStyle(document.querySelector('.pair')).gridTemplateColumns.split(' ').length")
+    assert columns == 2
+
+
 def test_nothing_is_asked_for_and_the_console_stays_empty(pages, browser):
     for name, page in pages.items():
         browser.show(page, DESK)
