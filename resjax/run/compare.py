@@ -26,7 +26,6 @@ from resjax.records import (
 from resjax.report.comparison_text import comparison_text, diagnosis_text, splits_text
 from resjax.report.figures.run_figures import draw_figures
 from resjax.report.figures.split_figures import draw_splits
-from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
 from resjax.run.progress import rough_duration
 from resjax.run.replica import follow
@@ -128,9 +127,9 @@ def complete(run: ComparisonRun, probes: ProbeSettings | None = None) -> Summary
                 paragraph = f"{probe(run, probes).paragraph}\n\n"
     with phase("writing"):
         with activity("drawing figures"):
-            drawn = svg_texts(draw_figures(run.workdir))
+            draw_figures(run.workdir)
         with activity("writing the report"):
-            summary = write_run_report(run.workdir, run.dataset, drawn)
+            summary = write_run_report(run.workdir, run.dataset)
     print(paragraph + diagnosis_text(summary), end="")
     print(comparison_text(summary))
     return summary

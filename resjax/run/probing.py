@@ -34,7 +34,6 @@ from resjax.records import (
     write_record,
 )
 from resjax.report.figures.run_figures import draw_figures
-from resjax.report.figures.style import svg_texts
 from resjax.run.comparison import ComparisonRun
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
@@ -368,7 +367,8 @@ def probe_workdir(settings: Settings, probes: ProbeSettings) -> Probes:
         run.require_same_recipe()
         remove_unfinished(workdir)
         record = probe(run, probes)
-        write_run_report(workdir, dataset, svg_texts(draw_figures(workdir)))
+        draw_figures(workdir)
+        write_run_report(workdir, dataset)
     print(f"\n{record.paragraph}")
     print(f"\nprobes.json, report.html and figures are in {workdir} ({duration(time.perf_counter() - started)} in all)")
     return record

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,17 +24,14 @@ from resjax.run.workdir.lock import one_at_a_time
 from resjax.run.workdir.looks import add_looks, looks_in
 
 
-def write_run_report(workdir: Path, dataset: Dataset, drawn: Mapping[str, str] | None = None) -> Summary:
-    """Writes `gallery.json`, the summary with the diagnosis, `report.html` and `results.*`; returns the summary.
-
-    `drawn` is the SVG of figures that are drawn already, by name.
-    """
+def write_run_report(workdir: Path, dataset: Dataset) -> Summary:
+    """Writes `gallery.json`, the summary with the diagnosis, `report.html` and `results.*`; returns the summary."""
     # No report that was begun with older records may come after it.
     with one_at_a_time(workdir):
         _write_gallery(workdir, dataset)
         records = explained(read_run_records(workdir))
         write_record(workdir / "summary.json", records.summary)
-        write_text(workdir / "report.html", report_page(records, drawn))
+        write_text(workdir / "report.html", report_page(records))
         _write_results(workdir / "results", records)
     return records.summary
 

@@ -1,103 +1,103 @@
-"""The report in a real browser, headless Chromium: it is quiet, asks for nothing, and fits phones and wide screens."""
+"""The pages in a real browser, headless Chromium: nothing overlaps or is cut off, on phones, wide screens and paper.
 
-import json
-import re
-import shutil
-import subprocess
+With RESJAX_PICTURES=FOLDER every page that is measured is also saved there, as a picture and printed, for a person to
+look at. With RESJAX_AXE=FILE, the file axe.min.js of axe-core, every page is checked for accessibility, too.
+"""
+
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from resjax.records.run_records import read_run_records
-from resjax.report.page.run_page import report_page
-from tests.made_run import make_run
-from tests.report.made import explain
+from tests.report.browser import CHROMIUM, Browser, chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (Debian's package: chromium)")
 
-MEASURE = """
-<script>
-addEventListener("load", () => {
-  const beyond = [...document.querySelectorAll("body *")].filter(each => {
-    const box = each.getBoundingClientRect();
-    return box.width && box.right > innerWidth + 1 && !each.closest(".scroll");
-  });
-  const cut = [...document.querySelectorAll("svg.figure text")].filter(text => {
-    const box = text.getBoundingClientRect(), frame = text.closest("svg").getBoundingClientRect();
-    return box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1;
-  });
-  const pictures = [...document.images].map(image => (image.loading = "eager", image.src.slice(0, 5)));
-  const ids = [...document.querySelectorAll("[id]")].map(each => each.id);
-  parent.postMessage({
-    width: innerWidth,
-    scroll: document.documentElement.scrollWidth,
-    beyond: beyond.map(each => each.outerHTML.slice(0, 120)),
-    cut: cut.map(text => text.textContent),
-    reachable: [...document.querySelectorAll(".scroll")].every(each => each.tabIndex === 0),
-    dead: [...document.querySelectorAll("a")].filter(a => !ids.includes(a.hash.slice(1))).length,
-    pictures: [...new Set(pictures)],
-    requests: performance.getEntriesByType("resource").map(each => each.name).filter(name => !name.startsWith("data:")),
-  }, "*");
-});
-</script>
-"""
-WRAPPER = """<!doctype html><body><pre id="result"></pre>
-<script>addEventListener("message", message => {{ result.textContent = JSON.stringify(message.data) }})</script>
-<iframe src="{page}" style="border: 0; width: {width}px; height: 900px"></iframe>"""
-
-
-def browse(page: Path, folder: Path) -> subprocess.CompletedProcess:
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"]
-    flags += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=4000", "--window-size=1500,1000"]
-    command = [CHROMIUM, *flags, "--dump-dom", page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+MEASURE = Path(__file__).with_name("measure.js").read_text(encoding="utf-8")
+PICTURES, AXE = os.environ.get("RESJAX_PICTURES"), os.environ.get("RESJAX_AXE")
+DESK, PHONE, PAPER = 1200, 390, 717
+"""Pixels; paper is A4 within the margins that Chromium prints."""
+ORDINARY = ("report", "reproduction", "audit", "sweep")
+"""The pages without names that are longer than a phone is wide."""
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    """A report with long names, two candidates, leaks, and replicas that are missing."""
-    folder = tmp_path_factory.mktemp("browser")
-    classes = ["bakso", "gado_gado_with_a_very_long_name_and_peanut_sauce", "Soto<ayam>" * 5, "rendang"]
-    workdir = make_run(
-        folder / "run",
-        {"se_preact_plain34_gn": 0.5, "se_preact_resnet34_gn_project_all": 0.8, "resnet18": 0.7},
-        classes=classes,
-        images=80,
-        leaked=10,
-        pending=[("resnet18", 3)],
-        ids=[f"a_folder/with_a_long_name_{image:020}.jpeg" for image in range(80)],
-        config={"image_dir": "/a/very/long/path" * 8},
-    )
-    explain(workdir, classes)
-    path = folder / "report.html"
-    path.write_text(report_page(read_run_records(workdir)))
-    return path
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
-def measure(page: Path, width: int) -> dict:
-    """What a script finds in the page at that width; the page's own policy, which forbids scripts, is taken out."""
-    text, count = re.subn(r"<meta http-equiv=[^>]+>", MEASURE.replace("\\", r"\\"), page.read_text())
-    assert count == 1
-    page.with_name("measured.html").write_text(text)
-    wrapper = page.with_name(f"wrapper{width}.html")
-    wrapper.write_text(WRAPPER.format(page="measured.html", width=width))
-    dom = browse(wrapper, page.parent).stdout
-    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.S)
-    assert found and found[1], dom[:500]
-    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+def measured(browser: Browser, page: Path, width: int, *, dark: bool = False, media: str = "") -> dict[str, Any]:
+    browser.show(page, width, dark=dark, media=media)
+    if PICTURES:
+        name = f"{page.stem}_{media or width}{'_dark' if dark else ''}"
+        browser.picture(Path(PICTURES) / f"{name}.png")
+    return browser.run(MEASURE)
 
 
-@pytest.mark.parametrize("width", [360, 1400])
-def test_nothing_overflows_and_nothing_is_asked_for(page, width):
-    found = measure(page, width)
-    assert found["width"] == width and found["scroll"] <= width
-    assert found["beyond"] == [] and found["cut"] == []
-    assert found["requests"] == [] and found["pictures"] == ["data:"]
-    assert found["reachable"] and found["dead"] == 0
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_no_text_overlaps_another_or_is_cut_off(pages, browser, width):
+    for name, page in pages.items():
+        found = measured(browser, page, width)
+        assert found["width"] <= width, name
+        assert found["overlaps"] == found["outside"] == found["cut"] == [], name
+        if name in ORDINARY:
+            assert found["split"] == [], name
+        if name == "report":
+            assert found["scrolled"] == []
 
 
-def test_the_console_stays_empty(page):
-    done = browse(page, page.parent)
-    assert done.returncode == 0 and "</html>" in done.stdout
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+def test_the_dark_mode_is_laid_out_as_the_light_one_and_is_dark(pages, browser):
+    color = "getComputedStyle(document.body).backgroundColor"
+    light = measured(browser, pages["report"], DESK)
+    light_color = browser.run(color)
+    assert measured(browser, pages["report"], DESK, dark=True) == light
+    assert browser.run(color) != light_color
+
+
+def test_paper_shows_what_a_screen_hides_and_has_no_dark_mode(pages, browser):
+    for name, page in pages.items():
+        found = measured(browser, page, PAPER, dark=True, media="print")
+        assert found["closed"] == 0, name
+        assert found["width"] <= PAPER and found["overlaps"] == found["outside"] == [], name
+        assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", name
+        if PICTURES:
+            browser.printed(Path(PICTURES) / f"{name}.pdf")
+        assert measured(browser, page, DESK)["closed"] >= (name == "report")
+
+
+def test_matrices_stand_side_by_side_on_a_desk(pages, browser):
+    browser.show(pages["report"], DESK)
+    tops = browser.run("[...document.querySelectorAll('.matrix')].map(each => each.getBoundingClientRect().top)")
+    assert len(tops) == 3 and len(set(tops)) == 1
+
+
+def test_the_verdict_and_its_chart_share_the_width_of_a_desk(pages, browser):
+    browser.show(pages["report"], DESK)
+    columns = browser.run("getComputedStyle(document.querySelector('.pair')).gridTemplateColumns.split(' ').length")
+    assert columns == 2
+
+
+def test_nothing_is_asked_for_and_the_console_stays_empty(pages, browser):
+    for name, page in pages.items():
+        browser.show(page, DESK)
+        requests = (
+            "performance.getEntriesByType('resource').map(each => each.name).filter(name => !name.startsWith('data:'))"
+        )
+        assert browser.run(requests) == [], name
+        # The made pictures are no pictures; anything else is a fault of the page.
+        methods = [event["method"] for event in browser.events if "method" in event]
+        assert not {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"} & set(methods), name
+
+
+@pytest.mark.skipif(not AXE, reason="RESJAX_AXE names no axe.min.js")
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_no_accessibility_fault(pages, browser, dark):
+    script = Path(AXE or "").read_text(encoding="utf-8")
+    for name, page in pages.items():
+        browser.show(page, DESK, dark=dark)
+        browser.run(f"{script}; 0")
+        faults = "axe.run().then(found => found.violations.map(each => `${each.id}: ${each.nodes[0].html}`))"
+        assert browser.run(faults) == [], name

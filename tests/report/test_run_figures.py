@@ -111,8 +111,8 @@ def test_pngs_are_fit_for_print_and_whole(twins):
     ("name", "labels"),
     [
         ("answer", {"epoch", "validation accuracy (%)", "plain34, 3 seeds", "resnet34, 3 seeds"}),
-        ("history", {"epoch", "accuracy (%)", "loss (nats per image)"}),
-        ("history_plain34", {"epoch", "accuracy (%)", "loss (nats per image)", "training", "validation"}),
+        ("history", {"epoch", "accuracy (%)", "loss (nats per image), log scale"}),
+        ("history_plain34", {"epoch", "accuracy (%)", "loss (nats per image), log scale", "training", "validation"}),
         ("confusion", {"true class", "predicted class", "share of the true class (%)", "plain34, 3 seeds together"}),
         ("recall", {"recall (% of the class's validation images)", "class (images)", "gado_gado (12)"}),
         ("seeds", {"validation accuracy (%)", "plain34", "resnet34", "50.0", "60.0"}),

@@ -22,9 +22,9 @@ from resjax.records import (
 )
 from resjax.records.run_records import RunRecords, read_run_records
 from resjax.report.figures.run_figures import draw_figures
-from resjax.report.figures.style import svg_texts
 from resjax.report.page.gallery import MOST_SHOWN, galleries, pictures_of
 from resjax.report.page.run_page import report_page
+from resjax.report.page.saliency import heat_maps
 from resjax.report.page.verdict import verdict_details
 from tests.made_records import comparison, described, probes_record
 from tests.made_run import PIXEL, make_run
@@ -35,19 +35,29 @@ pytestmark = pytest.mark.smoke
 NETWORKS = {"plain18": 0.5, "resnet18": 0.8}
 
 
+INLINE = {"a", "span", "strong", "wbr"}
+"""Elements that do not part words."""
+
+
 class Page(HTMLParser):
     def __init__(self, page: str):
         super().__init__()
         self.page, self.tags, self.words, self.silent = page, [], [], False
         self.feed(page)
-        self.text = " ".join(" ".join(self.words).split())
+        self.text = " ".join("".join(self.words).split())
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         self.silent = tag == "style"
+        self.apart(tag)
 
     def handle_endtag(self, tag):
         self.silent = False
+        self.apart(tag)
+
+    def apart(self, tag):
+        if tag not in INLINE:
+            self.words.append(" ")
 
     def handle_data(self, data):
         if not self.silent:
@@ -89,18 +99,21 @@ def test_everything_that_a_reader_asks_for_has_a_section(tmp_path):
     explain(workdir, ["bakso", "soto_ayam"])
     page = report(workdir)
     headings = {attributes.get("id") for tag, attributes in page.tags if tag == "section"}
-    linked = {attributes["href"][1:] for tag, attributes in page.tags if tag == "a"}
+    linked = {attributes["href"][1:] for tag, attributes in page.tags if tag == "a" and "class" not in attributes}
+    linked |= {attributes["href"][1:] for tag, attributes in page.tags if attributes.get("class") == "skip"}
     assert (
         linked
         == headings
         == {
             *("diagnosis", "accuracies", "histories", "classes", "pictures", "calibration"),
-            *("data", "cost", "repeat", "limits"),
+            *("data", "cost", "repeat", "limits", "words"),
         }
     )
     charts = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
-    assert len(charts) == 1 + 4 + 1 + 2 and all(chart["aria-label"] for chart in charts)
-    assert "--learning_rate" not in page.text and "'--image_dir=my images'" in page.text
+    assert len(charts) == 1 + 4 + 2 + 2 and all(chart["aria-label"] for chart in charts)
+    assert (
+        "--learning_rate" not in page.text and "--schedule" not in page.text and "'--image_dir=my images'" in page.text
+    )
     assert "resnet18 minus plain18" in page.text and "1,000" in page.text and "36 MFLOP" in page.text
     assert "A made sentence." in page.text and "a made rule" in page.text
     assert "30 to 70 %" in page.text and "−1 to +60" in page.text and "expected calibration error 7.0 %" in page.text
@@ -236,8 +249,46 @@ def test_the_probes_are_shown_with_their_figures_and_maps(tmp_path):
     page = report(workdir)
     assert record.paragraph in page.text and "diverged" in page.text
     assert page.page.count('class="heat"') == 2
+    # The picture's class, and how sure each network is of it.
+    first = read_run_records(workdir).predictions("resnet18", 0, "val")
+    assert first and first.ids[0] == "000.png"
+    shares = [
+        heat_maps(read_run_records(workdir))["000.png"].maps[name].probability for name in ("plain18", "resnet18")
+    ]
+    assert all(f"{share:.0%}".replace("%", " % bakso") in page.text for share in shares)
     charts = [attributes["aria-label"] for tag, attributes in page.tags if attributes.get("class") == "figure"]
-    assert "How much of the gradient reaches each depth" in charts
-    drawn = svg_texts(draw_figures(workdir))
-    assert {"probe_gradients", "probe_lesions"} <= set(drawn)
-    assert report_page(read_run_records(workdir), drawn) == page.page
+    assert any(label.startswith("How much of the gradient reaches each depth: ") for label in charts)
+    assert {"probe_gradients", "probe_lesions"} <= {path.stem for path in draw_figures(workdir)}
+
+
+def test_without_predictions_a_map_names_the_class_alone(tmp_path):
+    workdir = make_run(tmp_path / "run", NETWORKS, seeds=(0,))
+    write_record(workdir / "probes.json", probes_record(seeds=1))
+    for path in workdir.rglob("predictions.npz"):
+        path.unlink()
+    maps = heat_maps(read_run_records(workdir))["000.png"]
+    assert maps.label == "bakso" and all(each.probability is None for each in maps.maps.values())
+
+
+def test_only_flags_that_differ_from_their_defaults_are_shown(tmp_path):
+    config = {"learning_rate": 5e-4, "batch_size": 7, "schedule": "constant", "mesh": None}
+    page = report(make_run(tmp_path / "run", NETWORKS, config=config))
+    section = page.text.split("How to repeat it")[2]
+    assert "--batch_size 7 24" in section and "--batch_size=7" in section
+    assert "learning_rate" not in section and "schedule" not in section and "mesh" not in section
+
+
+def test_a_chart_of_the_classes_shows_every_seed(tmp_path):
+    workdir = make_run(tmp_path / "run", NETWORKS)
+    explain(workdir, ["bakso"])
+    page = report(workdir)
+    (difference,) = [
+        attributes
+        for _, attributes in page.tags
+        if "aria-label" in attributes and "Recall of resnet18 minus" in attributes["aria-label"]
+    ]
+    assert "bakso +30" in difference["aria-label"]
+    (recall,) = [
+        attributes for _, attributes in page.tags if attributes.get("aria-label", "").startswith("Recall of each class")
+    ]
+    assert all(name in recall["aria-label"] for name in NETWORKS)

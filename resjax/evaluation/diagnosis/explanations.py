@@ -263,15 +263,20 @@ def _sentence(found: Evidence, factor: int, claims: int) -> str:
     unit = f" {claim.unit}" if claim.unit else ""
     interval = ""
     if ends := _interval(found.differences, claims):
-        low, high = ends
+        low, high = (_number(factor * end, "+") for end in ends)
         together = f" for {claims} claims together" if claims > 1 else ""
-        interval = f", {100 * CONFIDENCE:.0f} % interval{together} {factor * low:+.2g} to {factor * high:+.2g}"
+        interval = f", {100 * CONFIDENCE:.0f} % interval{together} {low} to {high}"
     if claim.alone:
-        return f"{measure}: {means[1]:.2g}{unit} in {candidate}{interval} ({_count(found.baseline)})."
+        return f"{measure}: {_number(means[1])}{unit} in {candidate}{interval} ({_count(found.baseline)})."
     return (
-        f"{measure}: {baseline} {means[0]:.2g}, {candidate} {means[1]:.2g}{unit} "
-        f"(difference {factor * float(np.mean(found.differences)):+.2g}{interval}, {_count(found.baseline)})."
+        f"{measure}: {baseline} {_number(means[0])}, {candidate} {_number(means[1])}{unit} "
+        f"(difference {_number(factor * float(np.mean(found.differences)), '+')}{interval}, {_count(found.baseline)})."
     )
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Two significant digits without an exponent: `140`, `5,600`, `0.0034`; with "+" positive ones have their sign."""
+    return f"{float(f'{value:.2g}'):{sign},.10g}"
 
 
 def paragraph(explanations: Sequence[Explanation]) -> str:
@@ -316,7 +321,7 @@ def sentence_of(name: str, measurements: Sequence[Measurement], networks: Mappin
             own = [of(each.values, kept) for each in measurements if (each.network, each.at) == (name, at)]
             own = [value for value in own if np.isfinite(value)]
             if own:
-                found.append(f"{float(np.mean(own)):.2g} in {name}")
+                found.append(f"{_number(float(np.mean(own)))} in {name}")
         return _listed(found) if found else "not measured"
 
     seeds = _count({each.seed for each in measurements})

@@ -1,13 +1,15 @@
 """Curves over epochs, as the figures of a run and the charts of its report draw them."""
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}
 MOST_MARKERS = 15
-NARROW = 5
-"""Logarithmic axes whose ends differ by a smaller factor have their ticks at equal steps."""
+FEWEST_TICKS, MOST_TICKS = 4, 8
+"""Of a logarithmic axis."""
 
 
 def draw_mean_and_band(
@@ -46,16 +48,43 @@ def label_epochs(panel: Axes, quantity: str, side: str = "") -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if quantity == "loss":
         # The first epochs' spikes on validation would flatten all that follows.
-        logarithmic(panel)
+        logarithmic(panel, side + AXIS_LABELS[quantity])
 
 
-def logarithmic(panel: Axes) -> None:
-    """A logarithmic y axis whose ticks are plain numbers, as many as there is room for."""
+def logarithmic(panel: Axes, label: str) -> None:
+    """A logarithmic y axis that says so, with ticks at plain numbers; for what is drawn already."""
     panel.set_yscale("log")
+    panel.set_ylabel(f"{label}, log scale")
     low, high = panel.get_ylim()
-    if high < NARROW * low:
-        panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    else:
-        panel.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 300 * low else (1, 2, 5)))
-    panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    if high < 1.01 * low:
+        # All values are equal.
+        low, high = panel.set_ylim(low / 1.2, high * 1.2)
+    panel.yaxis.set_major_locator(FixedLocator(logarithmic_ticks(low, high)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
+
+
+def logarithmic_ticks(low: float, high: float) -> list[float]:
+    """Plain numbers between two positive ends, about evenly spread on a logarithmic axis.
+
+    >>> logarithmic_ticks(0.8, 6.3), logarithmic_ticks(1, 2_000_000)
+    ([1.0, 2.0, 3.0, 5.0], [1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0])
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5)):
+        numbers = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+        ticks = [number for number in numbers if low <= number <= high]
+        if len(ticks) >= FEWEST_TICKS:
+            return ticks[:: -(-len(ticks) // MOST_TICKS)]
+    # Within less than a decade equal steps are plainer.
+    steps = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(f"{number:.6g}") for number in steps if low <= number <= high]
+
+
+def plain_number(value: float) -> str:
+    """A number as a reader writes it: `0.02`, `1.5`, `20,000`.
+
+    >>> plain_number(20_000.0), plain_number(0.02)
+    ('20,000', '0.02')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"

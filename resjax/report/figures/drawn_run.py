@@ -51,6 +51,10 @@ class DrawnNetwork:
         parts = {seed: known(getattr(result, part)) for seed, result in self.results.items()}
         return {seed: 100 * each.accuracy for seed, each in parts.items() if each and each.accuracy is not None}
 
+    def recalls(self) -> np.ndarray:
+        """Recall as a fraction, (seed, class)."""
+        return np.array([[scores.recall for scores in each.per_class.values()] for each in self.results.values()])
+
     def confusion(self) -> np.ndarray:
         """Counts over all seeds, (true class, predicted class)."""
         return np.sum([result.confusion_matrix for result in self.results.values()], axis=0)

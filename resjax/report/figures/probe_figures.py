@@ -1,7 +1,7 @@
-"""The figures of the probes, drawn from `probes.json` alone."""
+"""The figures of the probes, drawn from `probes.json` alone: all panels of a probe together, or each on its own."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from resjax.records import Probes
-from resjax.report.figures.curves import logarithmic
-from resjax.report.figures.style import COLORS, MARKERS, ON_DARK, frame
+from resjax.report.figures.curves import logarithmic, logarithmic_ticks, plain_number
+from resjax.report.figures.style import COLORS, MARKERS, ON_DARK, QUIET, describe, frame
 
 TITLES = {
     "gradients": "Gradient flow",
@@ -27,6 +27,20 @@ TITLES = {
 """What the probes are called, in the order of the report."""
 AT = {"init": "before training", "best": "best epoch", "last": "last epoch"}
 SEEDS_NOTE = "Thick: mean over seeds. Thin: the seeds."
+CHART = (4.6, 2.9)
+"""Inches of a panel on its own: as wide as the other charts of a page."""
+BY_BLOCK = "block (last: the output)"
+
+
+class Sheet(NamedTuple):
+    """What a probe shows: panels with their titles, each drawn by a function."""
+
+    title: str
+    note: str
+    panels: Mapping[str, Callable[[Axes], None]]
+    columns: int
+    size: tuple[float, float] = (3.6, 3.4)
+    """Width and height in inches of a panel among others."""
 
 
 class Measured:
@@ -67,208 +81,248 @@ class Measured:
 
 def probe_figures(record: Probes, warning: str = "") -> Iterator[tuple[str, Figure]]:
     """The figure of each probe that measured something, by the name of its file."""
-    for name, draw in _DRAWN.items():
-        probe = record.probes.get(name)
-        if probe and probe.measurements:
-            yield f"probe_{name}", draw(Measured(record, name), warning)
+    for name, sheet in probe_sheets(record).items():
+        columns, (width, height) = sheet.columns, sheet.size
+        rows = -(-len(sheet.panels) // columns)
+        figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flat
+        for panel, (title, draw) in zip(panels, sheet.panels.items(), strict=True):
+            draw(panel)
+            panel.set_title(title if len(sheet.panels) > 1 else "")
+        # Above the panels, where it hides nothing.
+        names = panels[0].get_legend_handles_labels()
+        panels[0].legend(*names, loc="lower left", bbox_to_anchor=(0, 1.1 if len(sheet.panels) > 1 else 1), ncols=4)
+        frame(figure, sheet.title, sheet.note, warning=warning)
+        yield f"probe_{name}", figure
 
 
-def _panels(count: int, width: float = 3.6, height: float = 3.4, rows: int = 1) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(width * count, height * rows), layout="constrained")
-    return figure, list(figure.subplots(rows, count, squeeze=False).flat)
+def probe_charts(sheets: Mapping[str, Sheet]) -> Iterator[tuple[str, Figure]]:
+    """Each panel of the sheets as a figure of its own, named by its probe and its place."""
+    for name, sheet in sheets.items():
+        for place, (title, draw) in enumerate(sheet.panels.items()):
+            figure = Figure(figsize=CHART, layout="constrained")
+            draw(figure.subplots())
+            describe(figure, f"{sheet.title}: {title}")
+            yield f"probe_{name}{place}", figure
 
 
-def _gradients(found: Measured, warning: str) -> Figure:
+def probe_sheets(record: Probes) -> dict[str, Sheet]:
+    """What each probe shows that measured something, in the order of the report."""
+    return {
+        name: make(Measured(record, name))
+        for name, make in _SHEETS.items()
+        if (probe := record.probes.get(name)) and probe.measurements
+    }
+
+
+def _gradients(found: Measured) -> Sheet:
+    def inputs(at: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            found.draw(panel, at, "block_inputs", change=lambda values: values / values[:, -1:])
+            _label(panel, BY_BLOCK, "")
+            logarithmic(panel, "relative gradient")
+
+        return draw
+
+    def kernels(panel: Axes) -> None:
+        found.draw(panel, "init", "kernels")
+        _label(panel, "layer", "")
+        logarithmic(panel, "|gradient| / |kernel|")
+
     states = [at for at in AT if any(found.values(network, at, "block_inputs").size for network in found.networks)]
-    figure, panels = _panels(len(states) + 1, 3.1)
-    for panel, at in zip(panels, states, strict=False):
-        found.draw(panel, at, "block_inputs", change=lambda values: values / values[:, -1:])
-        panel.set_title(f"Block inputs, {AT[at]}")
-    found.draw(panels[-1], "init", "kernels")
-    panels[-1].set_title("Kernels, before training")
-    for panel in panels:
-        logarithmic(panel)
-        _label(panel, "block (last: the output)", "|gradient| / that at the last")
-    _label(panels[-1], "layer", "|gradient| / |kernel|")
-    panels[0].legend()
-    frame(figure, "How much of the gradient reaches each depth", f"Left is the input. {SEEDS_NOTE}", warning=warning)
-    return figure
+    panels = {f"Block inputs, {AT[at]}": inputs(at) for at in states} | {"Kernels, before training": kernels}
+    note = f"Left is the input. Relative: divided by the gradient at the last block. {SEEDS_NOTE}"
+    return Sheet("How much of the gradient reaches each depth", note, panels, len(panels), (3.1, 3.4))
 
 
-def _signals(found: Measured, warning: str) -> Figure:
-    figure, panels = _panels(2, 4.3, 2.9, rows=2)
-    shown = [("init", "training"), ("best", "inference")]
-    modes = {"training": "batch statistics", "inference": "running statistics"}
-    for row, quantity in enumerate(("variance", "correlation")):
-        for column, (at, mode) in enumerate(shown):
-            panel = panels[2 * row + column]
+def _signals(found: Measured) -> Sheet:
+    def draws(at: str, mode: str, quantity: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
             found.draw(panel, at, f"{mode}_{quantity}")
-            panel.set_title(f"{quantity.capitalize()}, {AT[at]}, {modes[mode]}")
-            label = "variance" if quantity == "variance" else "correlation between images"
-            _label(panel, "block (last: the output)", label)
+            _label(panel, BY_BLOCK, "correlation between images")
             if quantity == "variance":
-                logarithmic(panel)
-    panels[0].legend()
+                logarithmic(panel, quantity)
+
+        return draw
+
+    shown = {"training": ("init", "batch statistics"), "inference": ("best", "running statistics")}
+    panels = {
+        f"{quantity.capitalize()}, {AT[at]}, {statistics}": draws(at, mode, quantity)
+        for quantity in ("variance", "correlation")
+        for mode, (at, statistics) in shown.items()
+    }
     note = f"Left is the input. Correlation: Pearson's, between two images, mean over pairs. {SEEDS_NOTE}"
-    frame(figure, "Activations of the images by depth", note, warning=warning)
-    return figure
+    return Sheet("Activations of the images by depth", note, panels, 2, (4.3, 2.9))
 
 
-def _shattering(found: Measured, warning: str) -> Figure:
-    figure, panels = _panels(3, 3.1)
-    found.draw(panels[0], "init", "autocorrelation")
-    panels[0].set_title("Gradient by the image, before training")
-    _label(panels[0], "distance (steps of 1/63 of the line)", "autocorrelation")
-    panels[0].axhline(0, color="black", linewidth=0.8)
-    for panel, at in zip(panels[1:], ("init", "best"), strict=True):
-        found.draw(panel, at, "whiteness")
-        panel.set_title(f"Whiteness by depth, {AT[at]}")
-        _label(panel, "block (last: the output)", "1 − cosine of neighbours")
-    panels[0].legend()
+def _shattering(found: Measured) -> Sheet:
+    def autocorrelation(panel: Axes) -> None:
+        found.draw(panel, "init", "autocorrelation")
+        _label(panel, "distance (steps of 1/63 of the line)", "autocorrelation")
+        panel.axhline(0, color="black", linewidth=0.8)
+
+    def whiteness(at: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            found.draw(panel, at, "whiteness")
+            _label(panel, BY_BLOCK, "1 − cosine of neighbours")
+
+        return draw
+
+    panels = {"Gradient by the image, before training": autocorrelation}
+    panels |= {f"Whiteness by depth, {AT[at]}": whiteness(at) for at in ("init", "best")}
     note = f"64 images on the line between two. Whiteness 0: equal gradients; 1: white noise. {SEEDS_NOTE}"
-    frame(figure, "How similar are the gradients at neighbouring images?", note, warning=warning)
-    return figure
+    return Sheet("How similar are the gradients at neighbouring images?", note, panels, 3, (3.1, 3.4))
 
 
-def _lesions(found: Measured, warning: str) -> Figure:
-    figure, (left, right) = _panels(2, 4.6)
-    for network in found.networks:
-        without = 100 * found.values(network, "best", "without_block")
-        intact = 100 * found.values(network, "best", "intact")
-        if not without.size:
-            continue
-        look = found.look(network)
-        left.axhline(intact.mean(), color=look["color"], linestyle=":", linewidth=1)
-        left.plot(without.T, look["marker"], color=look["color"], alpha=0.25, markersize=3)
-        left.plot(_mean(without), label=network, **look)
-        sizes = found.values(network, "best", "deleted")[0]
-        after = _mean(100 * found.values(network, "best", "without_random"))
-        counts = np.unique(sizes)
-        means = [float(np.mean(after[sizes == count])) for count in counts]
-        right.plot(sizes, after, look["marker"], color=look["color"], alpha=0.3, markersize=3)
-        right.plot([0, *counts], [intact.mean(), *means], label=network, **look)
-    left.set_title("Without one block")
-    _label(left, "block", "accuracy (%)")
-    right.set_title("Without several blocks (of those that keep the shape)")
-    _label(right, "blocks deleted at random", "accuracy (%)")
-    left.legend()
+def _lesions(found: Measured) -> Sheet:
+    measured = [network for network in found.networks if found.values(network, "best", "without_block").size]
+
+    def without_one(panel: Axes) -> None:
+        for network in measured:
+            look, without = found.look(network), 100 * found.values(network, "best", "without_block")
+            intact = 100 * found.values(network, "best", "intact").mean()
+            panel.axhline(intact, color=look["color"], linestyle=":", linewidth=1)
+            panel.plot(without.T, look["marker"], color=look["color"], alpha=0.25, markersize=3)
+            panel.plot(_mean(without), label=network, **look)
+        _label(panel, "block", "accuracy (%)")
+
+    def without_several(panel: Axes) -> None:
+        for network in measured:
+            look, intact = found.look(network), 100 * found.values(network, "best", "intact").mean()
+            sizes = found.values(network, "best", "deleted")[0]
+            after = _mean(100 * found.values(network, "best", "without_random"))
+            counts = np.unique(sizes)
+            means = [float(np.mean(after[sizes == count])) for count in counts]
+            panel.plot(sizes, after, look["marker"], color=look["color"], alpha=0.3, markersize=3)
+            panel.plot([0, *counts], [intact, *means], label=network, **look)
+        _label(panel, "blocks deleted at random", "accuracy (%)")
+
     note = (
         "Dotted: the whole network. A residual block keeps its shortcut and loses its branch; a plain block is "
-        "replaced by the identity, which is impossible where it changes the shape (gaps). Lines: means over seeds and "
-        "draws."
+        "replaced by the identity, which is impossible where it changes the shape (gaps). Only blocks that keep the "
+        "shape are deleted at random. Lines: means over seeds and draws."
     )
-    frame(figure, "Accuracy of a trained network without some of its blocks", note, warning=warning)
-    return figure
+    panels = {"Without one block": without_one, "Without several blocks": without_several}
+    return Sheet("Accuracy of a trained network without some of its blocks", note, panels, 2, (4.6, 3.4))
 
 
-def _dose(found: Measured, warning: str) -> Figure:
-    figure, (panel,) = _panels(1, 5.6, 3.6)
-    found.draw(panel, "best", "accuracy", x="doses", change=lambda values: 100 * values)
-    for network in found.networks:
-        old = 100 * found.values(network, "best", "accuracy_by_old_statistics")
-        if old.size:
-            places = found.values(network, "best", "doses")[0]
-            panel.plot(places, old.mean(0), "--", color="#808080", label=f"{network}, old statistics")
-        trained = 100 * found.values(network, "best", "trained_accuracy")
-        if trained.size:
-            places = found.values(network, "best", "trained_doses")
-            panel.plot(places.ravel(), trained.ravel(), "k*", ms=9, label=f"{network}, trained at that dose")
-    _label(panel, "factor on every shortcut", "accuracy (%)", whole=False)
-    panel.legend()
-    note = f"Batch norm statistics are re-estimated at each dose; grey: without that. {SEEDS_NOTE}"
-    frame(figure, "Accuracy of a trained network with its shortcuts scaled down", note, warning=warning)
-    return figure
+def _dose(found: Measured) -> Sheet:
+    def draw(panel: Axes) -> None:
+        found.draw(panel, "best", "accuracy", x="doses", change=lambda values: 100 * values)
+        for network in found.networks:
+            old = 100 * found.values(network, "best", "accuracy_by_old_statistics")
+            if old.size:
+                places = found.values(network, "best", "doses")[0]
+                panel.plot(places, old.mean(0), "--", color=QUIET, label=f"{network}, old statistics")
+            trained = 100 * found.values(network, "best", "trained_accuracy")
+            if trained.size:
+                places = found.values(network, "best", "trained_doses")
+                panel.plot(places.ravel(), trained.ravel(), "k*", ms=9, label=f"{network}, trained at that dose")
+        _label(panel, "factor on every shortcut", "accuracy (%)", whole=False)
+
+    note = (
+        "Batch norm statistics are re-estimated at each dose; dashed: without that. Stars: trained at that dose. "
+        f"{SEEDS_NOTE}"
+    )
+    title = "Accuracy of a trained network with its shortcuts scaled down"
+    return Sheet(title, note, {"Accuracy by dose": draw}, 1, (6.4, 3.6))
 
 
-def _landscape(found: Measured, warning: str) -> Figure:
-    networks = [network for network in found.networks if found.values(network, "best", "surface").size]
-    figure, panels = _panels(1 + len(networks), 3.4, 3.5)
-    found.draw(panels[0], "best", "line", x="line_at")
-    _label(panels[0], "distance (filter lengths)", "loss (nats)", whole=False)
-    logarithmic(panels[0])
-    panels[0].set_title("On a line")
-    panels[0].legend()
-    surfaces = {network: np.log10(_mean(found.values(network, "best", "surface"))) for network in networks}
+def _landscape(found: Measured) -> Sheet:
+    surfaces = {
+        network: np.log10(_mean(surface))
+        for network in found.networks
+        if (surface := found.values(network, "best", "surface")).size
+    }
+    # The same colours for all networks.
     low, high = (float(function(list(surfaces.values()))) for function in (np.min, np.max))
-    image = None
-    for panel, (network, surface) in zip(panels[1:], surfaces.items(), strict=True):
-        side = round(len(surface) ** 0.5)
-        grid = found.values(network, "best", "grid")[0]
-        image = panel.contourf(grid, grid, surface.reshape(side, side).T, np.linspace(low, high, 15), cmap="viridis")
-        panel.plot(0, 0, "+", color=ON_DARK)
-        panel.set_title(f"{network}, on a plane")
-        panel.set_aspect("equal")
-        _label(panel, "first direction", "second direction", whole=False)
-    if image is not None:
-        bar = figure.colorbar(image, ax=panels[1:], shrink=0.8, label="loss (nats, logarithmic)")
-        ticks = np.linspace(low, high, 5)
-        bar.set_ticks(ticks.tolist(), labels=[f"{10**tick:.2g}" for tick in ticks])
+
+    def line(panel: Axes) -> None:
+        found.draw(panel, "best", "line", x="line_at")
+        _label(panel, "distance (filter lengths)", "", whole=False)
+        logarithmic(panel, "loss (nats)")
+
+    def plane(network: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            surface, side = surfaces[network], round(len(surfaces[network]) ** 0.5)
+            grid = found.values(network, "best", "grid")[0]
+            levels = np.linspace(low, high, 15)
+            image = panel.contourf(grid, grid, surface.reshape(side, side).T, levels, cmap="viridis")
+            panel.plot(0, 0, "+", color=ON_DARK)
+            panel.set_aspect("equal")
+            _label(panel, "first direction", "second direction", whole=False)
+            bar = panel.figure.colorbar(image, ax=panel, shrink=0.8, label="loss (nats), log scale")
+            ticks = logarithmic_ticks(10**low, 10**high)
+            bar.set_ticks(np.log10(ticks).tolist(), labels=[*map(plain_number, ticks)])
+
+        return draw
+
     note = (
         "Best epoch; filter-normalized random directions, the same for all seeds, one colour scale; "
         f"planes are means over seeds. {SEEDS_NOTE}"
     )
-    frame(figure, "The loss around the trained networks", note, warning=warning)
-    return figure
+    panels = {"On a line": line} | {f"{network}, on a plane": plane(network) for network in surfaces}
+    return Sheet("The loss around the trained networks", note, panels, len(panels), (3.8, 3.5))
 
 
-def _curvature(found: Measured, warning: str) -> Figure:
-    figure, panels = _panels(2, 4.2)
-    for panel, key, title in zip(
-        panels, ("largest", "trace"), ("Largest eigenvalue (Lanczos)", "Trace (Hutchinson)"), strict=True
-    ):
-        for network in found.networks:
-            shift = 0.12 * (found.networks.index(network) - (len(found.networks) - 1) / 2)
-            for place, at in enumerate(("init", "best")):
-                values, errors = found.values(network, at, key), found.values(network, at, "trace_error")
-                if not values.size:
-                    continue
-                spread = np.linspace(-0.03, 0.03, len(values)) if len(values) > 1 else np.zeros(1)
-                bars = errors.ravel() if key == "trace" else None
-                panel.errorbar(
-                    place + shift + spread,
-                    values.ravel(),
-                    yerr=bars,
-                    linestyle="",
-                    label=network if place == 0 else None,
-                    **found.look(network),
-                )
-        if key == "largest":
-            logarithmic(panel)
-        panel.set_xticks([0, 1], [AT["init"], AT["best"]])
-        panel.set_xlim(-0.5, 1.5)
-        panel.set_title(title)
-    panels[0].legend()
+def _curvature(found: Measured) -> Sheet:
+    def draws(key: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            for network in found.networks:
+                shift = 0.12 * (found.networks.index(network) - (len(found.networks) - 1) / 2)
+                for place, at in enumerate(("init", "best")):
+                    values, errors = found.values(network, at, key), found.values(network, at, "trace_error")
+                    if not values.size:
+                        continue
+                    spread = np.linspace(-0.03, 0.03, len(values)) if len(values) > 1 else np.zeros(1)
+                    bars = errors.ravel() if key == "trace" else None
+                    label, look = network if place == 0 else None, found.look(network)
+                    places = place + shift + spread
+                    panel.errorbar(places, values.ravel(), yerr=bars, linestyle="", label=label, **look)
+            if key == "largest":
+                logarithmic(panel, "largest eigenvalue")
+            else:
+                panel.set_ylabel("trace")
+                panel.yaxis.set_major_formatter(lambda value, _: plain_number(value).replace("-", "−"))
+            panel.set_xticks([0, 1], [AT["init"], AT["best"]])
+            panel.set_xlim(-0.5, 1.5)
+
+        return draw
+
     note = "A mark is a seed; bars: the standard error of the trace over random vectors. Loss by batch statistics."
-    frame(figure, "Curvature of the loss", note, warning=warning)
-    return figure
+    panels = {"Largest eigenvalue (Lanczos)": draws("largest"), "Trace (Hutchinson)": draws("trace")}
+    return Sheet("Curvature of the loss", note, panels, 2, (4.2, 3.4))
 
 
-def _linear(found: Measured, warning: str) -> Figure:
-    figure, (panel,) = _panels(1, 5.6, 3.6)
-    found.draw(panel, "best", "accuracy", change=lambda values: 100 * values)
-    _label(panel, "block (last: the output)", "validation accuracy (%)")
-    panel.legend()
+def _linear(found: Measured) -> Sheet:
+    def draw(panel: Axes) -> None:
+        found.draw(panel, "best", "accuracy", change=lambda values: 100 * values)
+        _label(panel, BY_BLOCK, "validation accuracy (%)")
+
     note = f"Logistic regression on the input of a block, averaged over pixels. {SEEDS_NOTE}"
-    frame(figure, "How separable the classes are at each depth", note, warning=warning)
-    return figure
+    return Sheet("How separable the classes are at each depth", note, {"Accuracy by depth": draw}, 1, (5.6, 3.6))
 
 
-def _connectivity(found: Measured, warning: str) -> Figure:
-    figure, panels = _panels(2, 4.2)
-    for panel, key, title in zip(
-        panels, ("as_they_are", "matched"), ("Channels as they are", "Channels matched"), strict=True
-    ):
-        found.draw(panel, "best", key, x="shares")
-        panel.set_title(title)
-        _label(panel, "share of the other seed", "validation loss (nats)", whole=False)
-    panels[1].sharey(panels[0])
-    panels[0].legend()
+def _connectivity(found: Measured) -> Sheet:
+    keys = {"Channels as they are": "as_they_are", "Channels matched": "matched"}
+    losses = [found.values(network, "best", key) for network in found.networks for key in keys.values()]
+    low, high = (float(function([function(each) for each in losses if each.size])) for function in (np.min, np.max))
+
+    def draws(key: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            found.draw(panel, "best", key, x="shares")
+            _label(panel, "share of the other seed", "validation loss (nats)", whole=False)
+            # One scale for both panels.
+            panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+        return draw
+
     note = f"Batch norm statistics are re-estimated at each point. {SEEDS_NOTE}"
-    frame(figure, "The loss between the networks of two seeds", note, warning=warning)
-    return figure
+    panels = {title: draws(key) for title, key in keys.items()}
+    return Sheet("The loss between the networks of two seeds", note, panels, 2, (4.2, 3.4))
 
 
-_DRAWN: dict[str, Callable[[Measured, str], Figure]] = {
+_SHEETS: dict[str, Callable[[Measured], Sheet]] = {
     "gradients": _gradients,
     "signals": _signals,
     "shattering": _shattering,

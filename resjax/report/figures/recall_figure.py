@@ -21,9 +21,7 @@ def recall_figure(run: DrawnRun) -> Figure:
     for row in rows[::2]:
         panel.axhspan(row - 0.5, row + 0.5, color=STRIPE, zorder=0)
     for index, network in enumerate(run.networks):
-        recalls = 100 * np.array(
-            [[scores.recall for scores in result.per_class.values()] for result in network.results.values()]
-        )
+        recalls = 100 * network.recalls()
         heights = rows + (0.7 / len(run.networks)) * (index - (len(run.networks) - 1) / 2)
         panel.plot(recalls.T, heights, ".", color=network.color, alpha=0.45, markersize=4)
         panel.plot(recalls.mean(0), heights, network.marker, color=network.color, mec="black", label=network.name)

@@ -64,7 +64,7 @@ def _gallery(records: RunRecords, baseline: str, candidate: str) -> Gallery | No
     logits = np.nan_to_num(np.array([[one.logits for one in pair] for pair in pairs], np.float64))
     predicted = logits.argmax(-1)  # (seed, network, image)
     right = (predicted == labels).mean(0)
-    sure = _share_of_label(logits, labels).mean(0)
+    sure = probability_of_label(logits, labels).mean(0)
     gain, surer = right[1] - right[0], sure[1] - sure[0]
     kinds = {
         f"{candidate} is right more often than {baseline}": (gain > 0, np.lexsort((-surer, -gain))),
@@ -94,7 +94,7 @@ def _gallery(records: RunRecords, baseline: str, candidate: str) -> Gallery | No
     return Gallery(baseline, candidate, len(pairs), described)
 
 
-def _share_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def probability_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The softmax probability of each image's own class."""
     exponents = np.exp(logits - logits.max(-1, keepdims=True))
     return (exponents / exponents.sum(-1, keepdims=True))[..., np.arange(len(labels)), labels]

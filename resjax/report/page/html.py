@@ -1,10 +1,16 @@
 """How every HTML page is made: from a template, with every value escaped and none forgotten."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resjax.records.defaults import said
+from resjax.report.page.glossary import Glossary
+
+if TYPE_CHECKING:
+    from jinja2.runtime import Context
 
 TEMPLATES = Path(__file__).parent / "templates"
 MARKS = "●■▲◆▼✚"
@@ -14,7 +20,7 @@ MARKS = "●■▲◆▼✚"
 def render(template: str, **values: object) -> str:
     """The page of a template in `templates/`; a name that the template uses and nobody gave is an error."""
     # A command's --help, and whoever reads a record's words alone, does without it.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -23,7 +29,24 @@ def render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(marks=MARKS, **values)
+    glossary = Glossary()
+
+    # The context is not used; with it jinja2 links literal texts in their turn and not before all others.
+    @pass_context
+    def explained(_: "Context", text: str) -> str:
+        return environment.filters["safe"](glossary.link(text))
+
+    environment.filters |= {"explained": explained, "parts": parts}
+    return environment.get_template(template).render(marks=MARKS, glossary=glossary, **values)
+
+
+def parts(name: str) -> list[str]:
+    """A name in parts between which a line may break.
+
+    >>> parts("gado_gado/0001.png")
+    ['gado_', 'gado/', '0001.', 'png']
+    """
+    return [part for part in re.split(r"(?<=[_/.,=-])", name) if part]
 
 
 def command_line(experiment: str, config: Mapping[str, object], *flags: str) -> str:

@@ -1,27 +1,45 @@
 """The report of a run as one HTML page, made from its records alone: nothing is loaded, every name is escaped."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from resjax.records import Comparison, Origin, Summary, plain
+from resjax.records.defaults import DEFAULTS, said
 from resjax.records.run_records import RunRecords
 from resjax.report import words
 from resjax.report.cautions import limits, optimism, unfinished, warnings_of
 from resjax.report.figures.drawn_run import DrawnRun, drawn_run
-from resjax.report.figures.probe_figures import TITLES, probe_figures
-from resjax.report.figures.recall_figure import recall_figure
-from resjax.report.figures.report_charts import difference_chart, history_charts, reliability_chart
+from resjax.report.figures.probe_figures import TITLES, Sheet, probe_charts, probe_sheets
+from resjax.report.figures.report_charts import (
+    class_difference_chart,
+    difference_chart,
+    history_charts,
+    recall_chart,
+    reliability_chart,
+)
 from resjax.report.figures.style import COLORS, draw, inline
 from resjax.report.majority import majority_line
 from resjax.report.page.gallery import galleries
-from resjax.report.page.html import command_line, render
+from resjax.report.page.html import command_line, parts, render
+from resjax.report.page.saliency import heat_maps
 from resjax.report.page.verdict import no_verdict, verdict_details
 from resjax.report.words import SIDES, known
 
 MOST_IN_MATRIX = 25
 """Classes up to which confusion matrices are shown as such."""
+LONGEST_ACROSS = 8
+"""Letters of the longest part of a class's name with which the names above a matrix are written across."""
+COSTS = (
+    ("parameters", "parameters", ""),
+    ("forward pass of an image", "forward_flops", "FLOP"),
+    ("the same by XLA's count", "forward_flops_xla", "FLOP"),
+    ("activations", "activation_bytes", "B"),
+)
+"""What a network costs: heading, key and unit."""
 ACCURACIES = {
     "test_accuracy": "test, best epoch",
     "final_test_accuracy": "test, last epoch",
@@ -40,7 +58,7 @@ DEPTH_MEASURES = {
 }
 
 
-def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> str:
+def report_page(records: RunRecords) -> str:
     """The page of a run, or of several that were merged.
 
     The summary's parts `diagnosis`, `class_differences` and `calibration` are shown where it has them. What a run does
@@ -50,6 +68,7 @@ def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> 
       drawn: the SVG of figures of this run that are drawn already, by name; the others are drawn.
     """
     summary, run = records.summary, drawn_run(records)
+    sheets = probe_sheets(records.probes) if records.probes else {}
     networks = summary.architectures
     places = {name: place % len(COLORS) for place, name in enumerate(networks)}
     compared = [pair for pair in summary.comparisons if pair.mean is not None or pair.divergence]
@@ -83,20 +102,23 @@ def report_page(records: RunRecords, drawn: Mapping[str, str] | None = None) -> 
         seeds={name: 0 for name in networks} | {network.name: len(network.results) for network in run.networks},
         class_differences=known(summary.class_differences) or [],
         side=run.side or "validation",
-        recall=_recall(run, drawn or {}),
+        class_charts=_class_charts(summary, run),
         matrices=_matrices(run) if len(summary.dataset.classes) <= MOST_IN_MATRIX else [],
         most_in_matrix=MOST_IN_MATRIX,
+        upright=max(len(part) for name in summary.dataset.classes for part in parts(name)) > LONGEST_ACROSS,
+        costs=COSTS,
         galleries=galleries(records),
         thumbnails=records.thumbnails,
         reliability=_reliability(summary, run),
         probes=records.probes,
         probe_titles=TITLES,
-        probe_figures=_probe_figures(records, run.warning, drawn or {}),
-        heat=_heat(records),
+        sheets=sheets,
+        probe_charts=_probe_charts(sheets),
+        heat=heat_maps(records),
         audit=records.dataset,
         split=records.split,
         sides=SIDES,
-        parts=[_part(part) for part in known(summary.merged) or [summary]],
+        runs=[_part(part) for part in known(summary.merged) or [summary]],
         limits=limits(summary),
     )
 
@@ -121,13 +143,19 @@ def _verdicts(compared: list[Comparison], run: DrawnRun) -> list[dict[str, Any]]
     ]
 
 
-def _recall(run: DrawnRun, drawn: Mapping[str, str]) -> str:
-    """The recall of each class by every seed as an element of the page; empty without a finished replica."""
-    if not run.networks:
-        return ""
-    # A figure is made while its style holds, so by a generator.
-    svg = drawn.get("recall") or draw((name, recall_figure(run)) for name in ["recall"])["recall"]
-    return inline(svg, "recall")
+def _class_charts(summary: Summary, run: DrawnRun) -> list[tuple[str, str]]:
+    """The recall of each class by every seed, then the paired differences, with their titles."""
+    networks = {network.name: network for network in run.networks}
+
+    def charts() -> Iterator[tuple[str, Figure]]:
+        if run.networks:
+            yield "Recall", recall_chart(run)
+        for pair in known(summary.class_differences) or []:
+            if pair.classes and (candidate := networks.get(pair.candidate)):
+                title = f"Recall, {pair.candidate} minus {pair.baseline}"
+                yield title, class_difference_chart(pair, candidate.color, candidate.marker)
+
+    return _inline(charts(), "class")
 
 
 def _inline(figures, prefix: str) -> list[tuple[str, str]]:
@@ -143,29 +171,12 @@ def _reliability(summary: Summary, run: DrawnRun) -> list[tuple[str, Any, str]]:
     return [(network.name, found, chart) for (network, found), (_, chart) in zip(there, charts, strict=True)]
 
 
-def _probe_figures(records: RunRecords, warning: str, drawn: Mapping[str, str]) -> dict[str, str]:
-    """The figures of the probes as elements of the page, by the probe's name."""
-    if records.probes is None:
-        return {}
-    names = [f"probe_{name}" for name in records.probes.probes]
-    there = {name: drawn[name] for name in names if name in drawn} or draw(probe_figures(records.probes, warning))
-    return {name.removeprefix("probe_"): inline(svg, name) for name, svg in there.items()}
-
-
-def _heat(records: RunRecords) -> dict[str, dict[str, list[list[float]]]]:
-    """Grad-CAM of the pictures that have a thumbnail, by id and network: the mean over seeds of the rows of a map."""
-    saliency = records.probes.probes.get("saliency") if records.probes else None
-    found: dict[str, dict[str, list[np.ndarray]]] = {}
-    for each in saliency.measurements if saliency else []:
-        size = [int(side) for side in np.array(each.values["size"], float)]
-        for name, values in each.values.items():
-            if name in records.thumbnails:
-                found.setdefault(name, {}).setdefault(each.network, []).append(
-                    np.reshape(np.array(values, float), size)
-                )
+def _probe_charts(sheets: Mapping[str, Sheet]) -> dict[str, list[tuple[str, str]]]:
+    """The charts of each probe as elements of the page, with their titles."""
+    charts = {name: inline(svg, name) for name, svg in draw(probe_charts(sheets)).items()}
     return {
-        name: {network: np.mean(maps, axis=0).tolist() for network, maps in by_network.items()}
-        for name, by_network in found.items()
+        name: [(title, charts[f"probe_{name}{place}"]) for place, title in enumerate(sheet.panels)]
+        for name, sheet in sheets.items()
     }
 
 
@@ -185,7 +196,16 @@ def _matrices(run: DrawnRun) -> list[dict[str, Any]]:
 
 def _part(part: Summary | Origin) -> dict[str, Any]:
     return {
-        "environment": plain(part.environment),
-        "config": part.config,
+        "environment": {
+            name.replace("_", " "): _shortened(value)
+            for name, value in plain(part.environment).items()
+            if value is not None
+        },
+        "changed": [(name, value, DEFAULTS.get(name, words.DASH)) for name, value in said(part.config).items()],
         "command": command_line("compare", part.config),
     }
+
+
+def _shortened(value: object) -> object:
+    """A revision of git by its first digits, as git itself shortens it; other values as they are."""
+    return value[:12] if isinstance(value, str) and re.fullmatch("[0-9a-f]{40}", value) else value

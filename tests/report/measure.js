@@ -1,0 +1,47 @@
+// What is wrong with the boxes of a page, as the browser has laid them out. The value is an object of lists of words.
+(() => {
+  const inScroll = node => node.parentElement.closest(".scroll") !== null;
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  const split = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode, element = node.parentElement;
+    if (!node.data.trim() || element.closest(".skip, style") || !element.checkVisibility({contentVisibilityAuto: true})) continue;
+    range.selectNodeContents(node);
+    for (const box of range.getClientRects()) texts.push({node, box, words: node.data.trim().slice(0, 60)});
+    for (const word of node.data.matchAll(/[\p{L}\p{N}]+/gu)) {
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (range.getClientRects().length > 1) split.push(word[0]);
+    }
+  }
+  // Two texts overlap if their boxes share more than a hair.
+  texts.sort((one, other) => one.box.top - other.box.top);
+  const overlaps = [];
+  texts.forEach(({node, box, words}, place) => {
+    for (const other of texts.slice(place + 1)) {
+      if (other.box.top > box.bottom - 2) break;
+      const wide = Math.min(box.right, other.box.right) - Math.max(box.left, other.box.left);
+      const high = Math.min(box.bottom, other.box.bottom) - other.box.top;
+      if (other.node !== node && wide > 1 && high > 2) overlaps.push(`${words} / ${other.words}`);
+    }
+  });
+  const outside = texts.filter(({node, box}) => !inScroll(node) && (box.right > innerWidth + 1 || box.left < -1));
+  const cut = [...document.querySelectorAll("svg.figure text")].filter(text => {
+    const box = text.getBoundingClientRect(), frame = text.closest("svg").getBoundingClientRect();
+    return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
+  });
+  const scrolled = [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth + 1);
+  const closed = [...document.querySelectorAll("details > :not(summary)")].filter(
+    each => !each.checkVisibility({contentVisibilityAuto: true}));
+  return {
+    width: document.documentElement.scrollWidth,
+    overlaps,
+    split,
+    outside: outside.map(each => each.words),
+    cut: cut.map(text => text.textContent),
+    scrolled: scrolled.map(each => each.getAttribute("aria-label")),
+    closed: closed.length,
+  };
+})()
