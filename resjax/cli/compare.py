@@ -30,6 +30,7 @@ from resjax.cli.flags.probes import define_probe_flags, probe_settings
 from resjax.cli.flags.settings import define_training_flags, settings
 from resjax.cli.machine import define_process_flags, take_part
 from resjax.cli.program import Command
+from resjax.models.own_network import architectures_among
 from resjax.run.progress import rough_duration
 from resjax.run.settings import Settings
 
@@ -79,7 +80,7 @@ def shorter(asked: Settings) -> str:
     """How a run becomes shorter: the flags whose values are large, with smaller ones."""
     has = {
         "image_size": asked.image_size,
-        "width": max(network.width for network in asked.architectures),
+        "width": max((network.width for network in architectures_among(asked.architectures)), default=0),
         "epochs": asked.recipe.epochs,
     }
     smaller = [f"--{name}={small}" for name, small in SMALL.items() if has[name] > small]

@@ -1,8 +1,8 @@
-from .augmentation import Augmentation as Augmentation
-from .augmentation import augment as augment
-from .augmentation import parse_augmentation as parse_augmentation
-from .augmentation import standardize as standardize
-from .augmentation import to_float as to_float
+from .augmentation.parsing import Augmentation as Augmentation
+from .augmentation.parsing import augment as augment
+from .augmentation.parsing import parse_augmentation as parse_augmentation
+from .augmentation.pixels import standardize as standardize
+from .augmentation.pixels import to_float as to_float
 from .dataset import Dataset as Dataset
 from .dataset import Exclusion as Exclusion
 from .dataset import Pixels as Pixels
