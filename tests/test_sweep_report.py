@@ -14,6 +14,7 @@ from resjax.report.sweep_text import sweep_text
 from resjax.sweep.record import looks_of_sweep, sweep_record
 from tests.made_run import environment
 from tests.made_sweep import make_sweep
+from tests.markup import text_of
 
 BEST, WORST = "learning_rate0.001_weight_decay0.0", "learning_rate0.01_weight_decay0.0001"
 
@@ -102,7 +103,7 @@ def test_cells_of_several_environments_are_named(tmp_path):
     assert found.environments[0].replicas == {"plain8": [0]}
     assert found.environments[1].replicas == {"plain8": [0, 1], "resnet8": [0, 1]}
     said = mixed_environments(found)
-    assert "0.12.0" in said and said in sweep_text(found) and said in sweep_page(found)
+    assert "0.12.0" in said and said in sweep_text(found) and said in text_of(sweep_page(found))
 
 
 def test_a_sweep_remembers_its_looks_and_what_grows_is_another_look(tmp_path):

@@ -57,6 +57,20 @@ def measure_epochs() -> None:
     write_and_print((epoch_row(case, images, device, modes, samples) for case in cases), describe_epoch)
 
 
+def measure_convolutions() -> None:
+    """`--measure=convolution`: a row for every layer."""
+    from .convolutions import CAVEAT, convolution_row, describe_convolution, layers_asked
+
+    modes = parse_modes(FLAGS.against, FLAGS.torch_modes)
+    samples, layers = FLAGS.samples or SAMPLES, layers_asked(FLAGS.layers)
+    device = in_a_process(find_device)
+    require_dtype(device, FLAGS.dtype)
+    announce(f"{len(layers)} layer(s), {samples} samples each", device)
+    print(CAVEAT, flush=True)
+    rows = (convolution_row(*each, FLAGS.dtype, device, modes, samples) for each in layers.items())
+    write_and_print(rows, describe_convolution)
+
+
 def measure_replicas() -> None:
     """`--measure=replicas`: a row for every architecture, size and batch."""
     from .replicas import CAVEAT, describe_replicas, parse_ways, replicas_row
@@ -124,6 +138,7 @@ def measure_end_to_end() -> None:
 
 MEASURES: dict[str, Callable[[], None]] = {
     "train_step": measure_train_steps,
+    "convolution": measure_convolutions,
     "epoch": measure_epochs,
     "pipeline": measure_pipelines,
     "compile": measure_compilation,

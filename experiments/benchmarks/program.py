@@ -7,12 +7,14 @@
   python -m experiments.benchmark --measure=pipeline --images=20000,200000
   python -m experiments.benchmark --measure=replicas --architectures=resnet20 --image_size=32 --batch_size=128 --seeds=8
   python -m experiments.benchmark --measure=end_to_end --image_size=128 --epochs=2 --samples=1
+  python -m experiments.benchmark --measure=convolution --json=layers.jsonl
   python -m experiments.benchmark --suite=accelerator --minutes=8 --json=accelerator.jsonl
 
 --measure=train_step prints for each case the median of images per second with its spread over the samples, and the
 ratio of the medians. The sides take turns, each in a process of its own, so that other programs disturb both alike.
 --measure=epoch does the same for an epoch with augmentation and evaluation, and end_to_end for the first exercise from
-JPEGs to the last file. compile measures how long our step takes to trace and to compile, cold and from a warm cache;
+JPEGs to the last file. convolution does it for single layers that are slow in XLA on a CPU: depthwise, transposed, 1-D
+and 3-D ones and more. compile measures how long our step takes to trace and to compile, cold and from a warm cache;
 pipeline the time and memory per image when images are streamed from the disk; replicas the cost of several seeds in
 epochs of one seed.
 
@@ -68,6 +70,7 @@ def define_flags() -> None:
         "for train_step: compare our operations and bytes with those of a large matrix product and a large copy; by "
         "default on accelerators",
     )
+    flags.DEFINE_string("layers", "all", "for convolution: layers by name, joined by semicolons, or all")
     flags.DEFINE_integer("seeds", 4, "for replicas: the number of seeds")
     flags.DEFINE_string("replicas_as", ",".join(WAYS), "for replicas: ways of training them, joined by commas")
     flags.DEFINE_integer("epochs", 2, "for end_to_end: passes over the training images")

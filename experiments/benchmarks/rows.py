@@ -154,7 +154,28 @@ class EndToEndRow(Part, frozen=True, kw_only=True):
     other_programs_cores: float | None | UnsetType = UNSET
 
 
-Row = TrainStepRow | EpochRow | CompileRow | ReplicasRow | PipelineRow | EndToEndRow
+class ConvolutionRow(Part, frozen=True, kw_only=True):
+    """`--measure=convolution`: milliseconds of a layer's forward pass and both gradients together."""
+
+    measure: str
+    layer: str
+    images: tuple[int, ...]
+    """(batch, *spatial, in)."""
+    kernel: tuple[int, ...]
+    """(*taps, in / groups, out)."""
+    dtype: str
+    device: str
+    milliseconds: dict[str, float]
+    """Medians: `ours`, `xla` (JAX without resjax) and the modes of PyTorch."""
+    torch_over_ours: float | None
+    """PyTorch's better mode over ours, above 1 if ours is faster; null if a side is missing."""
+    versions: dict[str, str]
+    samples: Samples
+    failed: dict[str, str]
+    other_programs_cores: float | None | UnsetType = UNSET
+
+
+Row = TrainStepRow | EpochRow | CompileRow | ReplicasRow | PipelineRow | EndToEndRow | ConvolutionRow
 
 
 class Medians(NamedTuple):

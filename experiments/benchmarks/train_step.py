@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from resjax.data.pipeline import take
 from resjax.functional import Functional
+from resjax.training.loop import StepQueue
 from resjax.training.optimizer import make_optimizer
 from resjax.training.state import initial_state
 from resjax.training.step import make_train_step
@@ -40,23 +41,25 @@ def our_train_steps(case: Case, launch: str | None = None, with_bytes: bool = Fa
     state = initial_state(functional, optimizer, seed=0)
     launch = launch or LAUNCHES[jax.default_backend() != "cpu"]
 
-    def one(state, batch):
-        return train_step(state, batch)[0]
-
     def many(state, batch, steps):
         # Gathered anew in each step, as in an epoch; a batch that never changes would be prepared once for all steps.
         order = jnp.arange(case.batch_size)
-        return jax.lax.fori_loop(0, steps, lambda number, s: one(s, take(batch, jnp.roll(order, number))), state)
+        return jax.lax.fori_loop(
+            0, steps, lambda number, s: train_step(s, take(batch, jnp.roll(order, number)))[0], state
+        )
 
-    step, loop = jax.jit(one, donate_argnums=0), jax.jit(many, donate_argnums=0)
+    step, loop = jax.jit(train_step, donate_argnums=0), jax.jit(many, donate_argnums=0)
 
     def run(steps: int) -> None:
         nonlocal state
         if launch == "loop":
             state = loop(state, batch, steps)
         else:
+            queue = StepQueue()
             for _ in range(steps):
-                state = step(state, batch)
+                queue.wait()
+                state, sums = step(state, batch)
+                queue.add(sums)
         jax.block_until_ready(state)
 
     def describe() -> dict:

@@ -41,6 +41,7 @@ GROUPS = {
     "Training": (
         *("epochs", "batch_size", "learning_rate", "weight_decay", "optimizer", "augment", "schedule", "milestones"),
         *("warmup_epochs", "warmup_shape", "decayed", "momentum", "class_weights"),
+        *("label_smoothing", "mixup", "cutmix", "clip_norm", "ema_decay"),
     ),
     "Seeds and verdict": ("seeds", "max_seeds", "comparisons", "metric", "margin"),
     "Report": (

@@ -1,6 +1,7 @@
 """The training loop: epochs, their metrics, stopping and resuming, for one replica or for several at once."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from resjax.types import Batch, Variables
 
 MOST_QUEUED = 3
 """Steps that are begun before the first of them is finished: a stop request waits for all of them."""
+SHORT_STEP = 0.1
+"""Seconds. On a CPU every step that is queued holds its temporary memory already, so a longer one begins alone."""
 ImageNumbers = Int32[Array | np.ndarray, "..."]
 
 
@@ -66,6 +69,27 @@ class EpochResult(NamedTuple):
     """The first step (from 1, over the whole run) with a loss that was not finite; None if all were finite."""
     val_correct: Bool[np.ndarray, " image"]
     """Which validation images the network classifies correctly after this epoch."""
+
+
+class StepQueue:
+    """Bounds the steps that are begun and not finished: `MOST_QUEUED`, or on a CPU one if steps are long."""
+
+    def __init__(self) -> None:
+        self._is_cpu = jax.default_backend() == "cpu"
+        self._most = 1 if self._is_cpu else MOST_QUEUED
+        self._begun: deque[Any] = deque()
+
+    def wait(self) -> None:
+        """Waits until another step may begin."""
+        while len(self._begun) >= self._most:
+            start = time.perf_counter()
+            jax.block_until_ready(self._begun.popleft())
+            if self._is_cpu:
+                self._most = MOST_QUEUED if time.perf_counter() - start < SHORT_STEP else 1
+
+    def add(self, results: Any) -> None:
+        """Notes that a step has begun which gives these arrays; they are not donated to the next."""
+        self._begun.append(results)
 
 
 class EpochSteps(NamedTuple):
@@ -112,9 +136,9 @@ class EpochSteps(NamedTuple):
         if rest.size and len(finished.loss) <= len(order[0]):
             batches.append(np.asarray(rest))
         first_step += len(order[0]) + bool(rest.size) - len(batches)
+        queue = StepQueue()
         for number, batch in enumerate(self.batches(batches), first_step):
-            if len(sums) > MOST_QUEUED:
-                jax.block_until_ready(sums[-MOST_QUEUED])
+            queue.wait()
             if self.asked_to_stop():
                 break
             try:
@@ -123,6 +147,7 @@ class EpochSteps(NamedTuple):
             except StillCompiling:
                 break
             sums.append(one)
+            queue.add(one)
         # A single step has sums without a step axis.
         shape = (-1, *finished.loss.shape[1:])
         fields = zip(*jax.device_get(sums), strict=True)

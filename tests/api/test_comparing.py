@@ -313,7 +313,7 @@ def test_a_recipe_that_cannot_be_resumed_or_compiled_is_refused(tmp_path, cache,
         {"split": "fair"},
         {"recipe": "strong"},
     ],
-    ids=str,
+    ids=lambda wrong: "-".join(wrong),
 )
 def test_arguments_out_of_range_are_refused(tmp_path, cache, arguments):
     usual = {"networks": [averaged], "seeds": 1, "workdir": tmp_path / "run", "cache_dir": cache}

@@ -64,8 +64,8 @@ def test_its_cells_run_commands_that_understand_their_flags(tmp_path, monkeypatc
     names, shown = [], []
 
     def stream(command: list[str]) -> None:
-        names.append(command[2].removeprefix("experiments."))
-        require_understood(names[-1], *command[3:], cwd=ROOT)
+        names.append(command[3])
+        require_understood(names[-1], *command[4:], cwd=ROOT)
 
     monkeypatch.setattr(notebook, "stream", stream)
     monkeypatch.setattr(notebook, "install", lambda: None)

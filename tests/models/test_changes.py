@@ -14,7 +14,7 @@ from resjax.types import Variables
 
 @pytest.fixture(scope="module")
 def plain(tiny) -> Functional:
-    return replace(tiny, architecture=replace(tiny.architecture, name="tiny_plain", shortcut="none"))
+    return replace(tiny, network=replace(tiny.architecture, name="tiny_plain", shortcut="none"))
 
 
 def shared(variables: Variables, like: Variables) -> Variables:

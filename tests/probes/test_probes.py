@@ -111,7 +111,7 @@ def test_lesions_delete_what_they_say(tiny, lively, batch):
     ]
     np.testing.assert_allclose([found["intact"][0], *found["without_block"]], accuracy, atol=1e-6)
     assert found["deleted"].tolist() == [1] and found["without_random"][0] == found["without_block"][0]
-    plain = replace(tiny, architecture=replace(tiny.architecture, shortcut="none"))
+    plain = replace(tiny, network=replace(tiny.architecture, shortcut="none"))
     assert np.isnan(lesions(plain, plain.init(jax.random.key(0)), batch)["without_block"]).tolist() == [False, True]
     assert [len(each) for each in random_sets(np.arange(5), 0, 2)] == [2, 2, 4, 4, 5]
     alone = Functional(Architecture("alone", (1,), "project", stem="cifar", width=4), classes=3)
@@ -126,7 +126,7 @@ def test_the_full_dose_is_the_network_itself(tiny, lively, batch):
     again = Variables(lively.parameters, tiny.batch_statistics(lively, network_input(batch.images)))
     expected = mean_loss(tiny.apply_eval(again, network_input(batch.images)), batch.labels)
     np.testing.assert_allclose(found["loss"][-1], expected, rtol=1e-4)
-    plain = replace(tiny, architecture=replace(tiny.architecture, shortcut="none"))
+    plain = replace(tiny, network=replace(tiny.architecture, shortcut="none"))
     with pytest.raises(BadInput, match="tiny"):
         shortcut_dose(plain, lively, batch, batch)
 

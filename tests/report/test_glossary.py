@@ -1,16 +1,12 @@
 """Words of a report are linked to what they mean, and nothing else of a text changes."""
 
-import html
 import re
 
 import pytest
 
 from resjax.evaluation.diagnosis.rules import KINDS
 from resjax.report.page.glossary import COMMON, RARE, Glossary
-
-
-def text_of(markup: str) -> str:
-    return html.unescape(re.sub("<[^>]*>", "", markup)).replace("\N{NO-BREAK SPACE}", " ")
+from tests.markup import text_of
 
 
 def linked(markup: str) -> list[str]:

@@ -13,7 +13,7 @@ from resjax.run import comparison
 from tests.made_results import made_done
 
 
-def undiagnosed(workdir, dataset, drawn):
+def undiagnosed(workdir, dataset):
     return msgspec.structs.replace(read_record(workdir / "summary.json", Summary), diagnosis=[])
 
 

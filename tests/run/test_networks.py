@@ -26,7 +26,7 @@ SIZES = {"width": None, "stem": None}
         architecture("resnet20", width=4),
         Architecture("mine", (1, 2), "pad", stem="cifar", width=4),
     ],
-    ids=str,
+    ids=["own", "named", "narrower", "described"],
 )
 def test_a_network_is_found_again_by_its_record(network):
     assert recorded_network(network.name, own_source(network, SIZES), {}) == network

@@ -57,7 +57,7 @@ def given_images(dataset: str) -> tuple[Images, Images]:
         raise BadInput(f"--cifar={dataset}: expected npz:FILE")
     # It checks the arrays, and says what is wrong with them.
     open_npz(dataset, Path(place))
-    with np.load(place) as stored:
+    with np.load(place, allow_pickle=False) as stored:
         images, labels = stored["images"], stored["labels"].astype(np.int32)
         held_out = next((name for name in ("val", "test") if name in stored), None)
         if images.shape[1:] != (SIDE, SIDE, 3) or held_out is None or "train" not in stored:

@@ -8,10 +8,11 @@ from resjax.data.augmentation.pixels import PerImage, RGBImages, per_channel, sp
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma weights of ITU-R BT.601, the ones that Pillow and torchvision use."""
-# Principal axes of ImageNet's RGB values in [0, 1], one row per channel and one column per axis, and the standard
-# deviation along each axis (https://github.com/facebookarchive/fb.resnet.torch/blob/master/datasets/imagenet.lua).
 IMAGENET_COLOR_AXES = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+"""Principal axes of ImageNet's RGB values in [0, 1], one row per channel and one column per axis
+(https://github.com/facebookarchive/fb.resnet.torch/blob/master/datasets/imagenet.lua)."""
 IMAGENET_COLOR_SPREADS = (0.2175, 0.0188, 0.0045)
+"""The standard deviation along each axis, from the same page."""
 
 
 def adjust_brightness(images: RGBImages, factor: PerImage) -> RGBImages:

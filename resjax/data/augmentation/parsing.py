@@ -15,6 +15,7 @@ SYNTAX = (
     "flip, rotate:DEGREES, color:BRIGHTNESS,CONTRAST,SATURATION,HUE, lighting:SPREAD, crop:PIXELS, "
     "scale:SIZE,LEAST,MOST, resized_crop:LEAST,MOST, trivial_augment, joined by commas, or none"
 )
+"""What `--augment` takes."""
 
 Augmentation = Callable[[PRNGKey, RGBImages], RGBImages]
 """A random change of a batch: a function of a key and images (batch, height, width, 3), floats from 0 to 1."""
@@ -23,6 +24,7 @@ AUGMENTATIONS: dict[str, type[Flip | Rotate | ColorJitter | Crop | Scale | Light
     **{"lighting": Lighting, "crop": Crop, "scale": Scale, "resized_crop": ResizedCrop},
     "trivial_augment": TrivialAugment,
 }
+"""By name, as `--augment` takes them."""
 
 
 def augment(augmentations: Sequence[Augmentation], key: PRNGKey, images: RGBImages) -> RGBImages:

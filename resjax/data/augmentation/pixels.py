@@ -8,10 +8,14 @@ from resjax.errors import BadInput
 from resjax.types import PRNGKey
 
 RGBImages = Float32[Array, "batch height width 3"]
+"""Images as floats from 0 to 1."""
 PerImage = Float32[Array, " batch"]
+"""A number for each image."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Of each channel, of pixels from 0 to 1."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of each channel, of pixels from 0 to 1."""
 
 
 def to_float(images: UInt8[Array, "batch height width 3"]) -> RGBImages:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from resjax.functional import Functional
 from resjax.models.own_network import OwnNetwork
+from resjax.ops.cpu import cpu_convolutions
 from resjax.run.setup.operations import Kernel, kernels_of
 from resjax.types import Parameters, Variables
 
@@ -79,7 +80,9 @@ def forward_flops_xla(functional: Functional, image_size: int) -> float | None:
     None where the platform has no such count.
     """
     images = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-    lowered = jax.jit(functional.apply_eval).lower(functional.shapes(), images)
+    # XLA counts nothing in calls of oneDNN.
+    with cpu_convolutions("xla"):
+        lowered = jax.jit(functional.apply_eval).lower(functional.shapes(), images)
     analysis = lowered.cost_analysis()
     return float(analysis["flops"]) if analysis and "flops" in analysis else None
 
