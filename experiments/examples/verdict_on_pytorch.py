@@ -19,7 +19,7 @@ import resjax
 def saved(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The logits (seed, image, class) and labels (image,) of a network's files, in the order of the seeds' numbers."""
     files = sorted(folder.glob(f"{name}_seed*.npz"), key=lambda file: int(file.stem.rpartition("_seed")[2]))
-    runs = [np.load(file) for file in files]
+    runs = [np.load(file, allow_pickle=False) for file in files]
     if any((run["labels"] != runs[0]["labels"]).any() for run in runs):
         raise resjax.BadInput(f"{name}: expected the same images in the same order from every seed")
     return np.stack([run["logits"] for run in runs]), runs[0]["labels"]

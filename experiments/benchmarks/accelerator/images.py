@@ -51,7 +51,7 @@ def unpacked(dataset: str, folder: Path) -> str:
     if kind != "npz":
         return dataset
     try:
-        with np.load(place) as stored:
+        with np.load(place, allow_pickle=False) as stored:
             if not set(KEYS) <= set(stored.files):
                 return dataset
             paths, numbers, ends, data = (stored[name] for name in KEYS)

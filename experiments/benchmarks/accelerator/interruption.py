@@ -69,5 +69,5 @@ def _numbers(line: MetricsLine) -> tuple[float | None, ...]:
 
 
 def _logits(replica: Path) -> np.ndarray:
-    with np.load(replica / "predictions.npz") as stored:
+    with np.load(replica / "predictions.npz", allow_pickle=False) as stored:
         return stored["logits"].astype(np.float64)
