@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resjax.errors import BadInput
@@ -46,8 +47,15 @@ class OwnNetwork:
 
     @property
     def _takes_classes(self) -> bool:
+        make = self.make
+        while isinstance(make, partial):
+            if "classes" in make.keywords:
+                return False
+            make = make.func
+        # The metaclass of nnx hides the arguments of a class.
+        make = make.__init__ if inspect.isclass(make) else make
         try:
-            return "classes" in inspect.signature(self.make).parameters
+            return "classes" in inspect.signature(make).parameters
         except (TypeError, ValueError):  # Some builtins say nothing of their arguments.
             return False
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.rows import EndToEndRow, PipelineRow, TrainStepRow
+from experiments.benchmarks.rows import ConvolutionRow, EndToEndRow, PipelineRow, TrainStepRow
+from experiments.benchmarks.tables import convolution_markdown, train_step_markdown
 from experiments.studies.calibration_tables import read_calibration, write_calibration
 from experiments.studies.near_duplicate_kinds import KindsStudy
 from experiments.studies.near_duplicates import Study
@@ -26,7 +27,7 @@ def record_of(kind: type) -> Callable[[Path, Path], None]:
 
 COPIES: dict[str, Callable[[Path, Path], None]] = {
     "benchmark/cpu_train_step.jsonl": lines_of(TrainStepRow),
-    "benchmark/cpu_train_step_onednn.jsonl": lines_of(TrainStepRow),
+    "benchmark/cpu_convolutions.jsonl": lines_of(ConvolutionRow),
     "benchmark/cpu_pipeline.jsonl": lines_of(PipelineRow),
     "benchmark/cpu_end_to_end.jsonl": lines_of(EndToEndRow),
     "calibration/cells.jsonl": lambda path, again: write_calibration(again, read_calibration(path)),
@@ -37,6 +38,12 @@ COPIES: dict[str, Callable[[Path, Path], None]] = {
     "near_copies/kinds.json": record_of(KindsStudy),
     "near_copies/kinds_cifar10_jpeg.json": record_of(KindsStudy),
 }
+
+
+def test_the_page_of_speeds_has_the_tables_of_its_records():
+    page = (RESULTS / "benchmark" / "README.md").read_text()
+    assert train_step_markdown(read_lines(RESULTS / "benchmark" / "cpu_train_step.jsonl", TrainStepRow)) in page
+    assert convolution_markdown(read_lines(RESULTS / "benchmark" / "cpu_convolutions.jsonl", ConvolutionRow)) in page
 
 
 @pytest.mark.parametrize("name", COPIES)

@@ -1,6 +1,7 @@
 """A network of one's own as pure functions: nnx's train and evaluation mode, and random numbers from the key alone."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
@@ -32,6 +33,20 @@ class OwnModule(nnx.Module):
 @pytest.fixture(scope="module")
 def own() -> Functional:
     return Functional(OwnNetwork("own", lambda key, classes: OwnModule(classes, nnx.Rngs(key))), classes=3)
+
+
+class FromKey(nnx.Module):
+    """A class that is a callable from a key itself."""
+
+    def __init__(self, key, classes, width=4):
+        self.head = nnx.Linear(width, classes, rngs=nnx.Rngs(key))
+
+
+@pytest.mark.parametrize(
+    ("make", "classes"), [(FromKey, 3), (partial(FromKey, width=2), 3), (partial(FromKey, classes=7), 7)]
+)
+def test_a_class_and_a_partial_are_told_the_number_of_classes_unless_they_have_one(make, classes):
+    assert OwnNetwork("own", make).build(jax.random.key(0), 3).head.kernel.shape[1] == classes
 
 
 @pytest.fixture(scope="module")
