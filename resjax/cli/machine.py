@@ -18,8 +18,6 @@ from resjax.training.recipe import require_range
 FLAGS = flags.FLAGS
 # mallopt's parameters, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-MADV_HUGEPAGE = 14
-HUGE_BYTES = 4 << 30
 GPU_FLAGS = {
     "latency_hiding": "--xla_gpu_enable_latency_hiding_scheduler=true",
     "triton_gemm_any": "--xla_gpu_triton_gemm_any=true",
@@ -83,32 +81,13 @@ def keep_freed_memory() -> bool:
     back to the system, which hands out every page again, zeroed: up to a fifth of a step's time. With one arena, and no
     blocks mapped by themselves, freed memory stays. The process stays as large as it once was, so this is for programs
     that train, early in `main`, and not for a library to do on import: threads that run already keep their arenas.
-
-    The kernel is asked for huge pages for what comes first, up to `HUGE_BYTES`: 3 % of a step's time.
     """
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    kept = all([mallopt(M_ARENA_MAX, 1), mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, -1)])
-    if kept:
-        _ask_for_huge_pages()
-    return kept
-
-
-def _ask_for_huge_pages() -> None:
-    """Grows the heap by addresses alone, no memory, and marks them; they stay the heap's when they are freed."""
-    c = ctypes.CDLL(None)
-    c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-    c.free.restype, c.free.argtypes = None, [ctypes.c_void_p]
-    c.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    page = 2 << 20
-    # Refused where addresses are limited (ulimit -v): then there are none.
-    if block := c.malloc(HUGE_BYTES):
-        first = -(-block // page) * page
-        c.madvise(first, (block + HUGE_BYTES - first) // page * page, MADV_HUGEPAGE)
-        c.free(block)
+    return all([mallopt(M_ARENA_MAX, 1), mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, -1)])
 
 
 def use_gpu_flags(names: str) -> None:
