@@ -1,5 +1,6 @@
 """The pages hold what they say: their commands and Python run, their links resolve, their tables equal the records."""
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -16,13 +17,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import resjax
 from experiments.studies.committed_results import COMMITTED, committed_markdown, older_folders, trained_records
+from resjax.api.comparing import compare
+from resjax.api.inputs import networks_of
 from resjax.cli.console import COMMANDS
 from resjax.evaluation.diagnosis.explanations import explain
+from resjax.functional import Functional
 from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, read_record, read_result
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import markdown
+from resjax.run.setup.networks import require_trainable
 from tests.commands import require_understood, run_program
 from tests.made_run import make_run
 
@@ -31,11 +37,12 @@ RESULTS = ROOT / "experiments" / "results"
 GUIDES = ("README.md", "experiments/README.md", "experiments/README.id.md", "resjax/README.md")
 """Pages whose commands and Python are run."""
 RESULT_PAGES = tuple(sorted(str(path.relative_to(ROOT)) for path in RESULTS.rglob("README.md")))
-PAGES = (*GUIDES, "BUILD_NOTES.md", "experiments/examples/README.md", *RESULT_PAGES)
+CLUSTERS, REPRODUCTIONS = "experiments/CLUSTERS.md", "experiments/REPRODUCTIONS.md"
+PAGES = (*GUIDES, CLUSTERS, REPRODUCTIONS, "BUILD_NOTES.md", "experiments/examples/README.md", *RESULT_PAGES)
 TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 README = TEXTS["README.md"]
 EXPERIMENT = re.compile(r"(?:python -m experiments\.|resjax )(\w+)")
-INSTALLS = r"pip install -e (\.|'\.\[\w+\]')|pytest|python3 -m venv \.venv|\. \.venv/bin/activate"
+INSTALLS = r"cd resjax|pip install -e (\.|'\.\[\w+\]')|pytest|python3 -m venv \.venv|\. \.venv/bin/activate"
 """Commands that are not given here: what they need comes from the network, or is this."""
 TINY = [
     *("--architectures=plain8,resnet8", "--width=2", "--image_size=16", "--stem=cifar"),
@@ -57,12 +64,12 @@ SMALL = {
 
 
 TO_BE_TAKEN_AGAIN = {
-    "indonesian_food": {"README.md", "experiments/README.id.md"},
+    "indonesian_food": {"experiments/README.md", "experiments/README.id.md"},
     "leak_demo": {"experiments/README.md"},
     "leak_demo_indonesian_food": {"experiments/README.md", "experiments/README.id.md"},
     "probes_indonesian_food": {"experiments/README.md"},
-    "reproduce_cifar10_quick": {"README.md"},
-    "reproduce_first_exercise_quick": {"README.md"},
+    "reproduce_cifar10_quick": {REPRODUCTIONS},
+    "reproduce_first_exercise_quick": {REPRODUCTIONS},
 }
 """Committed records of older numerics than the code's, and the guides that show their numbers. It must become empty:
 take them again (`python -m experiments.studies.committed_results`), and add none when `NUMERICS_VERSION` goes up."""
@@ -190,6 +197,17 @@ def test_a_python_example_runs(page, number, tmp_path):
         exec(compile(text, f"{page} {number}", "exec"), {"__name__": "__main__"})
 
 
+def test_the_network_of_readme_is_one_that_a_comparison_trains(monkeypatch):
+    (text,) = blocks(README, "py")
+    asked = {}
+    call = inspect.signature(compare)
+    monkeypatch.setattr(resjax, "compare", lambda *given, **more: asked.update(call.bind(*given, **more).arguments))
+    exec(compile(text, "my_network.py", "exec"), {"__name__": "__main__"})
+    baseline, own = networks_of(asked["networks"])
+    require_trainable(Functional(own, classes=3), asked["image_size"], seeds=(0, 1))
+    assert f"--architectures={baseline.name},my_network:{own.name}" in README
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_names_exists(page):
     text, folder = TEXTS[page], (ROOT / page).parent
@@ -232,12 +250,12 @@ def test_the_table_of_committed_records_is_the_one_that_the_command_takes_them_a
     assert folders == {each.name for each in COMMITTED}
 
 
-@pytest.mark.parametrize("name", ["quickstart", "indonesian_food"])
-def test_the_results_are_those_of_the_committed_records(name):
+@pytest.mark.parametrize(("name", "guide"), [("quickstart", "README.md"), ("indonesian_food", "experiments/README.md")])
+def test_the_results_are_those_of_the_committed_records(name, guide):
     summary = read_record(RESULTS / name / "summary.json", Summary)
     table = comparison_markdown(summary)
     assert table in page_of(name) and (name != "quickstart" or table in README)
-    for page in ("README.md", "experiments/README.id.md"):
+    for page in (guide, "experiments/README.id.md"):
         assert f"> {summary.comparisons[0].sentence}\n" in TEXTS[page]
 
 
@@ -274,7 +292,7 @@ def test_the_reproductions_are_what_the_committed_records_say(name):
     folder, page = RESULTS / name, page_of(name)
     record = read_record(folder / "reproduction.json", ReproductionRecord)
     as_text = [markdown(table) for table in tables(record)]
-    assert all(table in page for table in as_text) and any(table in README for table in as_text)
+    assert all(table in page for table in as_text) and any(table in TEXTS[REPRODUCTIONS] for table in as_text)
     assert all(sentence in page for sentence in sentences(record))
     for report in record.reports:
         read_record(folder / report.replace("report.html", "summary.json"), Summary)

@@ -115,7 +115,7 @@ def test_the_tables_of_the_text_are_those_of_the_committed_record():
     folder = ROOT / "experiments" / "results" / "calibration"
     found = read_calibration(folder / "cells.jsonl")
     assert calibration_tables(found) in (folder / "README.md").read_text()
-    assert short_table(found) in (ROOT / "README.md").read_text()
+    assert short_table(found) in (ROOT / "experiments" / "README.md").read_text()
 
 
 def test_the_committed_record_holds_the_promise():
