@@ -195,6 +195,7 @@ def test_bad_flags_are_named(flags):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_rehearsal_runs_every_step_without_the_packages_that_a_card_may_lack(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(BLOCK)
     record = tmp_path / "rows.jsonl"
