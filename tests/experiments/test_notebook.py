@@ -1,5 +1,6 @@
 """The notebook runs from top to bottom and again, and does what its machine needs."""
 
+import html
 import importlib.util
 import os
 import re
@@ -20,6 +21,7 @@ from PIL import Image
 from experiments.notebook import cells as notebook
 from resjax.records import Summary, read_record
 from tests.commands import require_understood
+from tests.markup import text_of
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "experiments" / "colab.ipynb"
@@ -108,7 +110,8 @@ def test_it_runs_from_top_to_bottom_and_goes_on_in_a_new_runtime(tmp_path, monke
         assert "plain8 and resnet8, 2 seeds each" in said(cells[name]) and "4 replicas to train" in said(cells[name])
         summary = read_record(tmp_path / "drive" / "quick" / folder / "summary.json", Summary)
         (report,) = (each for each in cells[f"{name}-report"].outputs if each.output_type == "display_data")
-        assert summary.comparisons[0].sentence in report.data["text/html"]
+        # A page within a page.
+        assert summary.comparisons[0].sentence in text_of(html.unescape(report.data["text/html"]))
 
     # A new runtime, and in Colab this time, with a checkout: the same folder, the same commands.
     for name, text in {"__init__.py": "", "drive.py": COLAB, "files.py": ""}.items():
