@@ -12,10 +12,10 @@ from resjax.training.state import initial_state
 from resjax.training.step import make_train_step
 from resjax.types import Batch
 
-from .cases import CLASSES, RECIPE, Case, random_images
-from .contenders import in_a_process
-from .machine import Device
-from .rows import CompileRow, case_fields, describe_case, versions
+from .harness.cases import CLASSES, RECIPE, Case, random_images
+from .harness.contenders import in_a_process
+from .harness.machine import Device
+from .harness.rows import CompileRow, case_fields, describe_case, versions
 
 
 def compile_seconds(case: Case, cache_dir: str) -> tuple[float, float]:

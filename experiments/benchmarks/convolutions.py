@@ -15,10 +15,10 @@ from resjax.ops import conv_general_dilated
 from resjax.ops.cpu import VARIABLE
 from resjax.training.recipe import require_choice
 
-from .contenders import Program, Worker, contest
-from .machine import Device
+from .harness.contenders import Program, Worker, contest
+from .harness.machine import Device
+from .harness.rows import ConvolutionRow, versions
 from .pytorch.layers import torch_layer
-from .rows import ConvolutionRow, versions
 
 CAVEAT = "These are single layers in a loop, forward and both gradients. In a network memory and other work add to it."
 LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}

@@ -20,10 +20,10 @@ from PIL import Image
 from resjax.errors import BadInput
 from resjax.records import Part, Summary, read_record, read_values
 
-from .cases import AUGMENT, PHOTOGRAPHS
-from .contenders import KILLED, LONGEST_REASON
-from .machine import BackgroundLoad, Device
-from .rows import EndToEndRow, medians_of, spread, versions
+from .harness.cases import AUGMENT, PHOTOGRAPHS
+from .harness.contenders import KILLED, LONGEST_REASON
+from .harness.machine import BackgroundLoad, Device
+from .harness.rows import EndToEndRow, medians_of, spread, versions
 
 WIDTH, HEIGHT = 480, 320
 """The most frequent size of the photographs of the first exercise."""

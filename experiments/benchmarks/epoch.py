@@ -12,11 +12,11 @@ from resjax.functional import Functional
 from resjax.training.loop import Trainer
 from resjax.training.step import EVALUATION_BATCH, predict_logits
 
-from .cases import AUGMENT, CLASSES, RECIPE, Case, random_images
-from .contenders import Contender, Program, Worker, contest
-from .machine import Device
+from .harness.cases import AUGMENT, CLASSES, RECIPE, Case, random_images
+from .harness.contenders import Contender, Program, Worker, contest
+from .harness.machine import Device
+from .harness.rows import EpochRow, case_fields, describe_case, describe_memory, describe_samples, medians_of, versions
 from .pytorch import training as pytorch
-from .rows import EpochRow, case_fields, describe_case, describe_memory, describe_samples, medians_of, versions
 from .train_step import our_peak_bytes
 
 CAVEAT = (

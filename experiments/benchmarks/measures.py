@@ -15,11 +15,11 @@ from resjax.records import write_lines
 from resjax.training.recipe import require_range
 
 from . import end_to_end, pipeline
-from .cases import PHOTOGRAPHS, Case, make_cases, parse_sizes
-from .contenders import in_a_process
-from .machine import BackgroundLoad, Device, find_device, require_dtype
+from .harness.cases import PHOTOGRAPHS, Case, make_cases, parse_sizes
+from .harness.contenders import in_a_process
+from .harness.machine import BackgroundLoad, Device, find_device, require_dtype
+from .harness.rows import Row
 from .pytorch.training import parse_modes, require_modes
-from .rows import Row
 
 FLAGS = flags.FLAGS
 UNDISTURBED = 0.1
@@ -33,7 +33,7 @@ R = TypeVar("R", bound=Row)
 def measure_train_steps() -> None:
     """`--measure=train_step`: a row for every architecture, size and batch."""
     # They import jax, which --help does without. So do the imports below.
-    from .ceilings import measure_ceilings
+    from .harness.ceilings import measure_ceilings
     from .train_step import CAVEAT, describe_train_step, train_step_row
 
     modes = parse_modes(FLAGS.against, FLAGS.torch_modes)

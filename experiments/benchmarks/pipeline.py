@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .contenders import peak_resident_bytes
-from .machine import Device
-from .rows import PipelineRow, versions
+from .harness.contenders import peak_resident_bytes
+from .harness.machine import Device
+from .harness.rows import PipelineRow, versions
 
 IMAGE_SIZE = 64
 BATCH = 128

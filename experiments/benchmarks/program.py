@@ -36,7 +36,7 @@ from resjax.cli.program import Command
 from resjax.errors import BadInput
 from resjax.training.recipe import WAYS, require_choice, require_range
 
-from .cases import PHOTOGRAPHS
+from .harness.cases import PHOTOGRAPHS
 from .measures import LEAST_SAMPLES, MEASURES, PIPELINE_IMAGES, REPLICAS_IMAGES, SAMPLES
 from .pytorch.training import MODES
 

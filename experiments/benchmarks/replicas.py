@@ -14,11 +14,11 @@ from resjax.training.mesh import make_mesh
 from resjax.training.recipe import WAYS, require_choice
 from resjax.training.replicas import ReplicaTrainer
 
-from .cases import CLASSES, RECIPE, Case
-from .contenders import Contender, Failure, Program, Worker, contest
 from .epoch import memory_images
-from .machine import Device
-from .rows import ReplicasRow, case_fields, describe_case, spread, versions
+from .harness.cases import CLASSES, RECIPE, Case
+from .harness.contenders import Contender, Failure, Program, Worker, contest
+from .harness.machine import Device
+from .harness.rows import ReplicasRow, case_fields, describe_case, spread, versions
 from .train_step import our_peak_bytes
 
 CAVEAT = (

@@ -14,12 +14,20 @@ from resjax.training.state import initial_state
 from resjax.training.step import make_train_step
 from resjax.types import Batch
 
-from .cases import CLASSES, RECIPE, Case, random_images
-from .ceilings import Ceilings, against_ceilings, describe_ceilings
-from .contenders import Contender, Program, Worker, contest, peak_resident_bytes
-from .machine import Device
+from .harness.cases import CLASSES, RECIPE, Case, random_images
+from .harness.ceilings import Ceilings, against_ceilings, describe_ceilings
+from .harness.contenders import Contender, Program, Worker, contest, peak_resident_bytes
+from .harness.machine import Device
+from .harness.rows import (
+    TrainStepRow,
+    case_fields,
+    describe_case,
+    describe_memory,
+    describe_samples,
+    medians_of,
+    versions,
+)
 from .pytorch import training as pytorch
-from .rows import TrainStepRow, case_fields, describe_case, describe_memory, describe_samples, medians_of, versions
 
 CAVEAT = (
     "These are steps on one batch on the device, without augmentation, reading or evaluation. They do not tell how "

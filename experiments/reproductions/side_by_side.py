@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.designs.depth import differences_by_depth
 from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.evaluation.comparison.summary import METRICS
 from resjax.evaluation.metrics import per_class_scores

@@ -63,7 +63,7 @@ def compare(
         callable with an argument `classes` is told their number. `module.train()` and `module.eval()` switch batch norm
         and dropout; streams of random numbers begin anew at each step, from the seed and the step. A dict gives names.
       data: a source as in `--dataset`; (images, labels), with images (image, height, width, 3 or 1), uint8, and labels
-        (image,), integers from 0; a dict of `train`, `val` and `test` of these; or a `Dataset`.
+        (image,) or (image, 1), integers from 0; a dict of `train`, `val` and `test` of these; or a `Dataset`.
       workdir: folder of all results.
       recipe: how all networks are trained; `Recipe()` by default, which augments nothing. Its optimizer and schedule
         may be optax's, its augmentations any functions of (key, images), float32 from 0 to 1 and (batch, height, width,

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from resjax.errors import RecordError
 from resjax.evaluation.comparison.comparing import Question, compare_networks
-from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.designs.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, planned_by
 from resjax.evaluation.comparison.pairs import Pair, pairs_asked
 from resjax.evaluation.comparison.statistics.planning import level_of_looks

@@ -12,7 +12,12 @@ from msgspec import UNSET
 from resjax.data.decoding import Fingerprint
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.comparing import Question
-from resjax.evaluation.comparison.labelled import Logits, compare_on_labelled, measures_of_seeds, scores_together
+from resjax.evaluation.comparison.designs.labelled import (
+    Logits,
+    compare_on_labelled,
+    measures_of_seeds,
+    scores_together,
+)
 from resjax.evaluation.comparison.measures import require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked
 from resjax.evaluation.metrics import confusion_matrix

@@ -11,7 +11,7 @@ from resjax.data.dataset import Dataset
 from resjax.data.sources.catalogue import Catalogue
 from resjax.data.splits import Split
 from resjax.errors import BadInput, RecordError
-from resjax.evaluation.comparison.cross_validation import cross_validate
+from resjax.evaluation.comparison.designs.cross_validation import cross_validate
 from resjax.models.own_network import architectures_among
 from resjax.records import (
     NUMERICS_VERSION,

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 import resjax
 from resjax.errors import DamagedRecord, RecordError
-from resjax.evaluation.comparison import tuning
 from resjax.evaluation.comparison.comparing import Evidence, differences_of_networks
-from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.designs import tuning
+from resjax.evaluation.comparison.designs.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, looks_of, with_earlier_looks
 from resjax.evaluation.comparison.statistics.describing import describe
 from resjax.evaluation.comparison.verdict import judged

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resjax.evaluation.comparison.cross_validation import cross_validate
+from resjax.evaluation.comparison.designs.cross_validation import cross_validate
 from tests.made_results import made_diverged, made_done
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.designs.depth import differences_by_depth
 from resjax.models.architecture import architecture
 from resjax.models.twins import Twins, families_of_twins
 from tests.made_results import made_diverged, made_done

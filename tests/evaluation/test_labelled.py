@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resjax.evaluation.comparison.comparing import Question
-from resjax.evaluation.comparison.labelled import compare_on_labelled, measures_of_seeds, scores_together
+from resjax.evaluation.comparison.designs.labelled import compare_on_labelled, measures_of_seeds, scores_together
 from resjax.records import Result
 from tests.made_results import made_diverged, made_done
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resjax.evaluation.comparison import tuning
+from resjax.evaluation.comparison.designs import tuning
 from resjax.records import MeanAtPoint, Result
 from tests.made_results import made_diverged, made_done
 

@@ -15,7 +15,7 @@ from experiments.benchmarks.accelerator.exercise import exercise_measured
 from experiments.benchmarks.accelerator.images import pack, unpacked
 from experiments.benchmarks.accelerator.settings import Measured, Step, SuiteCase, SuiteRow, SuiteSettings
 from experiments.benchmarks.accelerator.suite import describe_row, run_suite
-from experiments.benchmarks.machine import Device
+from experiments.benchmarks.harness.machine import Device
 from experiments.benchmarks.program import COMMAND
 from resjax.errors import BadInput
 from resjax.records import read_lines

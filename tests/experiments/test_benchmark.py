@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.benchmarks.cases import Case, make_cases, parse_sizes
 from experiments.benchmarks.compilation import compile_row, describe_compilation
-from experiments.benchmarks.contenders import Failure, InProcess
 from experiments.benchmarks.epoch import describe_epoch, epoch_row
-from experiments.benchmarks.machine import Device, find_device, require_dtype
+from experiments.benchmarks.harness.cases import Case, make_cases, parse_sizes
+from experiments.benchmarks.harness.contenders import Failure, InProcess
+from experiments.benchmarks.harness.machine import Device, find_device, require_dtype
+from experiments.benchmarks.harness.rows import CompileRow, PipelineRow, TrainStepRow, medians_of
 from experiments.benchmarks.program import COMMAND
 from experiments.benchmarks.pytorch.training import parse_modes, require_modes
-from experiments.benchmarks.rows import CompileRow, PipelineRow, TrainStepRow, medians_of
 from experiments.benchmarks.train_step import describe_train_step, our_train_steps, train_step_row
 from resjax.data import augmentation as ours_augmentation
 from resjax.errors import BadInput

@@ -5,12 +5,12 @@ import pytest
 from msgspec import UNSET
 
 from experiments.benchmarks import replicas
-from experiments.benchmarks.cases import Case
-from experiments.benchmarks.ceilings import Ceilings, against_ceilings, describe_ceilings, measure_ceilings
-from experiments.benchmarks.contenders import InProcess
-from experiments.benchmarks.machine import Device
+from experiments.benchmarks.harness.cases import Case
+from experiments.benchmarks.harness.ceilings import Ceilings, against_ceilings, describe_ceilings, measure_ceilings
+from experiments.benchmarks.harness.contenders import InProcess
+from experiments.benchmarks.harness.machine import Device
+from experiments.benchmarks.harness.rows import ReplicasRow, TrainStepRow, case_fields, medians_of
 from experiments.benchmarks.replicas import describe_replicas, parse_ways, replicas_row
-from experiments.benchmarks.rows import ReplicasRow, TrainStepRow, case_fields, medians_of
 from experiments.benchmarks.train_step import describe_train_step, train_step_row
 from resjax.errors import BadInput
 from resjax.models.architecture import Architecture, architecture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.rows import ConvolutionRow, EndToEndRow, PipelineRow, TrainStepRow
-from experiments.benchmarks.tables import convolution_markdown, train_step_markdown
+from experiments.benchmarks.harness.rows import ConvolutionRow, EndToEndRow, PipelineRow, TrainStepRow
+from experiments.benchmarks.harness.tables import convolution_markdown, train_step_markdown
 from experiments.studies.calibration_tables import read_calibration, write_calibration
 from experiments.studies.near_duplicate_kinds import KindsStudy
 from experiments.studies.near_duplicates import Study

@@ -4,8 +4,16 @@ import os
 
 import pytest
 
-from experiments.benchmarks import machine
-from experiments.benchmarks.contenders import Failure, InProcess, Program, Worker, contest, in_a_process, take_turns
+from experiments.benchmarks.harness import machine
+from experiments.benchmarks.harness.contenders import (
+    Failure,
+    InProcess,
+    Program,
+    Worker,
+    contest,
+    in_a_process,
+    take_turns,
+)
 from resjax.errors import BadInput
 
 

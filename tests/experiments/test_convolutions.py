@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from experiments.benchmarks.contenders import InProcess
 from experiments.benchmarks.convolutions import (
     LAYERS,
     Layer,
@@ -12,7 +11,8 @@ from experiments.benchmarks.convolutions import (
     layers_asked,
     random_arrays,
 )
-from experiments.benchmarks.machine import Device
+from experiments.benchmarks.harness.contenders import InProcess
+from experiments.benchmarks.harness.machine import Device
 from resjax.errors import BadInput
 from resjax.ops import cpu
 

@@ -17,7 +17,7 @@ from experiments.benchmarks.end_to_end import (
     end_to_end_rows,
     write_photographs,
 )
-from experiments.benchmarks.machine import Device, find_device
+from experiments.benchmarks.harness.machine import Device, find_device
 from resjax.errors import BadInput
 from resjax.records import read_record
 

@@ -279,10 +279,11 @@ def test_a_command_that_fails_stops_the_cell_with_its_last_line_shown(capfd):
 
 def test_the_stop_button_is_one_ctrl_c_for_the_command():
     child = """
-    import signal, time
-    signal.signal(signal.SIGINT, lambda *_: print("heard", flush=True))
+    import signal, threading
+    heard = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: (print("heard", flush=True), heard.set()))
     print("ready", flush=True)
-    time.sleep(1)
+    heard.wait(30)
     print("saved", flush=True)
     """
     child = textwrap.dedent(child)

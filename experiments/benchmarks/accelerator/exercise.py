@@ -12,8 +12,8 @@ from typing import Any
 from resjax.records import MetricsLine, Summary, read_lines, read_record, read_values
 from resjax.run.progress import duration
 
-from ..cases import AUGMENT, PHOTOGRAPHS
-from ..contenders import LONGEST_REASON, Failure
+from ..harness.cases import AUGMENT, PHOTOGRAPHS
+from ..harness.contenders import LONGEST_REASON, Failure
 from .images import unpacked
 from .settings import Measured, SuiteCase, SuiteSettings
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from resjax.records import MetricsLine, read_lines
 
-from ..contenders import Failure
+from ..harness.contenders import Failure
 from .exercise import compare_command, run_compare
 from .settings import Measured, SuiteCase, SuiteSettings
 

@@ -19,7 +19,7 @@ from resjax.training.state import TrainState, initial_state
 from resjax.training.step import make_train_step
 from resjax.types import Batch
 
-from ..cases import CLASSES, RECIPE
+from ..harness.cases import CLASSES, RECIPE
 from .cifar import made_images
 from .settings import Measured, SuiteCase, SuiteSettings
 

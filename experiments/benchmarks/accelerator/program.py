@@ -8,8 +8,8 @@ from absl import flags
 from resjax.errors import BadInput
 from resjax.training.recipe import require_range
 
-from ..contenders import in_a_process
-from ..machine import find_device
+from ..harness.contenders import in_a_process
+from ..harness.machine import find_device
 from .settings import SuiteSettings
 
 FLAGS = flags.FLAGS

@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from resjax.records import Part
 
-from ..contenders import Contender, InProcess, Worker
-from ..machine import Device
+from ..harness.contenders import Contender, InProcess, Worker
+from ..harness.machine import Device
 
 Status = Literal["done", "unfinished", "failed"]
 

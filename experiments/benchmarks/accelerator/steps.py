@@ -12,13 +12,13 @@ from resjax.models.architecture import architecture
 from resjax.records import plain
 from resjax.run.setup.costs import activation_bytes, forward_flops
 
-from ..cases import CLASSES, Case
-from ..ceilings import PASSES, measure_ceilings
-from ..contenders import Contender, Failure, contest
 from ..epoch import our_epochs
-from ..machine import require_dtype
+from ..harness.cases import CLASSES, Case
+from ..harness.ceilings import PASSES, measure_ceilings
+from ..harness.contenders import Contender, Failure, contest
+from ..harness.machine import require_dtype
+from ..harness.rows import versions
 from ..replicas import describe_replicas, replicas_row
-from ..rows import versions
 from ..train_step import describe_train_step, our_train_steps, train_step_row
 from .cifar import cifar_cases
 from .exercise import exercise_cases

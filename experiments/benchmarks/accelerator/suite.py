@@ -22,7 +22,7 @@ from resjax.records.files import append_line
 from resjax.run.progress import duration
 from resjax.run.stopping import released_on_leaving
 
-from ..rows import versions
+from ..harness.rows import versions
 from .settings import Step, SuiteRow, SuiteSettings
 
 LEAST_SECONDS = 2.0

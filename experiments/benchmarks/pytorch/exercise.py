@@ -175,7 +175,7 @@ def main() -> None:
     chosen = parser.parse_args()
     # The description of the networks imports JAX, which does not count as PyTorch's time.
     started = time.perf_counter()
-    from ..cases import make_cases
+    from ..harness.cases import make_cases
     from .training import TorchTraining, prepare
 
     description_seconds = time.perf_counter() - started

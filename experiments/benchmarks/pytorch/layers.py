@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contenders import Program
+from ..harness.contenders import Program
 
 
 def torch_layer(layer: Any, dtype: str, mode: str, arrays: Sequence[np.ndarray]) -> Program:
@@ -17,10 +17,9 @@ def torch_layer(layer: Any, dtype: str, mode: str, arrays: Sequence[np.ndarray])
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     dims = len(layer.kernel) - 2
     images, kernel, gradient = (torch.from_numpy(array).to(getattr(torch, dtype)) for array in arrays)
-    first = lambda array: array.movedim(-1, 1).contiguous()  # noqa: E731
     # (*taps, in / groups, out) to (out, in / groups, *taps); a transposed one has (in, out, *taps), reversed.
     kernel = kernel.movedim((-1, -2), (0, 1)).contiguous()
-    images, gradient = first(images), first(gradient)
+    images, gradient = (array.movedim(-1, 1).contiguous() for array in (images, gradient))
     if layer.between > 1:
         kernel = kernel.flip(tuple(range(2, dims + 2))).transpose(0, 1).contiguous()
     if mode == "channels_last" and dims > 1:

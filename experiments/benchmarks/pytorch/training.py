@@ -8,9 +8,9 @@ import numpy as np
 from resjax.errors import BadInput
 from resjax.training.recipe import require_choice
 
-from ..cases import CLASSES, RECIPE, Case, random_images
-from ..contenders import Program, peak_resident_bytes
-from ..machine import Device
+from ..harness.cases import CLASSES, RECIPE, Case, random_images
+from ..harness.contenders import Program, peak_resident_bytes
+from ..harness.machine import Device
 
 MODES = ("eager", "channels_last", "compile", "compile_graphs")
 """`eager` (NCHW), `channels_last`, `compile` (channels_last under torch.compile), `compile_graphs` (that with

@@ -1,7 +1,7 @@
 from .comparing import compare_networks as compare_networks
 from .comparing import differences_of_networks as differences_of_networks
-from .cross_validation import cross_validate as cross_validate
-from .depth import differences_by_depth as differences_by_depth
+from .designs.cross_validation import cross_validate as cross_validate
+from .designs.depth import differences_by_depth as differences_by_depth
 from .paired import paired_statistics as paired_statistics
 from .statistics.describing import describe as describe
 from .statistics.describing import wilson as wilson

@@ -19,7 +19,7 @@ _MAKE = ctypes.CFUNCTYPE(
     ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64
 )
 Make = Callable[[bytes, int], None]
-"""Adds the plan of a text for so many buffers. Raises any exception if it cannot."""
+"""Adds the plan for the text of a call with this number of buffers; raises if it cannot."""
 
 
 class _Argument(ctypes.Structure):
@@ -79,7 +79,7 @@ class Handler:
     def __init__(self, set_address: Any, execute: Any):
         self._c = _compiled()
         self._make: Make | None = None
-        # What C may call at any time must never be collected.
+        # C may call it at any time, so it lives as long as the process.
         self._callback = _MAKE(self._make_from_c)
         self._c.resjax_begin(*(ctypes.cast(each, ctypes.c_void_p) for each in (set_address, execute, self._callback)))
 

@@ -152,7 +152,7 @@ class Operation:
         )
 
     def _chosen(self, kind: str, *arguments: object) -> Handle:
-        """The description with the implementation that was the fastest where we measured."""
+        """oneDNN's descriptor with the implementation that was the fastest in our measurements."""
         names, described = [], self._described(kind, *arguments)
         names.append(self._implementation(described))
         while not self._library.number("dnnl_primitive_desc_next_impl", described):
@@ -211,10 +211,11 @@ class Operation:
 
 
 def fastest(names: Sequence[str], described: Description) -> str:
-    """Of oneDNN's implementations, in its order, the one that was the fastest where we measured, in float32.
+    """The implementation that was the fastest in our measurements, of those that oneDNN offers in its own order.
 
-    Half of a vector of AVX-512 is empty where the result has 8 channels or fewer: up to twice as fast with AVX2. And
-    the older `jit` is up to a third faster than `brgconv`, for the gradient of a strided convolution two times.
+    In float32, with 8 channels or fewer, AVX2 is up to twice as fast as AVX-512, because half of a longer vector
+    would be empty. Otherwise `jit` is up to a third faster than `brgconv`, and twice as fast for the image gradient
+    of a strided convolution. In other dtypes oneDNN's first one is taken.
     """
     if described.dtype != "float32":
         return names[0]

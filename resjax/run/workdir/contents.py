@@ -14,7 +14,7 @@ from resjax.data.dataset import Dataset
 from resjax.data.splits import FAULTS, Split, find_leaks
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.comparing import Evidence, compare_networks
-from resjax.evaluation.comparison.depth import differences_by_depth
+from resjax.evaluation.comparison.designs.depth import differences_by_depth
 from resjax.evaluation.comparison.looks import Shown, looks_of_summary
 from resjax.evaluation.comparison.measures import Contributions, require_classes
 from resjax.evaluation.comparison.pairs import pairs_asked

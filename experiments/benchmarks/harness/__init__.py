@@ -1,0 +1,1 @@
+"""What all measures share: cases, contenders that take turns, the machine, its ceilings, rows and their tables."""
