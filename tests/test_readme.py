@@ -18,16 +18,20 @@ import pytest
 from PIL import Image
 
 import resjax
+from experiments.benchmarks.harness.rows import TrainStepRow
 from experiments.studies.committed_results import COMMITTED, committed_markdown, older_folders, trained_records
 from resjax.api.comparing import compare
 from resjax.api.inputs import networks_of
 from resjax.cli.console import COMMANDS
+from resjax.evaluation.comparison.statistics.planning import smallest_detectable
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
-from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, read_record, read_result
+from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, read_lines, read_record, read_result
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
+from resjax.report.page.glossary import COMMON, RARE
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import markdown
+from resjax.run.planning import ground_of_images
 from resjax.run.setup.networks import require_trainable
 from tests.commands import require_understood, run_program
 from tests.made_run import make_run
@@ -253,22 +257,47 @@ def test_the_table_of_committed_records_is_the_one_that_the_command_takes_them_a
 @pytest.mark.parametrize(("name", "guide"), [("quickstart", "README.md"), ("indonesian_food", "experiments/README.md")])
 def test_the_results_are_those_of_the_committed_records(name, guide):
     summary = read_record(RESULTS / name / "summary.json", Summary)
-    table = comparison_markdown(summary)
-    assert table in page_of(name) and (name != "quickstart" or table in README)
+    assert comparison_markdown(summary) in page_of(name)
     for page in (guide, "experiments/README.id.md"):
         assert f"> {summary.comparisons[0].sentence}\n" in TEXTS[page]
 
 
-def test_the_indonesian_page_has_the_numbers_of_the_committed_records():
+def test_the_readmes_have_the_numbers_of_the_committed_records():
     page = TEXTS["experiments/README.id.md"]
-    (comparison,) = read_record(RESULTS / "quickstart" / "summary.json", Summary).comparisons
+    summary = read_record(RESULTS / "quickstart" / "summary.json", Summary)
+    (comparison,) = summary.comparisons
     for difference in comparison.differences:
         assert f"{100 * difference:+.1f}".replace(".", ",") in page
+    for network in summary.architectures.values():
+        accuracy = f"{100 * network.best_val_accuracy.mean:.1f} %"
+        assert accuracy in README and accuracy.replace(".", ",") in page
     for split in ("overlapping", "random", "grouped"):
         summary = read_record(RESULTS / "leak_demo_indonesian_food" / split / "summary.json", Summary)
         means = [summary.architectures[name].best_val_accuracy.mean for name in ("plain18", "resnet18")]
         (row,) = [line for line in page.splitlines() if f"`--split={split}`" in line]
         assert row.endswith("| " + " | ".join(f"{100 * mean:.0f} %" for mean in means) + " |")
+
+
+def test_readme_says_what_a_plan_says():
+    found = ground_of_images("", np.ones(230, int), 0.05, 0.6, None).found
+    six, twenty = (f"{100 * (smallest_detectable(found, seeds) or 0):.0f}" for seeds in (6, 20))
+    text = " ".join(README.split())
+    assert f"Six seeds on 230 validation images find a difference of about {six} points" in text
+    assert f"20 seeds one of about {twenty}." in text
+
+
+def test_the_guide_has_the_words_of_the_reports():
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", TEXTS["experiments/README.md"].split("\n## ")[1], re.M))
+    assert {word.name for word in COMMON} <= set(rows)
+    assert all(rows.get(word.name, word.meaning) == word.meaning for word in (*COMMON, *RARE))
+
+
+def test_the_guide_has_the_speeds_of_the_committed_record():
+    rows = read_lines(RESULTS / "benchmark" / "cpu_train_step.jsonl", TrainStepRow)
+    by_size = {row.image_size: row.ratio for row in rows if (row.architecture, row.width) == ("resnet34", 64)}
+    first, second, third = (f"{ratio:.2f}" for _, ratio in sorted(by_size.items()))
+    speeds = f"{first}, {second} and {third} of PyTorch's speed at {', '.join(map(str, sorted(by_size)[:2]))} and"
+    assert speeds in " ".join(TEXTS["experiments/README.md"].split())
 
 
 def test_the_explanations_of_the_guide_are_those_that_the_committed_record_supports():

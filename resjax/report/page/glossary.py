@@ -36,7 +36,8 @@ COMMON = (
     Word(
         "interval",
         "[0-9.]+ % intervals?|intervals?",
-        "A range that contains the true value in about 95 of 100 such experiments, or in as many as it says.",
+        "A range in which the true value probably lies: a 95 % interval contains it in about 95 of 100 such "
+        "experiments.",
     ),
     Word(
         "p-value",
@@ -72,7 +73,7 @@ RARE = (
         "The same picture in another size, compression or colour, mirrored, or cropped a little.",
     ),
     Word("diverged", "diverged|divergence|diverges", "A training diverged if its loss was no longer a finite number."),
-    Word("pending", "pending", "Not trained to the end yet; the same command goes on with it."),
+    Word("pending", "pending", "Not trained to the end yet; the same command resumes it."),
     Word("at chance", "at chance", "Not shown to be better than giving the same answer for every image."),
     Word("collapsed class", "collapsed class", "A class that a network hardly ever recognizes."),
     Word("class gained", "class gained", "A class that the second network recognizes more often than the first."),
