@@ -6,6 +6,10 @@ from resjax.report.words import DASH
 
 POWER = 80
 """Per cent, of every number of a plan."""
+EXPLAINED = (
+    f"In {POWER} % of such experiments a true difference of this size is found,\n"
+    "and equally good networks are shown to be equivalent within this --margin."
+)
 MOST_SEEDS = 200
 """The largest number of seeds that is planned with."""
 
@@ -14,8 +18,8 @@ def plan_text(plan: Plan) -> str:
     """What the plan rests on, what each number of seeds shows, and answers to what was asked."""
     rows = [[str(each.seeds), *_cells(plan, each)] for each in plan.by_seeds]
     rows.append([f"auto, up to {plan.auto.seeds}", *_cells(plan, plan.auto)])
-    head = ["seeds", f"difference found in {POWER} %", f"equals shown within, in {POWER} %"]
-    return "\n".join([_ground(plan), "", in_columns(Table(head, rows)), "", *answers(plan)])
+    head = ["seeds", "difference found", "margin shown"]
+    return "\n".join([_ground(plan), "", in_columns(Table(head, rows)), "", EXPLAINED, "", *answers(plan)])
 
 
 def answers(plan: Plan) -> list[str]:

@@ -40,7 +40,7 @@ def depth_sentence(family: Depth) -> str:
         )
     slope, ends = measured.slope.mean, measured.slope.ci95
     if ends is None or ends[0] <= 0 <= ends[1]:
-        grows = "so many seeds do not show whether the gap grows with depth"
+        grows = "it is not shown whether the gap grows with depth"
     elif ends[1] < 0:
         grows = "the gap grows with depth, as the paper reports"
     else:

@@ -58,8 +58,8 @@ def test_each_split_has_its_own_rows():
     [
         ([-0.2, -0.1], "the gap grows with depth, as the paper reports"),
         ([0.1, 0.2], "the gap does not grow with depth"),
-        ([-0.2, 0.1], "so many seeds do not show whether the gap grows with depth"),
-        (None, "so many seeds do not show whether the gap grows with depth"),
+        ([-0.2, 0.1], "it is not shown whether the gap grows with depth"),
+        (None, "it is not shown whether the gap grows with depth"),
     ],
 )
 def test_the_sentence_on_depth_claims_growth_where_the_interval_leaves_out_zero(slope, words, record):

@@ -51,7 +51,7 @@ def plan_figure(plan: Plan) -> Figure:
     together = f" of {plan.comparisons} comparisons" if plan.comparisons > 1 else ""
     frame(
         figure,
-        f"What so many seeds will show on {images}",
+        f"Which difference will be found on {images}",
         f"Each with {POWER} % probability, at {100 * plan.level:.2g} % false verdicts{together}. "
         f"{plan.pilot or 'From assumptions; see plan.json'}.",
     )
