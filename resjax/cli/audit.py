@@ -1,9 +1,10 @@
-"""What is in these images? Finds duplicates, labels in conflict, odd files, and how much a random split would leak.
+"""What is in these images? Finds duplicates, contradicting labels, damaged files, and leaks of a random split.
 
-  python -m experiments.audit --dataset=csv:train.csv --workdir=runs/audit
+  python -m experiments.audit --dataset=folder:my_images --workdir=runs/audit
 
-Writes dataset.json, and audit.html with the duplicate groups for a person to judge, into --workdir. The audit leaves
-out what training would leave out, and changes no image. Leaks are those of a random split with --val_fraction.
+Writes audit.html, which shows the groups of duplicates so that you can judge, and dataset.json into --workdir. No image
+is changed. The audit leaves out the files that training leaves out. Leaks are those of a random split with
+--val_fraction.
 """
 
 from pathlib import Path
@@ -19,7 +20,9 @@ FLAGS = flags.FLAGS
 
 
 def define_audit_flags() -> None:
-    flags.DEFINE_float("val_fraction", VAL_FRACTION, "share of the images that the random splits would validate on")
+    flags.DEFINE_float(
+        "val_fraction", VAL_FRACTION, "share of the images that a random split would keep for validation"
+    )
     define_path("workdir", "runs/audit", "folder of dataset.json and audit.html")
 
 

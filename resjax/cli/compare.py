@@ -5,17 +5,16 @@
 
 All networks see the same images in the same order with the same recipe, and shared parameters start from the same
 numbers. The answer says which network is better, by how much and within which interval, or "inconclusive" with the
-number of seeds that would be needed. --seeds=auto adds seeds until there is an answer.
+number of seeds that would be needed. --seeds=auto adds seeds until there is a verdict, at most 20.
 
 The results are in --workdir, by default runs/NAME for --flagfile=NAME and runs/compare without one: report.html,
 summary.json, figures/, results.csv (a row for each network, seed and epoch), results.tex and results.md (the table for
-papers), and a folder for each replica; timing.json says where the time went. The same command skips finished replicas
-and resumes the others.
+papers), and a folder for each network and seed; timing.json says where the time went. The same command resumes.
 
 With --folds=5, or several methods in --split, the comparison runs once for each split, in a folder of its own in
 --workdir; splits.json and a figure show the splits side by side.
 
-With several devices each trains a replica (--replicas_as), or several share every batch (--mesh). On several hosts, run
+With several devices each trains one seed (--replicas_as), or several share every batch (--mesh). On several hosts, run
 the same command everywhere with --coordinator_address.
 """
 
@@ -42,7 +41,7 @@ SMALL = {"image_size": 64, "width": 16, "epochs": 10}
 
 
 def define_question_flag() -> None:
-    flags.DEFINE_boolean("yes", False, "begin without a question, however long the run will take")
+    flags.DEFINE_boolean("yes", False, "begin without asking, even if the run will take more than an hour")
 
 
 def main() -> None:
@@ -95,7 +94,7 @@ def next_steps(workdir: Path, dataset: str) -> str:
     if dataset.partition(":")[0] == "synthetic":
         first = "your own images", "resjax compare --dataset=folder:my_images --image_size=64 --width=16"
     else:
-        first = "copies, odd files and labels in conflict", f"resjax audit {shlex.quote(f'--dataset={dataset}')}"
+        first = "copies, damaged files and contradicting labels", f"resjax audit {shlex.quote(f'--dataset={dataset}')}"
     commands = (
         first,
         ("why it helps, or not", f"resjax probe --workdir={folder}"),

@@ -8,14 +8,17 @@ from resjax.errors import closest
 
 COMMANDS = {
     "compare": ("resjax.cli.compare", "train networks over seeds and compare them: does the shortcut help?"),
-    "sweep": ("resjax.cli.sweep", "the same comparison at every point of a grid"),
-    "audit": ("resjax.cli.audit", "what is in a set of images: duplicates, odd files, labels in conflict"),
-    "plan": ("resjax.cli.plan", "how many seeds show which difference on these images, before anything is trained"),
-    "probe": ("resjax.cli.probe", "measure why the shortcut helps, on the checkpoints of a comparison"),
+    "sweep": ("resjax.cli.sweep", "the same comparison with several learning rates, depths, widths, ..."),
+    "audit": ("resjax.cli.audit", "find duplicates, damaged files and contradicting labels in your images"),
+    "plan": ("resjax.cli.plan", "before training: how many seeds find a difference of which size"),
+    "probe": ("resjax.cli.probe", "measure why the shortcut helps, on a finished comparison"),
     "predict": ("resjax.cli.predict", "classify images with the networks of a comparison, or export them"),
-    "verdict": ("resjax.cli.verdict", "is one network better than another? On results of any framework, as csv files"),
+    "verdict": ("resjax.cli.verdict", "is one network better than another? From csv files of any framework"),
     "report": ("resjax.cli.report", "make the report of a comparison again, from its records"),
-    "reproduce": ("resjax.experiments.reproductions.program", "run a published recipe and compare with its numbers"),
+    "reproduce": (
+        "resjax.experiments.reproductions.program",
+        "run a published recipe and compare with its published numbers",
+    ),
     "benchmark": ("resjax.experiments.benchmarks.program", "measure speed next to PyTorch"),
 }
 """Each command with the module that defines it as `COMMAND`, and a line that says what it does. Those of
@@ -67,6 +70,6 @@ def overview() -> str:
     )
     last = (
         "resjax NAME --help shows the flags. A first run: resjax compare --flagfile=quickstart\n"
-        "python -m experiments.NAME is the same, in the folder of a checkout alone."
+        "In the folder of a checkout, python -m experiments.NAME is the same (except verdict)."
     )
     return "\n".join([first, "", *lines, "", last])

@@ -32,6 +32,10 @@ EXAMPLES = {
     "max_minutes": "--max_minutes=60",
 }
 """The flags of comparisons that are common, each with an example; the others are in `--helpfull`."""
+SHOWN = {"probe": ("workdir", "probes", "probe_seeds", "probe_images", "probe_scored", "max_minutes")}
+"""Of commands that read the other flags from a workdir: the shared ones that their `--help` shows."""
+REQUIRED = {"compare": "dataset", "sweep": "dataset", "probe": "workdir", "predict": "workdir", "report": "workdir"}
+"""The flag without which a command does not begin."""
 GROUPS = {
     "Data": (
         *("dataset", "test_fraction", "val_fraction", "train_fraction", "split", "split_seed", "split_file", "folds"),
@@ -48,12 +52,12 @@ GROUPS = {
         *("workdir", "probes", "probe_seeds", "probe_images", "probe_scored", "landscape_side", "landscape_chunk"),
         *("curvature_steps", "curvature_samples", "dose_training"),
     ),
-    "Devices": (
-        *("max_minutes", "dtype", "pipeline", "replicas_as", "mesh", "gpu_flags", "compile_cache"),
+    "Devices and time": (
+        *("max_minutes", "yes", "dtype", "pipeline", "replicas_as", "mesh", "gpu_flags", "compile_cache"),
         *("allow_mixed_environment", "coordinator_address", "process_id", "num_processes", "coordinator_timeout"),
     ),
 }
-"""The flags that several commands share, in the order in which they are shown."""
+"""The flags that several commands share, and `--yes`, in the order in which they are shown."""
 SHARED = ("resjax.cli.flags", "resjax.cli.machine")
 """How the modules begin that define them."""
 
@@ -78,25 +82,26 @@ def help_text(
     columns = min(WIDEST, shutil.get_terminal_size((80, 24)).columns)
     words = shlex.join(program)
     text = (introduction or "").strip().replace(f"python -m experiments.{name}", words)
-    grouped = _grouped(defined, f"{words} alone")
+    grouped = _grouped(defined, f"Only in {words}")
+    common, required = SHOWN.get(name, EXAMPLES), REQUIRED.get(name)
     shown = {
-        group: [flag for flag in of_group if full or not _is_shared(flag) or flag.name in EXAMPLES]
+        group: [flag for flag in of_group if full or not _is_shared(flag) or flag.name in common]
         for group, of_group in grouped.items()
     }
-    lines = [*_wrapped_paragraphs(text, columns), ""]
+    lines = _wrapped_paragraphs(text, columns)
     for group, of_group in shown.items():
         if of_group:
-            lines += ["", group, *(line for flag in of_group for line in _described(flag, columns))]
+            lines += [group, *(line for flag in of_group for line in _described(flag, columns, required)), ""]
     hidden = sum(map(len, grouped.values())) - sum(map(len, shown.values()))
     more = f" {hidden} more flags: {words} {HELPFULL}" if hidden else ""
     return "\n".join(
-        [*lines, "", *_wrapped(f"Flags may also stand in a file, one a line: --flagfile=FILE.{more}", columns)]
+        [*lines, *_wrapped(f"Flags may also stand in a file, one on each line: --flagfile=FILE.{more}", columns)]
     )
 
 
 def _grouped(defined: Sequence[flags.Flag], own: str) -> dict[str, list[flags.Flag]]:
-    shared = {flag.name: flag for flag in defined if _is_shared(flag)}
     ordered = {name: group for group, names in GROUPS.items() for name in names}
+    shared = {flag.name: flag for flag in defined if _is_shared(flag) or flag.name == "yes"}
     grouped: dict[str, list[flags.Flag]] = {own: [flag for flag in defined if flag.name not in shared]}
     for name in sorted(shared, key=[*ordered, *shared].index):
         grouped.setdefault(ordered.get(name, "Others"), []).append(shared[name])
@@ -107,23 +112,28 @@ def _is_shared(flag: flags.Flag) -> bool:
     return (flags.FLAGS.find_module_defining_flag(flag.name) or "").startswith(SHARED)
 
 
-def _described(flag: flags.Flag, columns: int) -> Iterator[str]:
+def _described(flag: flags.Flag, columns: int, required: str | None) -> Iterator[str]:
     example = f"; for example {EXAMPLES[flag.name]}" if _is_shared(flag) and flag.name in EXAMPLES else ""
-    default = "" if flag.default is None or flag.default == [] else f" (default: {flag.default})"
+    # absl adds a line to the help of a flag that may be repeated, after a semicolon.
+    text = (flag.help or "").split(";\n")[0]
+    default = "" if flag.default in (None, "", []) else f" (default: {flag.default})"
+    if flag.name == required:
+        text, default = text.split("; by default")[0], " (required)"
     yield f"  {described_names(flag)}"
-    yield from _wrapped(f"{flag.help}{default}{example}", columns, " " * 6)
+    yield from _wrapped(f"{text}{default}{example}", columns, " " * 6)
 
 
-def _wrapped_paragraphs(text: str, columns: int) -> Iterator[str]:
+def _wrapped_paragraphs(text: str, columns: int) -> list[str]:
     """The text with each paragraph wrapped; lines that are indented, such as commands, stay as they are."""
+    lines: list[str] = []
     paragraph: list[str] = []
     for line in [*text.splitlines(), ""]:
         if line.strip() and not line.startswith(" "):
             paragraph.append(line)
             continue
-        yield from _wrapped(" ".join(paragraph), columns)
+        lines += [*_wrapped(" ".join(paragraph), columns), line]
         paragraph = []
-        yield line
+    return lines
 
 
 def _wrapped(text: str, columns: int, indent: str = "") -> list[str]:

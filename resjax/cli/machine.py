@@ -42,8 +42,8 @@ def define_process_flags() -> None:
     flags.DEFINE_string(
         "coordinator_address",
         None,
-        "for several processes, one a host as a rule, which all run the same command: HOST:PORT of process 0; or auto, "
-        "where JAX finds the others itself (TPU pods, SLURM, Open MPI, Kubernetes). Process 0 alone writes",
+        "for several processes, usually one on each host, which all run the same command: HOST:PORT of process 0; or "
+        "auto, where JAX finds the others itself (TPU pods, SLURM, Open MPI, Kubernetes). Only process 0 writes",
     )
     flags.DEFINE_integer("process_id", None, "which process this is, from 0; not with auto")
     flags.DEFINE_integer("num_processes", None, "how many processes there are; not with auto")

@@ -1,12 +1,12 @@
-"""How many seeds show which difference on these images? Answers before anything is trained.
+"""Before training: how many seeds find a difference of which size on these images?
 
   resjax plan --dataset=folder:my_images --val_fraction=0.2 --workdir=runs/plan
   resjax plan --images=230 --difference=5
   resjax plan --pilot=runs/mine --comparisons=3 --margin=2
 
-Duplicates among the validation (or test) images count once: they are found as `compare` finds them. Without --pilot the
-plan rests on three assumptions, --spread, --accuracy and --disagreement. A pilot is the workdir of a finished run: its
-seeds and images say how much they vary. Writes plan.json, plan.png and plan.svg into --workdir.
+Duplicates among the validation (or test) images count once. The plan rests on three assumptions, --spread, --accuracy
+and --disagreement; or on --pilot, the workdir of a finished run, whose seeds and images say how much they vary. Writes
+plan.json, plan.png and plan.svg into --workdir.
 """
 
 from pathlib import Path
@@ -34,15 +34,15 @@ def define_plan_flags() -> None:
     flags.DEFINE_float(
         "spread",
         5.0,
-        "assumed standard deviation between seeds of the difference of two networks, in points: what would be left of "
-        "it on ever more images. Our runs had 3 to 9",
+        "assumed standard deviation between seeds of the difference of two networks, in points, as it would be on "
+        "unlimited images. Our runs had 3 to 9",
     )
     flags.DEFINE_float("accuracy", 60.0, "assumed accuracy of both networks, in percent")
     flags.DEFINE_float(
         "disagreement",
         None,
-        "assumed percentage of images that only one of two networks has right; by default 120 p (1 - p) for an "
-        "accuracy p (29 % for 60 %)",
+        "assumed percentage of images that only one of two networks recognizes; by default 120 p (1 - p) for an "
+        "accuracy p (29 for 0.6)",
     )
     flags.DEFINE_integer("comparisons", 1, "number of comparisons that will be judged together")
     flags.DEFINE_float("difference", None, "a difference in points: how many seeds find it?")

@@ -38,7 +38,7 @@ EXPORT_FORMATS = ("safetensors", "stablehlo")
 
 
 def define_predict_flags() -> None:
-    define_path("workdir", None, "folder of a finished comparison; of one on several splits, a split's folder")
+    define_path("workdir", None, "folder of a finished comparison; for one on several splits, the folder of a split")
     flags.DEFINE_string(
         "architecture", None, "the network that answers; by default the one with the best mean validation accuracy"
     )
@@ -48,24 +48,24 @@ def define_predict_flags() -> None:
         "ensemble: the mean of the probabilities of all finished seeds of the network; best: the seed that is best on "
         "validation; or a seed such as 0",
     )
-    flags.DEFINE_string("format", "table", "table, or jsonl for a JSON record a line")
-    flags.DEFINE_integer("top", None, f"classes shown of an image, the most probable first; by default {TOP}")
+    flags.DEFINE_string("format", "table", "table, or jsonl: one JSON record on each line")
+    flags.DEFINE_integer(
+        "top", None, f"number of classes shown for each image, the most probable first; by default {TOP}"
+    )
     define_path("output", None, "file of the table or the lines; by default they are printed")
     define_path(
         "grad_cam",
         None,
-        "folder of pictures that show what speaks for the class of each image (Grad-CAM); none without",
+        "folder for pictures that show which regions of each image support its class (Grad-CAM)",
     )
     flags.DEFINE_string(
         "labels",
         AUTO,
-        "auto: images are labelled if all folders in the named folder are named like the classes; folder: the same, "
-        "and images in other folders are listed and not scored; csv:FILE with the columns filename and label, for "
-        "images in the one named folder, by default the one beside the csv that is named like it; none",
+        "where labels come from. auto: from the folders, if all of them are named like classes; folder: from the "
+        "folders, and images in other folders are listed and not scored; csv:FILE with the columns filename and label "
+        "(the images are in the folder on the command line, by default the one beside the csv with its name); none",
     )
-    define_path(
-        "scores", None, "folder of the scores of labelled images: scores.json and the confusion matrices; none without"
-    )
+    define_path("scores", None, "folder for the scores of labelled images: scores.json and the confusion matrices")
     define_path("export", None, "folder to export the network to, new or of an earlier export; images are optional")
     flags.DEFINE_string("export_formats", ",".join(EXPORT_FORMATS), f"of {', '.join(EXPORT_FORMATS)}")
     define_path("cache_dir", None, "folder of compiled programs; by default resjax in the user's cache folder")

@@ -3,12 +3,13 @@
   python -m experiments.report --workdir=runs/mine
   python -m experiments.report --workdir=runs/seeds_0_to_5,runs/seeds_6_to_11
 
-Several workdirs of the same data and recipe become one comparison of all their seeds and networks; its verdict says
-whether others were shown before, and is kept in looks.json of each. Writes report.html into the workdir, for several
-workdirs merged_report.html into the first, or the file that --output names. Without --output the tables for papers are
-written beside it: results.csv (a row for each network, seed and epoch), results.tex (for LaTeX with booktabs) and
-results.md, for several workdirs merged_results.*. A comparison on several splits gets a report for each split, a sweep
-its own report, and a reproduction its own page.
+Writes report.html into the workdir, and the tables for papers beside it: results.csv (a row for each network, seed and
+epoch), results.tex (for LaTeX with booktabs) and results.md. With --output it writes this file alone. A comparison on
+several splits gets a report for each split; sweeps and reproductions get their own kinds of report.
+
+Several workdirs of the same data and recipe become one comparison of all their seeds and networks: merged_report.html
+and merged_results.* in the first workdir. Its verdict says whether others were shown before, and is kept in looks.json
+of each.
 """
 
 from pathlib import Path

@@ -1,15 +1,16 @@
 """The same comparison at every point of a grid: learning rates, decays, batch sizes, widths, depths, less data.
 
   python -m experiments.sweep --flagfile=sweep_demo
-  python -m experiments.sweep --architectures=plain,resnet --grid=depth=20,32,44 --grid=learning_rate=1e-3,1e-2 \
+  python -m experiments.sweep --architectures=plain,resnet --grid=depth=20,32,44 --grid=learning_rate=1e-3,1e-2 \\
       --seeds=6 --test_fraction=0.2 --shard=3/16 --workdir=runs/by_depth
 
-A cell is one replica: a point of the grid, a network and a seed. Its files are in cells/POINT/runs/NETWORK/seedK of
---workdir, and cells/POINT is the workdir of a comparison, which probe and report accept. The same command resumes with
-the cells that are left. --shard=3/16 trains the third of sixteen shares, for job arrays; shards may share a --workdir,
-even at the same time, or have one each, which --merge=DIR,DIR brings together in --workdir. Cells that differ only in
-seed, learning rate and weight decay share a compiled program, and are trained together where compare would train seeds
-together (--replicas_as).
+A cell is a point of the grid, a network and a seed. Its files are in cells/POINT/runs/NETWORK/seedK of --workdir, and
+cells/POINT is the workdir of a comparison, which probe and report accept. The same command resumes.
+
+--shard=3/16 trains the third of sixteen shares, for job arrays. Shards may share a --workdir, even at the same time, or
+have one each, which --merge=DIR,DIR brings together in --workdir. Cells that differ only in seed, learning rate and
+weight decay share a compiled program, and are trained together where compare would train seeds together
+(--replicas_as).
 
 sweep.json, report.html and figures show accuracy against depth, a comparison in which each network has its own best
 learning rate and decay (chosen on validation), sensitivity maps, and every cell that failed. A cell that fails (out of
@@ -51,10 +52,10 @@ def define_sweep_flags() -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "FLAG=VALUE,VALUE,...: a flag that goes through several values; once for each, and a later one for the same "
-        f"flag replaces an earlier one. FLAG is one of {', '.join(SWEPT)}, or depth, which completes architectures "
-        "without a number: --architectures=plain,resnet --grid=depth=20,32. Values that have commas themselves, those "
-        "of augment, are joined by |: --grid='augment=none|flip|flip,rotate:15'",
+        "FLAG=VALUE,VALUE,...: a flag with several values; give --grid once for each such flag (a later one for the "
+        f"same flag replaces an earlier one). FLAG is one of {', '.join(SWEPT)}, or depth, which completes "
+        "architectures without a number: --architectures=plain,resnet --grid=depth=20,32. The values of augment, which "
+        "have commas themselves, are joined by |: --grid='augment=none|flip|flip,rotate:15'",
     )
     flags.DEFINE_string(
         "shard", "1/1", "which share of the cells to train, such as 3/16; the shares of one sweep may run side by side"

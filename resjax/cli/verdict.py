@@ -4,11 +4,11 @@
   resjax verdict plain.csv residual.csv --metric=macro_f1 --margin=1.5 --json=verdict.json --figure=verdict.png
   resjax verdict plain.csv residual.csv bigger.csv
 
-Each file is one network, named as the file. With one row a seed it has the columns seed and score. With one row an
-image of a seed it has the columns seed, image, and either correct (1 or 0), or label and prediction, or label and a
-column logit_NAME for each class; a column group tells which images are copies of one picture. With images the interval
-holds for other images too; with scores alone it is over seeds. Every network is compared with the first, all of them
-together at the 5 % level.
+Each file is one network and gives it its name. With one row for each seed it has the columns seed and score. With one
+row for each seed and image it has the columns seed, image, and either correct (1 or 0), or label and prediction, or
+label and a column logit_NAME for each class; a column group may tell which images are copies of one picture. With
+images the interval is for other seeds and other images, with scores for other seeds alone. Every network is compared
+with the first, all of them together at the 5 % level.
 """
 
 import json
@@ -25,8 +25,8 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    define_path("json", None, "file of all numbers")
-    define_path("figure", None, "picture of the seeds' differences, .png or .svg; of two networks")
+    define_path("json", None, "file for all numbers")
+    define_path("figure", None, "file for a picture of the seeds' differences, .png or .svg; only for two networks")
 
 
 def main(words: list[str]) -> None:

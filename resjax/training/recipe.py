@@ -190,7 +190,7 @@ class Recipe:
     schedule: "Schedule" = option(
         "constant",
         choices=SCHEDULES,
-        help="of the learning rate: constant; cosine to zero; step divides by 10 at each of --milestones",
+        help="how the learning rate changes; cosine falls to zero, step divides it by 10 at each of --milestones",
     )
     """From Python also a function from the number of finished steps to the learning rate, such as
     `optax.cosine_decay_schedule(0.1, 1000)`; it knows its peak and its warm-up itself."""
@@ -199,14 +199,14 @@ class Recipe:
         parse=parse_milestones,
         default_text="0.5,0.75",
         unit="fraction of the run",
-        help="for --schedule=step: the fractions of the run after which the learning rate is divided by 10, rising",
+        help="for --schedule=step: the fractions of the run after which the learning rate is divided by 10",
     )
     warmup_epochs: float = option(0.0, least=0, unit="epochs", help="epochs of warm-up, which are part of --epochs")
     warmup_shape: str = option(
         "linear",
         choices=WARMUP_SHAPES,
-        help="of the warm-up: linear rises from zero to the full rate; tenth is a tenth of it until then, as He et al. "
-        "2015 began with 110 layers",
+        help="the learning rate during warm-up: linear rises from zero to the full rate; tenth is a tenth of it, as in "
+        "He et al. 2015 with 110 layers",
     )
     augmentations: "tuple[Augmentation, ...]" = option(
         (),
@@ -221,33 +221,32 @@ class Recipe:
     mixup: float = option(
         0.0,
         least=0,
-        help="alpha of mixup: two images and their labels are averaged, by a share that is drawn for each batch from "
+        help="alpha of mixup: two images and their labels are averaged, with a share that is drawn for each batch from "
         "Beta(alpha, alpha); 0 for none. With --cutmix beside it each batch is mixed in one of the two ways",
     )
     cutmix: float = option(
         0.0,
         least=0,
-        help="alpha of CutMix: a box of an image is replaced by another image's, with an area by Beta(alpha, alpha), "
-        "and the labels are averaged by the areas; 0 for none",
+        help="alpha of CutMix: a box of each image is replaced by that of another image. The share of the box is drawn "
+        "from Beta(alpha, alpha), and the labels are averaged by it; 0 for none",
     )
     label_smoothing: float = option(
         0.0,
         least=0,
         most=1,
-        help="share of each label that is spread over all classes in the loss that is minimized. The losses in the "
-        "records stay without it",
+        help="share of each label that is spread over all classes in the loss that is minimized; recorded losses are "
+        "without it",
     )
     class_weights: str = option(
         "none",
         choices=CLASS_WEIGHTS,
-        help="what an image counts in the loss that is minimized: none, all the same; balanced, the more the rarer its "
-        "class is among the training images, so that all classes count the same. The losses in the records stay "
-        "means over images without weights",
+        help="weights in the loss that is minimized; none: all images count the same; balanced: all classes count the "
+        "same. Recorded losses are without weights",
     )
     clip_norm: float = option(
         0.0,
         least=0,
-        help="largest norm of the gradient of all parameters together, before weight decay; a longer one is scaled "
+        help="largest norm of the gradient of all parameters together, before weight decay; larger ones are scaled "
         "down to it; 0 for no limit",
     )
     ema_decay: float = option(
@@ -260,7 +259,7 @@ class Recipe:
     freeze: tuple[str, ...] = option(
         (),
         parse=parse_freeze,
-        help="parameters that are not trained, patterns joined by commas such as stem.*,stages.[01].* (batch norms "
+        help="parameters that are not trained: patterns joined by commas, such as stem.*,stages.[01].* (batch norms "
         "that are frozen completely keep their statistics)",
     )
 

@@ -7,14 +7,14 @@ from absl import flags
 
 from resjax.cli.audit import COMMAND as AUDIT
 from resjax.cli.compare import COMMAND as COMPARE
-from resjax.cli.help import EXAMPLES, GROUPS
+from resjax.cli.help import EXAMPLES, GROUPS, REQUIRED, SHOWN
 from resjax.cli.plan import COMMAND as PLAN
 from resjax.cli.predict import COMMAND as PREDICT
 from resjax.cli.probe import COMMAND as PROBE
 from resjax.cli.report import COMMAND as REPORT
 from resjax.cli.sweep import COMMAND as SWEEP
 from resjax.cli.verdict import COMMAND as VERDICT
-from tests.commands import parsed_flags, run_in_process
+from tests.commands import parsed_flags, require_bad_input, run_in_process
 
 FLAGS = flags.FLAGS
 COMMANDS = {each.name: each for each in (AUDIT, COMPARE, PLAN, PREDICT, PROBE, REPORT, SWEEP, VERDICT)}
@@ -48,7 +48,7 @@ def test_help_is_in_groups_with_the_common_flags_and_helpfull_has_every_one():
         modules = FLAGS.flags_by_module_dict()
         own = {flag.name for module, found in modules.items() if module.startswith("resjax") for flag in found}
     assert sorted(flags_in(full)) == sorted(own)
-    assert {name for names in GROUPS.values() for name in names} == own - {"yes"}
+    assert {name for names in GROUPS.values() for name in names} == own
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -61,6 +61,18 @@ def test_every_flag_of_a_command_is_in_its_helpfull_and_its_own_are_in_its_help(
     ours = {each for each, module in found.items() if module.startswith("resjax")}
     assert sorted(full) == sorted(ours) and set(short) <= set(full)
     assert {each for each in ours if found[each] == f"resjax.cli.{name}"} <= set(short)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_flag_without_which_a_command_does_not_begin_is_shown_as_required(name, tmp_path, monkeypatch):
+    flag = REQUIRED[name]
+    assert re.search(rf"^  --{flag}\n(?: {{6}}.*\n)*? {{6}}.*\(required\)", shown_by(COMMANDS[name], "--help"), re.M)
+    monkeypatch.chdir(tmp_path)
+    require_bad_input(COMMANDS[name], *(["--nocompile_cache"] if name != "report" else []), says=(f"--{flag}",))
+
+
+def test_the_help_of_a_command_that_reads_a_workdir_has_no_flags_that_the_workdir_brings():
+    assert flags_in(shown_by(PROBE, "--help")) == list(SHOWN["probe"])
 
 
 def test_the_examples_work():

@@ -17,12 +17,16 @@ def define_source_flags() -> None:
     define_path(
         "dataset",
         "synthetic",
-        "synthetic, synthetic:COUNT, csv:PATH (columns filename,label and perhaps split), folder:PATH (a folder a "
-        "class, or train, val and test of such folders), npz:FILE (arrays images and labels) or "
-        "tfds:NAME (NAME/CONFIG:VERSION, NAME@train[:20%]: prepared by TFDS)",
+        "the images: folder:PATH (one folder for each class; or train, val and test with such folders), csv:PATH "
+        "(columns filename,label and perhaps split), npz:FILE (arrays images and labels), tfds:NAME (prepared by TFDS; "
+        "also NAME/CONFIG:VERSION and NAME@train[:20%]), or synthetic and synthetic:COUNT (drawn dishes)",
         prefixed=True,
     )
-    define_path("image_dir", None, "folder of a csv's images; by default the one beside it named like its stem")
+    define_path(
+        "image_dir",
+        None,
+        "folder of the images of csv:PATH; by default the folder beside the csv with its name, train/ for train.csv",
+    )
     define_path(
         "data_dir",
         None,
@@ -36,14 +40,13 @@ def define_source_flags() -> None:
     flags.DEFINE_float(
         "cache_gb",
         20.0,
-        "gigabytes that the cache may hold; the least recently used entries are removed first, this run's stay",
+        "gigabytes that the cache may hold; the least recently used entries are removed first, never those of this run",
     )
     flags.DEFINE_boolean(
         "near_copies",
         True,
         "find near-duplicates: re-encoded, rescaled, slightly cropped, mirrored and recoloured copies; with "
-        "--nonear_copies "
-        "only files with the same bytes count as duplicates",
+        "--nonear_copies only files with the same bytes count as duplicates",
     )
 
 
@@ -51,20 +54,21 @@ def define_split_flags() -> None:
     flags.DEFINE_string(
         "split",
         None,
-        "grouped keeps duplicates on one side; given is the split that comes with the data; random and overlapping "
-        "leak, "
-        "and exist to show the effect of leaks. Several, joined by commas, run one after another and are shown side by "
-        "side. By default given if the data come with a split, otherwise grouped",
+        "how images are divided into training and validation: grouped keeps duplicates on one side; given is the split "
+        "that comes with the data; random and overlapping leak, and exist to show the effect of leaks. Several, joined "
+        "by commas, run one after another and are shown side by side. By default given if the data come with a split, "
+        "otherwise grouped",
     )
     flags.DEFINE_integer("split_seed", 0, "seed of the split, the same for every replica")
     define_path("split_file", None, "a split.json to use instead of --split, --split_seed and the fractions")
     flags.DEFINE_integer(
         "folds",
         None,
-        "cross-validation with so many folds (2 or more) instead of --val_fraction: each fold is val once",
+        "cross-validation with this number of folds (2 or more) instead of --val_fraction: each fold is the validation "
+        "set once",
     )
     flags.DEFINE_float(
-        "val_fraction", None, f"share of the images that the best epoch is chosen on; by default {VAL_FRACTION:g}"
+        "val_fraction", None, f"share of the images that are kept for validation; by default {VAL_FRACTION:g}"
     )
     flags.DEFINE_float("test_fraction", 0.0, "share of the images that are kept for one evaluation at the end")
     flags.DEFINE_float(

@@ -13,24 +13,29 @@ def define_probe_flags() -> None:
     flags.DEFINE_string(
         "probes",
         None,
-        f"fast ({', '.join(FAST)}), all, or names with commas between: {', '.join(PROBES)}; python -m "
-        "experiments.probe runs fast by default, compare none",
+        f"measurements of why the shortcut helps: fast ({', '.join(FAST)}), all, or names joined by commas: "
+        f"{', '.join(PROBES)}; by default fast in probe, and none in compare",
     )
-    flags.DEFINE_integer("probe_seeds", 3, "seeds of each network that are probed, at most")
-    flags.DEFINE_integer("probe_images", 64, "images at which gradients, signals, losses and curvature are taken")
-    flags.DEFINE_integer("probe_scored", 256, "images, at most, on which a changed network's accuracy is taken")
-    flags.DEFINE_integer("landscape_side", 9, "points on a side of the loss landscape's plane, an odd number")
+    flags.DEFINE_integer("probe_seeds", 3, "at most this number of seeds of each network is probed")
+    flags.DEFINE_integer("probe_images", 64, "number of images for gradients, signals, losses and curvature")
     flags.DEFINE_integer(
-        "landscape_chunk", 0, "points of the landscape in a compiled call; 0 for 1 on a CPU and all elsewhere"
+        "probe_scored", 256, "at most this number of images is used for the accuracy of changed networks"
     )
-    flags.DEFINE_integer("curvature_steps", 10, "steps of Lanczos, a Hessian-vector product each")
-    flags.DEFINE_integer("curvature_samples", 6, "random vectors of Hutchinson's trace, a product each")
+    flags.DEFINE_integer("landscape_side", 9, "points on each side of the plane of the loss landscape, an odd number")
+    flags.DEFINE_integer(
+        "landscape_chunk", 0, "points of the landscape in one compiled call; 0: one on a CPU, all elsewhere"
+    )
+    flags.DEFINE_integer(
+        "curvature_steps", 10, "steps of Lanczos for the largest eigenvalue; each costs a Hessian-vector product"
+    )
+    flags.DEFINE_integer(
+        "curvature_samples", 6, "random vectors of Hutchinson's trace; each costs a Hessian-vector product"
+    )
     flags.DEFINE_string(
         "dose_training",
         "",
-        "factors of the shortcut, such as 0,0.5, with which the residual networks are trained again: each costs a "
-        "replica "
-        "of every residual network",
+        "factors of the shortcut, such as 0,0.5, with which the residual networks are trained again: each costs one "
+        "more training of every residual network",
     )
 
 

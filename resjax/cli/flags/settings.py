@@ -35,12 +35,14 @@ SWEEP_OPTIONS = "resjax.sweep.grid"
 
 def define_size_flags() -> None:
     own = "by default that of the network:"
-    flags.DEFINE_integer("width", None, f"channels of the stem and first stage; {own} 64, or 16 for CIFAR networks")
+    flags.DEFINE_integer(
+        "width", None, f"channels of the first layers, from which all others follow; {own} 64, or 16 for CIFAR networks"
+    )
     flags.DEFINE_string(
         "stem",
         None,
-        f"one of {', '.join(STEMS)}: imagenet is a 7x7 convolution with stride 2 and a max pool, cifar a 3x3 "
-        f"convolution; {own} cifar for CIFAR networks",
+        f"the first layers, one of {', '.join(STEMS)}: imagenet is a 7x7 convolution with stride 2 and a max pool, "
+        f"cifar a 3x3 convolution; {own} cifar for CIFAR networks",
     )
 
 
@@ -48,12 +50,10 @@ def define_training_flags() -> None:
     flags.DEFINE_string(
         "architectures",
         "plain34,resnet34",
-        "networks to compare, by name; the first is the baseline. A name is plain or resnet with a depth: 18, 34, "
-        "50, 101, "
-        "152, or 6n + 2 for CIFAR (20, 56, 110, ...); or resnext50_32x4d, wide_resnet28_10. It may begin with se_ or "
-        "preact_ and end with _gn, _nonorm, _skipinit, _fixup, _zero_gamma, _stochastic_depth, or a shortcut: _pad, "
-        "_project, _project_all. A network of your own is package.module:function, a function from a key to a "
-        "flax.nnx.Module",
+        "networks to compare, by name. A name is plain or resnet with a depth: 18, 34, 50, 101, 152, or 6n + 2 for "
+        "CIFAR (20, 56, 110, ...); or resnext50_32x4d, wide_resnet28_10. It may begin with se_ or preact_ and end with "
+        "_gn, _nonorm, _skipinit, _fixup, _zero_gamma, _stochastic_depth, or a shortcut: _pad, _project, _project_all. "
+        "A network of your own is package.module:function, a function from a key to a flax.nnx.Module",
     )
     define_path(
         "init_from",
@@ -66,10 +66,10 @@ def define_training_flags() -> None:
     flags.DEFINE_string(
         "seeds",
         "6",
-        "replicas of each network: 6 means seeds 0 to 5; 0,3,7 means these three; 3, means seed 3 alone. auto is "
-        "recommended: it adds seeds until every comparison has a verdict, and looks after 8, 12, 16 and 20 seeds, at a "
-        "level that keeps the false verdicts of all looks together at 5 %. Seeds that are added by hand after a "
-        "verdict was shown give one that is not confirmatory",
+        "how often each network is trained: 6 means with seeds 0 to 5; 0,3,7 means with these; 3, means with seed 3 "
+        "alone. auto (recommended) adds seeds until every comparison has a verdict: it looks after 8, 12, 16 and 20 "
+        "seeds, and keeps the false verdicts of all looks together at 5 %. If seeds are added by hand after a verdict "
+        "was shown, the next verdict says that it is not confirmatory",
     )
     flags.DEFINE_integer("max_seeds", 20, "with --seeds=auto: the largest number of seeds")
     flags.DEFINE_integer("image_size", 224, "height and width in pixels to which images are resized")
@@ -77,8 +77,8 @@ def define_training_flags() -> None:
         "pipeline",
         "auto",
         f"one of {', '.join(PIPELINES)}: resident keeps the images on the device, streamed reads them batch by "
-        "batch, with "
-        f"the same results; auto: resident if they fit into {RESIDENT_SHARE:.0%} of the device's free memory",
+        f"batch, with the same results; auto: resident if they fit into {RESIDENT_SHARE:.0%} of the device's free "
+        "memory",
     )
     define_size_flags()
     verdict.define_comparisons_flag()
@@ -97,18 +97,16 @@ def define_training_flags() -> None:
         "replicas_as",
         "auto",
         f"how the seeds of a network are trained: one of {', '.join(WAYS)}, or auto; results agree to 1e-5. sequential "
-        "trains one replica at a time, seed by seed through all networks, so that an early stop leaves complete pairs. "
-        "map, vmap and devices train all seeds of a network together: map computes their steps one after another in "
-        "one program, vmap all at once (which takes the memory of all), devices one on each device. auto: devices if "
-        "there are several; sequential on one CPU, which was the fastest by far; on one GPU or TPU vmap for small "
-        "steps (not measured). It may differ when a run is resumed",
+        "trains one seed after the other through all networks, so that an early stop leaves complete pairs. map, vmap "
+        "and devices train all seeds of a network together: map computes their steps one after another in one program, "
+        "vmap all at once (which takes the memory of all), devices one on each device. auto: devices if there are "
+        "several; sequential on one CPU; vmap for small steps on one GPU or TPU. It may differ when a run is resumed",
     )
     flags.DEFINE_string(
         "mesh",
         None,
-        "devices to use, such as replica:2,batch:4: two replicas at a time, each batch split over four devices; "
-        "results "
-        "agree to 1e-5. By default each replica has one device",
+        "devices to use, such as replica:2,batch:4: two seeds at a time, each batch split over four devices; results "
+        "agree to 1e-5. By default each seed has one device",
     )
     flags.DEFINE_float(
         "max_minutes",
@@ -119,10 +117,12 @@ def define_training_flags() -> None:
     flags.DEFINE_boolean(
         "allow_mixed_environment",
         False,
-        "resume, or add seeds and networks, although the finished ones were trained with another jax, device, dtype or "
-        "other setting that changes numbers; the report says so",
+        "resume, or add seeds and networks, even if the finished ones were trained with another version of jax, "
+        "device, dtype or setting that changes numbers; the report says so",
     )
-    define_path("workdir", None, "folder of the results; by default runs/NAME for a flagfile NAME.flags")
+    define_path(
+        "workdir", None, "folder of the results; by default runs/NAME, after the flagfile NAME.flags or the command"
+    )
 
 
 def define_recipe_flags() -> None:

@@ -16,8 +16,8 @@ def define_comparisons_flag() -> None:
         "comparisons",
         "twins",
         f"one of {', '.join(RULES)}, or pairs such as plain34:resnet34,plain34:se_resnet34 (baseline first). twins: "
-        "each plain network with its residual twin, and others with the first network; first: every network with the "
-        "first; all: every two. Each further comparison asks for stronger evidence in all of them",
+        "each plain network with its ResNet, and others with the first network; first: every network with the first; "
+        "all: every pair. The more comparisons, the stronger the evidence that each needs",
     )
 
 
@@ -31,7 +31,7 @@ def define_question_flags() -> None:
         "margin",
         None,
         "the largest difference that would not matter, in points (of --metric=log_loss in hundredths of a nat), above "
-        "0 and below 100: a comparison can then end in 'equivalent within' it. Choose it before the run",
+        "0 and below 100: a comparison can then end as 'equivalent'. Choose it before the run",
     )
 
 
