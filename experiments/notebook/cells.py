@@ -107,7 +107,7 @@ def devices() -> str:
 def run(command: str, *flags: str) -> None:
     """`resjax COMMAND FLAGS`, its output line by line as it comes.
 
-    The notebook's stop button is a Ctrl-C for it: it ends after the step, and the same command goes on.
+    The notebook's stop button is a Ctrl-C for it: it ends after the step, and the same command resumes.
 
     Raises:
       RuntimeError: where it ends with another status than 0; its last line says why.
