@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 WARM_UP = 3
-"""Steps of a network that are not counted: its program is compiled before the first, and up to three are queued."""
+"""Steps of a network that are not counted: its program is compiled before the first, and the queue of steps fills."""
 LEAST_SECONDS = 2.0
 """Measured training from which on there is a forecast."""
 LEAST_EPOCHS = 0.1

@@ -5,8 +5,8 @@ sums so far and the epoch resumes bit for bit. A thread reads signals from a pip
 compiled code: it acknowledges the first one, and where no finished step is unsaved it ends the process 0.4 s later by
 `os._exit`, after releasing the locks, as a kill would do. With unsaved steps, an epoch in one compiled call and a
 compilation in the main thread are finished first. A second signal leaves at once only if it is Ctrl-C, because GNU
-`timeout` sends SIGTERM twice. At most three steps are queued on the device. With several processes all stop after the
-epoch; JAX takes SIGTERM when it connects them, and we take it back.
+`timeout` sends SIGTERM twice. About half a second of steps is queued on the device. With several processes all stop
+after the epoch; JAX takes SIGTERM when it connects them, and we take it back.
 """
 
 import os
