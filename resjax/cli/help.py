@@ -34,7 +34,11 @@ EXAMPLES = {
 """The flags of comparisons that are common, each with an example; the others are in `--helpfull`."""
 SHOWN = {"probe": ("workdir", "probes", "probe_seeds", "probe_images", "probe_scored", "max_minutes")}
 """Of commands that read the other flags from a workdir: the shared ones that their `--help` shows."""
-REQUIRED = {"compare": "dataset", "sweep": "dataset", "probe": "workdir", "predict": "workdir", "report": "workdir"}
+REQUIRED = {
+    **dict.fromkeys(("compare", "sweep"), "dataset"),
+    **dict.fromkeys(("probe", "predict", "report"), "workdir"),
+    "reproduce": "target",
+}
 """The flag without which a command does not begin."""
 GROUPS = {
     "Data": (

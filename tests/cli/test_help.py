@@ -5,6 +5,7 @@ import re
 import pytest
 from absl import flags
 
+from experiments.reproductions.program import COMMAND as REPRODUCE
 from resjax.cli.audit import COMMAND as AUDIT
 from resjax.cli.compare import COMMAND as COMPARE
 from resjax.cli.help import EXAMPLES, GROUPS, REQUIRED, SHOWN
@@ -65,10 +66,10 @@ def test_every_flag_of_a_command_is_in_its_helpfull_and_its_own_are_in_its_help(
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_flag_without_which_a_command_does_not_begin_is_shown_as_required(name, tmp_path, monkeypatch):
-    flag = REQUIRED[name]
-    assert re.search(rf"^  --{flag}\n(?: {{6}}.*\n)*? {{6}}.*\(required\)", shown_by(COMMANDS[name], "--help"), re.M)
+    command, flag = {**COMMANDS, "reproduce": REPRODUCE}[name], REQUIRED[name]
+    assert re.search(rf"^  --{flag}\n(?: {{6}}.*\n)*? {{6}}.*\(required\)", shown_by(command, "--help"), re.M)
     monkeypatch.chdir(tmp_path)
-    require_bad_input(COMMANDS[name], *(["--nocompile_cache"] if name != "report" else []), says=(f"--{flag}",))
+    require_bad_input(command, *(["--nocompile_cache"] if name != "report" else []), says=(f"--{flag}",))
 
 
 def test_the_help_of_a_command_that_reads_a_workdir_has_no_flags_that_the_workdir_brings():
