@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from resjax.data.pipeline import take
 from resjax.functional import Functional
+from resjax.training.ahead_of_time import compile_now
 from resjax.training.loop import StepQueue
 from resjax.training.optimizer import make_optimizer
 from resjax.training.state import initial_state
@@ -57,6 +58,7 @@ def our_train_steps(case: Case, launch: str | None = None, with_bytes: bool = Fa
         )
 
     step, loop = jax.jit(train_step, donate_argnums=0), jax.jit(many, donate_argnums=0)
+    one = compile_now(step, (state, batch)) if launch == "step" else step
 
     def run(steps: int) -> None:
         nonlocal state
@@ -66,7 +68,7 @@ def our_train_steps(case: Case, launch: str | None = None, with_bytes: bool = Fa
             queue = StepQueue()
             for _ in range(steps):
                 queue.wait()
-                state, sums = step(state, batch)
+                state, sums = one(state, batch)
                 queue.add(sums)
         jax.block_until_ready(state)
 

@@ -43,7 +43,8 @@ def main() -> None:
         hint = f"did you mean {near[0]}? " if near else ""
         print(f"error: {name!r}: {hint}expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
-    run_command(find_command(name), rest, program=("resjax", name))
+    sys.argv = [sys.argv[0], *rest]
+    run_command(find_command(name), program=("resjax", name))
 
 
 def find_command(name: str) -> Command:

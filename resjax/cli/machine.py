@@ -1,10 +1,8 @@
-"""What a command sets up before JAX starts: memory, XLA's options, compiled programs, other processes."""
+"""What a command sets up before JAX starts: XLA's options, compiled programs, other processes."""
 
-import ctypes
 import hashlib
 import os
 import platform
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +14,6 @@ from resjax.run.stopping import compute_together
 from resjax.training.recipe import require_range
 
 FLAGS = flags.FLAGS
-# mallopt's parameters, from glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 GPU_FLAGS = {
     "latency_hiding": "--xla_gpu_enable_latency_hiding_scheduler=true",
     "triton_gemm_any": "--xla_gpu_triton_gemm_any=true",
@@ -72,22 +68,6 @@ def allow_open_files() -> None:
             soft = wanted
     if soft < LEAST_OPEN_FILES:
         raise BadInput(f"at most {soft} open files are allowed here (ulimit -n): expected {LEAST_OPEN_FILES} or more")
-
-
-def keep_freed_memory() -> bool:
-    """Tells glibc to keep freed memory for what is allocated next; whether there was a glibc to tell.
-
-    XLA:CPU asks for a step's temporary memory anew at every step, hundreds of MB, and glibc gives blocks of that size
-    back to the system, which hands out every page again, zeroed: up to a fifth of a step's time. With one arena, and no
-    blocks mapped by themselves, freed memory stays. The process stays as large as it once was, so this is for programs
-    that train, early in `main`, and not for a library to do on import: threads that run already keep their arenas.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return all([mallopt(M_ARENA_MAX, 1), mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, -1)])
 
 
 def use_gpu_flags(names: str) -> None:

@@ -19,7 +19,8 @@ from absl import flags, logging
 from resjax.cli.flags.names import unknown_flag, unreadable_value
 from resjax.cli.help import HELP, HELPFULL, help_text
 from resjax.cli.jax_settings import import_jax, use_own_jax_settings
-from resjax.cli.machine import allow_open_files, keep_compiled_programs, keep_freed_memory, use_gpu_flags
+from resjax.cli.machine import allow_open_files, keep_compiled_programs, use_gpu_flags
+from resjax.cli.memory import begin_with_huge_pages, hold_memory
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
 from resjax.run.stopping import Stopped, end_even_if_stuck, leave, listening, resume_line, say
@@ -67,6 +68,7 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
       arguments: of the command line, without the program; by default those of the process.
       program: the words by which a user starts this command, for the line that says how to resume.
     """
+    is_process = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     program = list(program or ("python", "-m", f"experiments.{command.name}"))
     defined = _defined_flags(command.definitions)
@@ -75,6 +77,8 @@ def run_command(command: Command, arguments: Sequence[str] | None = None, progra
             full = HELPFULL in arguments
             print(help_text(command.introduction, defined, name=command.name, program=program, full=full), flush=True)
             return
+        if is_process and "compile_cache" in FLAGS:
+            begin_with_huge_pages()
         with listening(shlex.join([*program, *arguments])):
             _run(command, arguments)
     except (BadInput, RecordError, flags.Error) as error:
@@ -110,7 +114,7 @@ def _run(command: Command, arguments: Sequence[str]) -> None:
     allow_open_files()
     _silence_repeated_errors()
     threading.excepthook = _thread_hook(threading.excepthook)
-    keep_freed_memory()
+    hold_memory()
     use_own_jax_settings()
     with status_line():
         if "compile_cache" in FLAGS:

@@ -5,6 +5,8 @@ evaluation and the next network's programs are still being compiled. The program
 the first call: the results are the same bit for bit.
 """
 
+import ctypes
+import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -43,7 +45,7 @@ class CompilingThread(ThreadPoolExecutor):
 
     def compile(self, function: Any, arguments: tuple) -> Future:
         """Begins to compile a jitted function for these arguments, after what was begun before."""
-        self._newest = self.submit(_compiled, function, arguments)
+        self._newest = self.submit(compile_now, function, arguments)
         return self._newest
 
 
@@ -87,8 +89,17 @@ class AheadOfTimeJit:
         return program.result()(*arguments)
 
 
-def _compiled(function: Any, arguments: tuple) -> jax.stages.Compiled:
-    return function.lower(*arguments).compile()
+def compile_now(function: Any, arguments: tuple) -> jax.stages.Compiled:
+    """The program of a jitted function for these arguments. The memory that compiling used goes back to the system."""
+    program = function.lower(*arguments).compile()
+    _give_back_freed_memory()
+    return program
+
+
+def _give_back_freed_memory() -> None:
+    """Returns to the system what compiling has freed, 100 to 200 MiB, where the C library is glibc."""
+    if sys.platform.startswith("linux") and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(ctypes.c_size_t(0))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The optimizer and the learning-rate schedule of a recipe, built from optax."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float32, Int32
 
 from resjax.errors import BadInput
 from resjax.functional import Functional, frozen_mask
+from resjax.ops.adam import Moments, adam
 from resjax.training.recipe import Recipe
 from resjax.types import Parameters
 
@@ -90,6 +91,50 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | None = N
     return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, kinds)
 
 
+class Adam(optax.GradientTransformation):
+    """optax's chain for Adam, or for AdamW where the decay is `apart`, which can also do its step in one operation."""
+
+    rate: optax.Schedule
+    strength: Any
+    """Of the weight decay; a float, or traced."""
+    only_kernels: bool
+    """Whether nothing else decays."""
+    apart: bool
+
+    def apply(
+        self, gradients: Parameters, state: optax.OptState, parameters: Parameters
+    ) -> tuple[Parameters, optax.OptState]:
+        """The parameters and the state after a step."""
+        parts: list[Any] = [*cast(tuple, state)]
+        place = 0 if self.apart else 1
+        moments, schedule = parts[place], parts[2]
+        step = optax.safe_increment(moments.count)
+        decaying = kernel_mask(parameters) if self.only_kernels else jax.tree.map(lambda _: True, parameters)
+        parameters, after = adam(
+            gradients,
+            parameters,
+            Moments(moments.mu, moments.nu),
+            step=step,
+            rate=self.rate(schedule.count),
+            decays=jax.tree.map(lambda decays: self.strength if decays else 0.0, decaying),
+            apart=self.apart,
+        )
+        parts[place] = moments._replace(count=step, mu=after.means, nu=after.squares)
+        parts[2] = schedule._replace(count=optax.safe_increment(schedule.count))
+        return parameters, tuple(parts)
+
+
+def apply_gradients(
+    optimizer: optax.GradientTransformation, gradients: Parameters, state: optax.OptState, parameters: Parameters
+) -> tuple[Parameters, optax.OptState]:
+    """The parameters and the optimizer's state after a step."""
+    if isinstance(optimizer, Adam):
+        return optimizer.apply(gradients, state, parameters)
+    updates, state = optimizer.update(gradients, state, parameters)
+    changed: Any = optax.apply_updates(parameters, updates)
+    return changed, state
+
+
 def has_own_rate(recipe: Recipe) -> bool:
     """Whether the optimizer has its learning rate inside, so that nobody else knows it."""
     return not isinstance(recipe.optimizer, str) and not callable(recipe.optimizer)
@@ -141,8 +186,10 @@ def _unfrozen_optimizer(recipe: Recipe, steps_per_epoch: int, rates: Rates | Non
     # Optax's annotation leaves numpy's arrays out.
     strength: Any = rates.weight_decay if rates is not None and recipe.weight_decay else recipe.weight_decay
     decay = optax.add_decayed_weights(strength, mask=kernel_mask if recipe.decayed == "kernels" else None)
-    if recipe.optimizer == "adam":
-        return optax.chain(decay, optax.scale_by_adam(), optax.scale_by_learning_rate(rate))
-    if recipe.optimizer == "adamw":
-        return optax.chain(optax.scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
+    if recipe.optimizer in ("adam", "adamw"):
+        apart = recipe.optimizer == "adamw"
+        parts = [optax.scale_by_adam(), decay] if apart else [decay, optax.scale_by_adam()]
+        made = Adam(*optax.chain(*parts, optax.scale_by_learning_rate(rate)))
+        made.rate, made.strength, made.only_kernels, made.apart = rate, strength, recipe.decayed == "kernels", apart
+        return made
     return optax.chain(decay, optax.trace(recipe.momentum), optax.scale_by_learning_rate(rate))

@@ -17,7 +17,7 @@ from resjax.errors import BadInput
 from resjax.functional import Functional
 from resjax.training.ahead_of_time import AheadOfTimeJit, CompilingThread
 from resjax.training.loss import batch_loss
-from resjax.training.optimizer import Rates, make_optimizer
+from resjax.training.optimizer import Rates, apply_gradients, make_optimizer
 from resjax.training.recipe import Recipe
 from resjax.training.state import AveragedState, TrainState, purpose_key
 from resjax.types import Batch, Parameters, PixelImages, Variables
@@ -74,8 +74,7 @@ def make_train_step(
     # Jitted, so that the programs of the full batch and of the last batch trace it once.
     @jax.jit
     def update(gradients: Parameters, state: optax.OptState, parameters: Parameters):
-        updates, state = optimizer.update(gradients, state, parameters)
-        return optax.apply_updates(parameters, updates), state
+        return apply_gradients(optimizer, gradients, state, parameters)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, StepSums]:
         _require_labels(batch)

@@ -124,7 +124,7 @@ def program(monkeypatch, tmp_path):
     for define in DEFINITIONS:
         define()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(frame, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(frame, "hold_memory", lambda: None)
     monkeypatch.setattr(frame, "keep_compiled_programs", lambda folder: None)
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
     drawn = Dataset(

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from resjax.cli.machine import keep_freed_memory
+from resjax.cli.memory import hold_memory
 from resjax.records import read_lines
 from resjax.records.files import append_line
 from resjax.run.progress import duration
@@ -140,7 +140,7 @@ def _serve(pipe: Connection, settings: SuiteSettings) -> None:
     """The process of the steps: gets a step's cases, the names to skip and the seconds, and sends what it finds."""
     # A group of its own, so that what it starts is ended with it.
     os.setsid()
-    keep_freed_memory()
+    hold_memory()
     # JAX reads these when a step imports it, and so do the processes of the contenders.
     for name, value in KEPT_PROGRAMS.items():
         os.environ.setdefault(name, value)

@@ -3,13 +3,14 @@
 import contextlib
 import math
 import multiprocessing
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from resjax.cli.machine import keep_freed_memory
+from resjax.cli.memory import hold_memory, with_huge_pages
 from resjax.errors import BadInput
 
 MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
@@ -70,6 +71,8 @@ class Worker:
     """
 
     def __init__(self, build: Callable[..., Program], *arguments: Any):
+        # As `compare` does. The steps of torch gain from it, too, though torch does not do it by itself.
+        os.environ.update(with_huge_pages(os.environ))
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, build, arguments))
@@ -110,8 +113,7 @@ class Worker:
 
 def _serve(pipe: Any, build: Callable[..., Program], arguments: tuple) -> None:
     """The process of a worker: receives numbers of steps and sends seconds, until it receives None."""
-    # As `compare` does. The steps of torch gain from it, too, though torch does not do it by itself.
-    keep_freed_memory()
+    hold_memory()
     # Without an owner nobody waits for an answer. Ctrl-C reaches the owner, too, which prints the message.
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         try:

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xla/ffi/api/c_api.h"
+#include "calls.h"
 
 /* As in dnnl_types.h. */
 typedef struct {
@@ -55,15 +55,14 @@ static set_handle* set_address;
 static execute* run_primitive;
 static make_plan* make;
 static plan* slots[SLOTS];
-/* One call runs at a time: each has all cores, and threads of oneDNN wait for each other without sleeping. A plan can be
- * added or removed inside of `make`, by the thread that holds it. */
-static pthread_mutex_t turn;
+/* A plan can be added or removed inside of `make`, by the thread that holds it. */
+pthread_mutex_t resjax_turn;
 
 static void new_turn(void) {
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-  pthread_mutex_init(&turn, &attributes);
+  pthread_mutex_init(&resjax_turn, &attributes);
   pthread_mutexattr_destroy(&attributes);
 }
 
@@ -96,15 +95,15 @@ void resjax_add(const plan* given) {
   for (int64_t i = 0; i < given->step_count; ++i)
     steps[i].arguments = copied(steps[i].arguments, steps[i].count * sizeof(argument));
   added->steps = steps;
-  pthread_mutex_lock(&turn);
+  pthread_mutex_lock(&resjax_turn);
   plan** slot = slot_of(added->text, added->length);
   added->next = *slot;
   *slot = added;
-  pthread_mutex_unlock(&turn);
+  pthread_mutex_unlock(&resjax_turn);
 }
 
 void resjax_remove(const char* text, int64_t length) {
-  pthread_mutex_lock(&turn);
+  pthread_mutex_lock(&resjax_turn);
   plan** found = find(text, length);
   plan* removed = *found;
   if (removed) {
@@ -115,7 +114,7 @@ void resjax_remove(const char* text, int64_t length) {
     free((void*)removed->text);
     free(removed);
   }
-  pthread_mutex_unlock(&turn);
+  pthread_mutex_unlock(&resjax_turn);
 }
 
 /* In a child that was forked: another thread may have held the lock, and plans are for threads that are gone. */
@@ -127,7 +126,7 @@ void resjax_forget(void) {
 /* Returns 0, or 1 with the reason in `message`. */
 static int compute(const char* text, int64_t length, void* const* buffers, int64_t count, char* message) {
   int status = 0;
-  pthread_mutex_lock(&turn);
+  pthread_mutex_lock(&resjax_turn);
   plan* its = *find(text, length);
   if (!its) {
     status = (int)make(text, length, count, message, ROOM);
@@ -147,7 +146,7 @@ static int compute(const char* text, int64_t length, void* const* buffers, int64
     int code = run_primitive(next->primitive, its->stream, (int)next->count, next->arguments);
     if (code) status = 1, snprintf(message, ROOM, "dnnl_primitive_execute: status %d", code);
   }
-  pthread_mutex_unlock(&turn);
+  pthread_mutex_unlock(&resjax_turn);
   return status;
 }
 
@@ -157,21 +156,8 @@ int resjax_compute(const char* text, int64_t length, void* const* buffers, int64
   return compute(text, length, buffers, count, message);
 }
 
-static XLA_FFI_Error* failed(const XLA_FFI_Api* api, const char* message) {
-  XLA_FFI_Error_Create_Args error = {
-      .struct_size = XLA_FFI_Error_Create_Args_STRUCT_SIZE, .message = message, .errc = XLA_FFI_Error_Code_INTERNAL};
-  return api->XLA_FFI_Error_Create(&error);
-}
-
 XLA_FFI_Error* resjax_handler(XLA_FFI_CallFrame* frame) {
-  const XLA_FFI_Metadata_Extension* extension = (const XLA_FFI_Metadata_Extension*)frame->extension_start;
-  if (extension && extension->extension_base.type == XLA_FFI_Extension_Metadata) {
-    XLA_FFI_Metadata* asked = extension->metadata;
-    asked->api_version.major_version = XLA_FFI_API_MAJOR;
-    asked->api_version.minor_version = XLA_FFI_API_MINOR;
-    asked->traits = 0;
-    return NULL;
-  }
+  if (asks_what_it_is(frame)) return NULL;
   int64_t arguments = frame->args.size, results = frame->rets.size;
   if (frame->attrs.size != 1 || arguments + results > MOST_BUFFERS) return failed(frame->api, "not a call of resjax");
   void* buffers[MOST_BUFFERS];

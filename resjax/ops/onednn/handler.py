@@ -1,4 +1,4 @@
-"""The C handler of the custom calls, compiled and loaded when it is first needed, and the plans that it knows."""
+"""The C handlers of the custom calls, compiled and loaded when they are first needed, and the plans that they know."""
 
 import ctypes
 import os
@@ -13,7 +13,10 @@ import jax
 
 from resjax.ops.onednn.objects import Handle, Unavailable
 
-SOURCE = Path(__file__).with_name("handler.c")
+SOURCES = [Path(__file__).with_name(name) for name in ("handler.c", "adam.c")]
+OPTIONS = "-std=gnu11", "-O3", "-march=native", "-shared", "-fPIC", "-pthread"
+EXACT = "-ffp-contract=off", "-fno-math-errno"
+"""Every sum and product is rounded by itself, so all processors compute the same bits."""
 COMPILERS = "cc", "gcc", "clang"
 _MAKE = ctypes.CFUNCTYPE(
     ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64
@@ -66,27 +69,36 @@ class Step(NamedTuple):
 
 
 class Handler:
-    """The loaded handler.
+    """The loaded handlers.
 
     Args:
-      set_address, execute: oneDNN's functions of these purposes.
+      onednn: the library, with OpenMP's functions.
 
     Raises:
-      Unavailable: if there is no C compiler, or it fails.
-      OSError: if it cannot be started, or what it makes cannot be loaded.
+      Unavailable: if there is no C compiler, or it fails, or this is another OpenMP than GCC's.
+      OSError: if the compiler cannot be started, or what it makes cannot be loaded.
     """
 
-    def __init__(self, set_address: Any, execute: Any):
+    def __init__(self, onednn: ctypes.PyDLL):
+        try:
+            threads = onednn.GOMP_parallel, onednn.omp_get_thread_num, onednn.omp_get_num_threads
+        except AttributeError as error:
+            raise Unavailable(f"oneDNN has no OpenMP that code of GCC can call: {error}") from error
         self._c = _compiled()
         self._make: Make | None = None
         # C may call it at any time, so it lives as long as the process.
         self._callback = _MAKE(self._make_from_c)
-        self._c.resjax_begin(*(ctypes.cast(each, ctypes.c_void_p) for each in (set_address, execute, self._callback)))
+        _call(self._c.resjax_begin, onednn.dnnl_memory_set_data_handle, onednn.dnnl_primitive_execute, self._callback)
+        _call(self._c.resjax_begin_adam, *threads)
 
     def register(self, target: str, make: Make) -> None:
-        """Makes the handler known to XLA; `make` adds the plan of a text that is not known."""
+        """Makes the handler of convolutions known to XLA; `make` adds the plan of a text that is not known."""
         self._make = make
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(self._c.resjax_handler), platform="cpu")
+
+    def register_adam(self, target: str) -> None:
+        """Makes the handler of Adam known to XLA."""
+        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(self._c.resjax_adam), platform="cpu")
 
     def add(self, text: bytes, buffers: int, places: Sequence[Place], steps: Sequence[Step], stream: Handle) -> None:
         """Has calls with this text and so many buffers run these steps. oneDNN's objects must live until `remove`."""
@@ -128,17 +140,20 @@ class Handler:
             return 1
 
 
+def _call(begin: Any, *functions: Any) -> None:
+    begin(*(ctypes.cast(each, ctypes.c_void_p) for each in functions))
+
+
 def _compiled() -> ctypes.CDLL:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(prefix="resjax-") as folder:
         made = Path(folder) / "handler.so"
-        command: list[Any] = [compiler, "-std=gnu11", "-O1", "-shared", "-fPIC", "-pthread"]
-        command += [f"-I{jax.ffi.include_dir()}", SOURCE, "-o", made]
+        command: list[Any] = [compiler, *OPTIONS, *EXACT, f"-I{jax.ffi.include_dir()}", *SOURCES, "-o", made]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except subprocess.CalledProcessError as error:
             reason = next((line for line in error.stderr.splitlines() if "error" in line), "it fails")
-            raise Unavailable(f"the C compiler {compiler} cannot compile {SOURCE.name}: {reason}") from error
+            raise Unavailable(f"the C compiler {compiler} cannot compile the handlers: {reason}") from error
         # The file may go when it is loaded.
         return ctypes.CDLL(str(made))
 

@@ -57,7 +57,7 @@ class Library:
         if self._c.dnnl_get_effective_cpu_isa() & AVX2 != AVX2:
             raise Unavailable("the processor has no AVX2")
         self.engine = self.make("engine", CPU, ctypes.c_size_t(0))
-        self.handler = Handler(self._c.dnnl_memory_set_data_handle, self._c.dnnl_primitive_execute)
+        self.handler = Handler(self._c)
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 SCHEMA_VERSION = 1
 """Version of the records that this code writes and reads."""
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 """Increases with every change to the numbers of results: no replica resumes under another version, and the committed
 records of an older one are taken again."""
 Side = Literal["train", "val", "test"]
