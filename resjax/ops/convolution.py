@@ -1,14 +1,13 @@
 """A drop-in for `jax.lax.conv_general_dilated` that is fast on a CPU.
 
-On GPU and TPU it is XLA's own convolution. On a CPU, 2-D convolutions in float32 without dilation and groups are
-matrix products (`formulations`), and all others XLA's own.
-
-Who asks for oneDNN (`resjax.ops.cpu_convolutions`, RESJAX_CPU_CONVOLUTIONS) has what PyTorch's speed comes from
+On GPU and TPU it is XLA's own convolution. On a CPU it is oneDNN's, which PyTorch's speed comes from
 (`resjax.ops.onednn`): forward and both gradients, in 1-D to 3-D, float32 and bfloat16, with strides, padding, dilation
 of images (transposed convolutions) and kernels, groups and any order of dimensions. What oneDNN refuses is XLA's own.
-They are matrix products still where XLA divides a program over several devices (`jax.jit` with a sharded batch),
-because it cannot divide a foreign call; `jax.shard_map` divides by itself and has oneDNN. Exported programs
-(`jax.export`) have XLA's own convolutions, because they run where there is no oneDNN.
+
+Without oneDNN, and where XLA divides a program over several devices (`jax.jit` with a sharded batch: it cannot divide a
+foreign call, while `jax.shard_map` divides by itself), 2-D convolutions in float32 without dilation and groups are
+matrix products (`formulations`), and all others XLA's own. Exported programs (`jax.export`) have XLA's own
+convolutions, because they run where there is no oneDNN. `resjax.ops.cpu_convolutions` and RESJAX_CPU_CONVOLUTIONS choose.
 """
 
 from abc import abstractmethod
@@ -91,7 +90,7 @@ def conv_general_dilated(
 ) -> Array:
     """`jax.lax.conv_general_dilated` with the same arguments, results (up to rounding) and gradients.
 
-    With oneDNN (`pip install resjax[onednn]`, Linux on x86-64) it has PyTorch's speed. For Flax layers:
+    With oneDNN (Linux on x86-64) it has PyTorch's speed. For Flax layers:
 
     >>> import jax.numpy as jnp
     >>> from flax import nnx

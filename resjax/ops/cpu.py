@@ -1,4 +1,4 @@
-"""What computes convolutions on a CPU: what was asked for, and what is used here."""
+"""What computes convolutions on a CPU: what was asked for, and what is used here. Adam is one call beside oneDNN."""
 
 import os
 from typing import Self
