@@ -20,11 +20,11 @@ from resjax.cli.flags.names import unknown_flag, unreadable_value
 from resjax.cli.help import HELP, HELPFULL, help_text
 from resjax.cli.jax_settings import import_jax, use_own_jax_settings
 from resjax.cli.machine import allow_open_files, keep_compiled_programs, use_gpu_flags
-from resjax.cli.memory import begin_with_huge_pages, hold_memory
 from resjax.data.cache import default_cache_dir
 from resjax.errors import BadInput, RecordError
 from resjax.run.stopping import Stopped, end_even_if_stuck, leave, listening, resume_line, say
 from resjax.terminal import status_line
+from resjax.training.memory import begin_with_huge_pages, hold_memory
 
 FLAGS = flags.FLAGS
 PACKAGE = Path(__file__).parents[1]

@@ -5,8 +5,6 @@ evaluation and the next network's programs are still being compiled. The program
 the first call: the results are the same bit for bit.
 """
 
-import ctypes
-import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,6 +15,7 @@ import jax
 from jax import monitoring
 
 from resjax.terminal import activity
+from resjax.training.memory import after_compiling
 
 WAITED = "/resjax/compile/waited"
 """The `jax.monitoring` event, in seconds, of a call that had to wait for its program."""
@@ -90,16 +89,11 @@ class AheadOfTimeJit:
 
 
 def compile_now(function: Any, arguments: tuple) -> jax.stages.Compiled:
-    """The program of a jitted function for these arguments. The memory that compiling used goes back to the system."""
+    """The program of a jitted function for these arguments."""
     program = function.lower(*arguments).compile()
-    _give_back_freed_memory()
+    analysis = program.memory_analysis()
+    after_compiling(analysis.temp_size_in_bytes if analysis else 0)
     return program
-
-
-def _give_back_freed_memory() -> None:
-    """Returns to the system what compiling has freed, 100 to 200 MiB, where the C library is glibc."""
-    if sys.platform.startswith("linux") and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(ctypes.c_size_t(0))
 
 
 @contextmanager

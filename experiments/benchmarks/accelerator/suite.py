@@ -16,11 +16,11 @@ from typing import Any
 
 from msgspec import UNSET
 
-from resjax.cli.memory import hold_memory
 from resjax.records import read_lines
 from resjax.records.files import append_line
 from resjax.run.progress import duration
 from resjax.run.stopping import released_on_leaving
+from resjax.training.memory import hold_memory
 
 from ..harness.rows import versions
 from .settings import Step, SuiteRow, SuiteSettings

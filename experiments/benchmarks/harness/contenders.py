@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from resjax.cli.memory import hold_memory, with_huge_pages
 from resjax.errors import BadInput
+from resjax.training.memory import hold_memory, with_huge_pages
 
 MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 """Words that the messages of JAX, torch, cuDNN and the C library contain when memory runs out."""
