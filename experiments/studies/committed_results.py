@@ -110,6 +110,12 @@ COMMITTED = (
         beside=" and 14 min of training",
     ),
     CommittedResult(
+        "sweep_demo",
+        "Does the shortcut help more with depth, each network at its own best learning rate?",
+        ("sweep --flagfile=sweep_demo",),
+        kept=("sweep.json",),
+    ),
+    CommittedResult(
         "reproduce_cifar10_quick",
         "Does the shortcut lower the training loss of deep networks, as in He et al. 2015?",
         ("reproduce --flagfile=reproduce_cifar10 --quick --dataset=tfds:cifar10_jpeg@train[:10%] --data_dir=tfds",),
@@ -160,13 +166,15 @@ def older_folders(results: Path = RESULTS) -> set[str]:
 
 
 def recorded_seconds(folder: Path) -> float:
-    """How long the replicas and the probes of a folder took, as their records say."""
+    """How long the replicas, cells and probes of a folder took, as their records say."""
     seconds = 0.0
     for path in trained_records(folder):
         if path.name == "result.json":
             seconds += read_result(path).timing.seconds
         elif path.name == "probes.json":
             seconds += sum(probe.seconds for probe in read_record(path, Probes).probes.values())
+        elif path.name == "sweep.json":
+            seconds += sum(cell.seconds or 0.0 for cell in read_record(path, Sweep).cells)
     return seconds
 
 

@@ -7,7 +7,7 @@ of images (transposed convolutions) and kernels, groups and any order of dimensi
 Without oneDNN, and where XLA divides a program over several devices (`jax.jit` with a sharded batch: it cannot divide a
 foreign call, while `jax.shard_map` divides by itself), 2-D convolutions in float32 without dilation and groups are
 matrix products (`formulations`), and all others XLA's own. Exported programs (`jax.export`) have XLA's own
-convolutions, because they run where there is no oneDNN. `resjax.ops.cpu_convolutions` and RESJAX_CPU_CONVOLUTIONS choose.
+convolutions, because they run where there is no oneDNN.
 """
 
 from abc import abstractmethod
