@@ -30,7 +30,12 @@ from resjax.records import (
     write_record,
 )
 
-PIXEL = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP/Z"
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAwAAAAMBAMAAACkW0HUAAAAGFBMVEXw3JavnDzLkjyHkDzWcDzIXTyGdjyMYDwTa4GJ"
+    "AAAAQ0lEQVR42kXKMQ2AMAAEwOunApCAFAY8oYYERQQJSOgKCZSR6ZYrS2/PIeCn3CuVzT7kvOjynn8ZopISbTJKV2fSwAcEDg+3h2v5wQAAAABJRU5E"
+    "rkJggg=="
+)
+"""A picture of 12 x 12 pixels."""
 Results = Mapping[str, Mapping[int, Done | Diverged | None]]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resjax.records import ReproductionRecord, write_record, write_text
-from resjax.report.figures.style import save, svg_texts
+from resjax.report.figures.style import save
 from resjax.report.page.reproduction_page import reproduction_figures, reproduction_page
 from resjax.report.reproduction_text import sentences, tables
 from resjax.report.tables import in_columns
@@ -29,8 +29,8 @@ def write_reproduction(
         target, reproduction, comparisons, asked.architectures, departures, quick=quick, flags=asked.flags
     )
     write_record(asked.workdir / "reproduction.json", record)
-    drawn = svg_texts(save(reproduction_figures(record), asked.workdir / "figures"))
-    write_text(asked.workdir / "reproduction.html", reproduction_page(record, drawn))
+    save(reproduction_figures(record), asked.workdir / "figures")
+    write_text(asked.workdir / "reproduction.html", reproduction_page(record))
     print("\n" + reproduction_text(record))
     print(f"\nreproduction.json, reproduction.html and figures are in {asked.workdir}")
     return record

@@ -11,11 +11,16 @@ LOSS_DIGITS = 3
 
 def tables(record: ReproductionRecord) -> list[Table]:
     """The numbers side by side, the differences between the networks of a pair, and the recall of each class."""
-    found = [_values(record)]
+    return [*sections(record).values()]
+
+
+def sections(record: ReproductionRecord) -> dict[str, Table]:
+    """The same tables by the headings that a page gives them."""
+    found = {"Published and own numbers": _values(record)}
     if record.pairs:
-        found.append(_differences(record))
+        found["What the shortcut changes"] = _differences(record)
     if record.recalls:
-        found.append(_recalls(record))
+        found["Class by class"] = _recalls(record)
     return found
 
 

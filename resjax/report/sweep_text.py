@@ -6,7 +6,7 @@ from resjax.records import Condition, Sweep
 from resjax.report.cautions import mixed_environments
 from resjax.report.majority import majority_of_sweep
 from resjax.report.tables import Table, in_columns
-from resjax.report.words import DASH, SIDES, counted, points, spread
+from resjax.report.words import DASH, SIDES, counted, plain_number, points, spread
 
 MOST_LISTED = 200
 """Cells that are named, those that differ in the seed alone in one line; the rest is counted, and in `sweep.json`."""
@@ -17,7 +17,7 @@ def sweep_text(record: Sweep) -> str:
     lines = ["", headline(record)]
     for condition in record.conditions:
         lines += ["", *([condition.label] if condition.label else [])]
-        lines.append(in_columns(choice_table(record, condition), names=2))
+        lines.append(in_columns(choice_table(record, condition), names=2 if record.tuned else 1))
         lines += [pair.sentence for pair in condition.comparisons]
     lines += ["", *filter(None, [majority_of_sweep(record.dataset)]), choice_caution(record)]
     lines += [f"{kind}: {text}" for kind, text in failures(record)]
@@ -35,30 +35,38 @@ def headline(record: Sweep) -> str:
 
 def setting_words(choices: Mapping[str, object]) -> str:
     """`learning rate 0.001, weight decay 0`."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in choices.items()) or "as declared"
+    named = [f"{name.replace('_', ' ')} {value_words(value)}" for name, value in choices.items()]
+    return ", ".join(named) or "as declared"
+
+
+def value_words(value: object) -> str:
+    """A value of a flag: `0.001`, `0`, `cosine`."""
+    return plain_number(value) if isinstance(value, float) else str(value)
 
 
 def choice_table(record: Sweep, condition: Condition) -> Table:
-    """Each network at its own best setting, under one condition."""
+    """Each network at its own best setting, under one condition; where nothing was tuned, at the only one."""
     tested = record.reported_on == "test"
     reported = SIDES[record.reported_on]
-    header = ["", "best at", "seeds", "validation", "training"]
+    header = ["", *["best at"] * bool(record.tuned), "seeds", "validation", "training"]
     header += ["test"] if tested else []
-    header += [f"{reported}, chosen by the other seeds"]
-    header += [] if tested else ["optimism of the choice"]
+    if record.tuned:
+        header += [f"{reported}, chosen by the other seeds"]
+        header += [] if tested else ["optimism of the choice"]
     rows = []
     for name, network in condition.networks.items():
         if network.chosen is None:
-            rows.append([name, "nothing finished", *[DASH] * (len(header) - 2)])
+            rows.append([name, *["nothing finished"] * bool(record.tuned), *[DASH] * (len(header) - 1)][: len(header)])
             continue
         chosen = network.settings[network.chosen]
         done = sum(status == "done" for status in chosen.status.values())
         edge = " (edge)" if network.edges else ""
-        row = [name, setting_words(network.choices) + edge, f"{done} of {len(chosen.status)}"]
+        row = [name, *[setting_words(network.choices) + edge] * bool(record.tuned), f"{done} of {len(chosen.status)}"]
         row += [spread(chosen.best_val_accuracy), spread(chosen.final_train_accuracy)]
         row += [spread(chosen.test_accuracy)] if tested else []
-        row += [spread(network.chosen_by_others)]
-        row += [] if tested else [points(network.optimism_of_choice)]
+        if record.tuned:
+            row += [spread(network.chosen_by_others)]
+            row += [] if tested else [points(network.optimism_of_choice)]
         rows.append(row)
     return Table(header, rows)
 
@@ -81,7 +89,7 @@ def choice_caution(record: Sweep) -> str:
         )
     edges = sorted(
         {
-            f"{name} ({', '.join(network.edges)})"
+            f"{name} ({', '.join(edge.replace('_', ' ') for edge in network.edges)})"
             for condition in record.conditions
             for name, network in condition.networks.items()
             if network.edges

@@ -26,6 +26,15 @@ def mean_of(described: Described | None | UnsetType) -> float | None:
     return None if found is None else found.mean
 
 
+def plain_number(value: float) -> str:
+    """A number as a reader writes it: `0.02`, `1.5`, `20,000`.
+
+    >>> plain_number(20_000.0), plain_number(0.02), plain_number(1e-5)
+    ('20,000', '0.02', '1e-5')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}".replace("e-0", "e-")
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A fraction in per cent: `12.3 %`."""
     return DASH if share is None else f"{100 * share:.{digits}f} %"

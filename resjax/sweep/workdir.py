@@ -7,7 +7,6 @@ from msgspec import UNSET
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.looks import Shown
 from resjax.records import Declaration, Looks, Sweep, read_record, write_record, write_text
-from resjax.report.figures.style import svg_texts
 from resjax.report.figures.sweep_figures import draw_sweep
 from resjax.report.page.sweep_page import sweep_page
 from resjax.run.workdir.lock import one_at_a_time
@@ -55,6 +54,6 @@ def write_report(workdir: Path) -> Sweep:
     """Draws the figures and writes `report.html` from `sweep.json`, and returns that record."""
     with one_at_a_time(workdir):
         record = read_record(workdir / RECORD, Sweep)
-        drawn = svg_texts(draw_sweep(record, workdir))
-        write_text(workdir / "report.html", sweep_page(record, drawn))
+        draw_sweep(record, workdir)
+        write_text(workdir / "report.html", sweep_page(record))
     return record

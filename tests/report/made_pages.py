@@ -4,7 +4,17 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from resjax.records import CopyGroup, DatasetRecord, ExpectedLeak, Gallery, Listed, Probes, write_record
+from resjax.records import (
+    CopyGroup,
+    DatasetRecord,
+    ExpectedLeak,
+    Gallery,
+    Listed,
+    Probes,
+    ReproductionRecord,
+    read_record,
+    write_record,
+)
 from resjax.records.run_records import read_run_records
 from resjax.report.page.audit_page import audit_page
 from resjax.report.page.reproduction_page import reproduction_page
@@ -17,7 +27,9 @@ from tests.report.made import explain
 
 DISHES = ("bakso", "gado_gado", "nasi_goreng", "rendang", "soto_ayam")
 LONG = ("bakso", "gado_gado_with_a_very_long_name_and_peanut_sauce", "Soto<ayam>" * 5, "rendang")
-GRID = {"learning_rate": (1e-3, 1e-2), "weight_decay": (0.0, 1e-4)}
+WORST = "learning_rate0.01_weight_decay0.0001"
+PUBLISHED = Path(__file__).parents[2] / "experiments" / "results" / "reproduce_first_exercise_quick"
+"""A real reproduction: long names of sources, two splits, classes, and a long command."""
 
 
 def make_pages(folder: Path) -> dict[str, Path]:
@@ -25,8 +37,22 @@ def make_pages(folder: Path) -> dict[str, Path]:
     pages = {
         "report": _report(folder / "run"),
         "long_names": _long_names(folder / "long"),
-        "sweep": sweep_page(make_sweep(folder / "sweep", grid=GRID, seeds=range(3), images=20)),
-        "reproduction": reproduction_page(reproduction_record()),
+        "sweep": sweep_page(
+            make_sweep(
+                folder / "sweep",
+                seeds=range(3),
+                images=20,
+                diverged=[(WORST, "plain20", 1)],
+                failed=[(WORST, "resnet8", 2)],
+                pending=[(WORST, "resnet8", 1)],
+            )
+        ),
+        "sweep_along": sweep_page(
+            make_sweep(
+                folder / "along", depths=(8,), grid={"train_fraction": (0.05, 1.0)}, seeds=(0, 1), images=20, leaked=3
+            )
+        ),
+        "reproduction": _reproduction(),
         "audit": _audit(),
     }
     paths = {name: folder / f"{name}.html" for name in pages}
@@ -43,6 +69,14 @@ def _report(workdir: Path) -> str:
     write_record(workdir / "gallery.json", Gallery(thumbnails=dict.fromkeys(ids, PIXEL)))
     write_record(workdir / "probes.json", _probes(ids[0]))
     return report_page(read_run_records(workdir))
+
+
+def _reproduction() -> str:
+    """A reproduction with everything that one can have."""
+    record = read_record(PUBLISHED / "reproduction.json", ReproductionRecord)
+    first, *others = record.own
+    own = [replace(first, status=first.status | {2: "diverged"}), *others]
+    return reproduction_page(replace(record, own=own, depth=reproduction_record().depth))
 
 
 def _probes(picture: str) -> Probes:

@@ -13,7 +13,7 @@ import pytest
 from resjax.report.page.html import TEMPLATES
 
 EMPTY = {"br", "img", "meta", "wbr", "input", "hr", "link"}
-KINDS = ("report", "long_names", "sweep", "reproduction", "audit")
+KINDS = ("report", "long_names", "sweep", "sweep_along", "reproduction", "audit")
 TEXT, GRAPHICS = 4.5, 3.0
 """The least contrasts of WCAG 2.2 (AA): of text, and of the marks of figures."""
 

@@ -6,10 +6,12 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from resjax.records import Reliability, ReliabilityBin
-from resjax.report.figures.curves import FEWEST_TICKS, MOST_TICKS, logarithmic, logarithmic_ticks, plain_number
+from resjax.report.figures.curves import FEWEST_TICKS, MOST_TICKS, logarithmic, logarithmic_ticks
 from resjax.report.figures.drawn_run import DrawnNetwork
-from resjax.report.figures.probe_figures import probe_charts, probe_figures, probe_sheets
+from resjax.report.figures.probe_figures import probe_figures, probe_sheets
 from resjax.report.figures.report_charts import reliability_chart
+from resjax.report.figures.sheet import sheet_charts
+from resjax.report.words import plain_number
 from tests.made_records import probes_record
 
 
@@ -17,7 +19,7 @@ from tests.made_records import probes_record
 @pytest.mark.parametrize("low", [3.7e-5, 0.094, 0.8, 1.0, 6.2, 4e3])
 def test_a_logarithmic_axis_has_enough_ticks_and_not_too_many(low, ratio):
     ticks = logarithmic_ticks(low, ratio * low)
-    assert FEWEST_TICKS - 1 <= len(ticks) <= MOST_TICKS + 3
+    assert FEWEST_TICKS <= len(ticks) <= MOST_TICKS + 3
     assert all(low <= tick <= ratio * low for tick in ticks) and ticks == sorted(set(ticks))
     assert all(len(f"{tick:e}".split("e")[0].rstrip("0")) <= 5 for tick in ticks), "plain numbers"
 
@@ -29,11 +31,13 @@ def test_a_logarithmic_axis_says_so_and_shows_its_ticks(values):
     logarithmic(panel, "loss (nats)")
     low, high = panel.get_ylim()
     assert "log scale" in panel.get_ylabel() and panel.get_yscale() == "log"
-    assert high > 1.1 * low and sum(low <= tick <= high for tick in panel.get_yticks()) >= FEWEST_TICKS - 1
+    assert high > 1.1 * low and sum(low <= tick <= high for tick in panel.get_yticks()) >= FEWEST_TICKS
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.02, "0.02"), (1.5, "1.5"), (20_000.0, "20,000"), (1e6, "1,000,000")])
-def test_a_number_at_an_axis_has_no_exponent(value, text):
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.02, "0.02"), (1.5, "1.5"), (20_000.0, "20,000"), (1e6, "1,000,000"), (1e-5, "1e-5")]
+)
+def test_a_number_at_an_axis_is_plain(value, text):
     assert plain_number(value) == text
 
 
@@ -50,9 +54,9 @@ def test_a_bin_of_a_reliability_chart_is_as_large_as_its_images_are_many():
 def test_a_probe_has_the_same_panels_together_and_apart():
     record = probes_record()
     sheets = probe_sheets(record)
-    apart = dict(probe_charts(sheets))
     for name, figure in probe_figures(record):
         sheet = sheets[name.removeprefix("probe_")]
+        apart = dict(sheet_charts(name, sheet))
         together = [panel for panel in figure.axes if panel.get_title()]
         assert [panel.get_title() for panel in together] == list(sheet.panels)
         for place, panel in enumerate(together):

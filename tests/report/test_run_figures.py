@@ -227,7 +227,7 @@ def test_a_damaged_record_is_named(tmp_path):
 
 
 def test_a_figure_inside_of_a_page_follows_its_colours_and_shares_no_id(twins):
-    svgs = {name: svg for name, svg in style.svg_texts(twins[1]).items() if name in ("answer", "history")}
+    svgs = {path.stem: path.read_text() for path in twins[1] if path.name in ("answer.svg", "history.svg")}
     pages = [style.inline(svg, name) for name, svg in svgs.items()]
     ids = [each for page in pages for each in re.findall(r' id="([^"]+)"', page)]
     assert ids and len(set(ids)) == len(ids) and all(each.startswith(("answer-", "history-")) for each in ids)

@@ -8,11 +8,12 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from resjax.records import Sweep
-from resjax.report.figures.style import svg_texts
-from resjax.report.figures.sweep_figures import draw_sweep, sweep_figures
+from resjax.report.figures.sweep_figures import sweep_figures
+from resjax.report.figures.sweep_maps import sensitivity_maps
 from resjax.report.page.sweep_page import sweep_page
 from resjax.report.sweep_text import sweep_text
 from tests.made_sweep import make_sweep
+from tests.markup import text_of
 
 BEST, WORST = "learning_rate0.001_weight_decay0.0", "learning_rate0.01_weight_decay0.0001"
 
@@ -38,17 +39,32 @@ def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):
         f"plain20 seeds 1, 4 at {WORST}: loss not finite in epoch 1, step 3",
         f"resnet8 seed 2 at {WORST}: out of memory: too small",
         "There is no test set",
-        "resnet20 (learning_rate, weight_decay)",
+        "resnet20 (learning rate, weight decay)",
     ):
-        assert words in page and words in text
-    assert "resnet20 is better than plain20" in page
+        assert words in text_of(page) and words in text
+    assert "resnet20 is better than plain20" in text_of(page)
     assert page.count('<svg class="figure"') == 2
     assert not re.search(r"(src|href)=.?(http|//|file)", page) and "<script" not in page
 
 
-def test_figures_that_are_drawn_already_are_those_of_the_page(made):
-    workdir, record = made
-    assert sweep_page(record, svg_texts(draw_sweep(record, workdir))) == sweep_page(record)
+def test_the_maps_of_the_page_have_the_numbers_and_the_choices(made):
+    _, record = made
+    (found,) = sensitivity_maps(record).values()
+    cells = re.findall(
+        r'<td class="network\d( chosen)?" style="--share: ([\d.]+)">(.*?)</td>', sweep_page(record), re.S
+    )
+    values = [(each, value) for row in found.rows for each in row for line in each.values for value in line]
+    assert [text_of(cell.split("<small>")[0]).strip() for _, _, cell in cells] == [
+        each.text(value) for each, value in values
+    ]
+    shares = [float(share) for _, share, _ in cells]
+    assert min(shares) == 0 and max(shares) == 1
+    # One for each network, at the setting that is best for it.
+    best = [text_of(cell) for chosen, _, cell in cells if chosen]
+    assert len(best) == 4 and all("best" in cell for cell in best)
+    networks = record.conditions[0].networks
+    assert best[0].startswith(f"{100 * networks['plain8'].settings[BEST].best_val_accuracy.mean:.1f}")
+    assert "<small>6 of 8</small>" in sweep_page(record)
 
 
 def test_the_figures_show_the_numbers_on_one_scale_and_mark_the_choice(made):
@@ -82,8 +98,10 @@ def test_other_conditions_are_drawn_along_what_differs(tmp_path):
     grid = {"train_fraction": (0.25, 1.0)}
     record = make_sweep(tmp_path / "sweep", depths=(8,), grid=grid, seeds=(0, 1), leaked=3)
     assert list(dict(sweep_figures(record))) == ["along_train_fraction"]
-    page = sweep_page(record)
+    page = text_of(sweep_page(record))
     assert "Nothing was chosen" in page and "WARNING: split random (faulty" in page
+    # Nor is there anything to say about the choice.
+    assert "chosen by the other seeds" not in sweep_text(record)
 
 
 def test_a_sweep_of_which_nothing_has_ended_has_a_page_without_pictures(tmp_path):
@@ -97,4 +115,4 @@ def test_a_sweep_of_which_nothing_has_ended_has_a_page_without_pictures(tmp_path
         pending=cells[1:],
     )
     assert dict(sweep_figures(record)) == {}
-    assert "0 of 4 cells done, 1 failed, 3 pending" in sweep_page(record)
+    assert "0 of 4 cells done, 1 failed, 3 pending" in text_of(sweep_page(record))

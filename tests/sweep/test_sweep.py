@@ -19,6 +19,7 @@ from resjax.sweep.grid import SweepSettings
 from resjax.sweep.merging import merge_sweeps
 from resjax.sweep.sweep import sweep
 from resjax.training.replicas import Way
+from tests.markup import text_of
 from tests.sweep.made import asked_for
 
 change = msgspec.structs.replace
@@ -66,7 +67,7 @@ def test_every_cell_is_a_replica_with_its_folder_and_failed_ones_are_listed(whol
         else:
             assert read_result(folder / "result.json").status == "done"
             assert (folder / "predictions.npz").exists() and (folder / "checkpoints" / "best").exists()
-    page = (root / "report.html").read_text()
+    page = text_of((root / "report.html").read_text())
     assert "8 failed" in page and "batch999_lr0.01" in page and "--batch_size=999" in page
     assert {"sensitivity_1.png", "along_batch_size.svg"} <= {path.name for path in (root / "figures").iterdir()}
 

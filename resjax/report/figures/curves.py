@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
+from resjax.report.words import plain_number
+
 AXIS_LABELS = {"accuracy": "accuracy (%)", "loss": "loss (nats per image)"}
 MOST_MARKERS = 15
 FEWEST_TICKS, MOST_TICKS = 4, 8
@@ -71,20 +73,17 @@ def logarithmic_ticks(low: float, high: float) -> list[float]:
     ([1.0, 2.0, 3.0, 5.0], [1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0])
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5)):
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 5, 7)):
         numbers = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
         ticks = [number for number in numbers if low <= number <= high]
         if len(ticks) >= FEWEST_TICKS:
             return ticks[:: -(-len(ticks) // MOST_TICKS)]
     # Within less than a decade equal steps are plainer.
-    steps = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [float(f"{number:.6g}") for number in steps if low <= number <= high]
-
-
-def plain_number(value: float) -> str:
-    """A number as a reader writes it: `0.02`, `1.5`, `20,000`.
-
-    >>> plain_number(20_000.0), plain_number(0.02)
-    ('20,000', '0.02')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+    for steps in (6, 9, 14):
+        numbers = [
+            float(f"{number:.6g}") for number in MaxNLocator(nbins=steps, steps=[1, 2, 5, 10]).tick_values(low, high)
+        ]
+        ticks = [number for number in numbers if low <= number <= high]
+        if len(ticks) >= FEWEST_TICKS:
+            break
+    return ticks

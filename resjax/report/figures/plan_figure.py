@@ -42,7 +42,7 @@ def plan_figure(plan: Plan) -> Figure:
     panel.xaxis.set_major_formatter(ScalarFormatter())
     panel.minorticks_off()
     panel.set_ylim(bottom=0)
-    panel.set_xlabel("seeds")
+    panel.set_xlabel("seeds, log scale")
     panel.set_ylabel("nats" if is_loss else "points")
     panel.legend()
     images = f"{plan.images:,} images"

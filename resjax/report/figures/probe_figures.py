@@ -1,7 +1,7 @@
-"""The figures of the probes, drawn from `probes.json` alone: all panels of a probe together, or each on its own."""
+"""The figures of the probes, drawn from `probes.json` alone."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from resjax.records import Probes
-from resjax.report.figures.curves import logarithmic, logarithmic_ticks, plain_number
-from resjax.report.figures.style import COLORS, MARKERS, ON_DARK, QUIET, describe, frame
+from resjax.report.figures.curves import logarithmic, logarithmic_ticks
+from resjax.report.figures.sheet import Sheet, sheet_figure
+from resjax.report.figures.style import COLORS, MARKERS, ON_DARK, QUIET
+from resjax.report.words import plain_number
 
 TITLES = {
     "gradients": "Gradient flow",
@@ -27,20 +29,7 @@ TITLES = {
 """What the probes are called, in the order of the report."""
 AT = {"init": "before training", "best": "best epoch", "last": "last epoch"}
 SEEDS_NOTE = "Thick: mean over seeds. Thin: the seeds."
-CHART = (4.6, 2.9)
-"""Inches of a panel on its own: as wide as the other charts of a page."""
 BY_BLOCK = "block (last: the output)"
-
-
-class Sheet(NamedTuple):
-    """What a probe shows: panels with their titles, each drawn by a function."""
-
-    title: str
-    note: str
-    panels: Mapping[str, Callable[[Axes], None]]
-    columns: int
-    size: tuple[float, float] = (3.6, 3.4)
-    """Width and height in inches of a panel among others."""
 
 
 class Measured:
@@ -82,28 +71,7 @@ class Measured:
 def probe_figures(record: Probes, warning: str = "") -> Iterator[tuple[str, Figure]]:
     """The figure of each probe that measured something, by the name of its file."""
     for name, sheet in probe_sheets(record).items():
-        columns, (width, height) = sheet.columns, sheet.size
-        rows = -(-len(sheet.panels) // columns)
-        figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False).flat
-        for panel, (title, draw) in zip(panels, sheet.panels.items(), strict=True):
-            draw(panel)
-            panel.set_title(title if len(sheet.panels) > 1 else "")
-        # Above the panels, where it hides nothing.
-        names = panels[0].get_legend_handles_labels()
-        panels[0].legend(*names, loc="lower left", bbox_to_anchor=(0, 1.1 if len(sheet.panels) > 1 else 1), ncols=4)
-        frame(figure, sheet.title, sheet.note, warning=warning)
-        yield f"probe_{name}", figure
-
-
-def probe_charts(sheets: Mapping[str, Sheet]) -> Iterator[tuple[str, Figure]]:
-    """Each panel of the sheets as a figure of its own, named by its probe and its place."""
-    for name, sheet in sheets.items():
-        for place, (title, draw) in enumerate(sheet.panels.items()):
-            figure = Figure(figsize=CHART, layout="constrained")
-            draw(figure.subplots())
-            describe(figure, f"{sheet.title}: {title}")
-            yield f"probe_{name}{place}", figure
+        yield f"probe_{name}", sheet_figure(sheet, warning=warning)
 
 
 def probe_sheets(record: Probes) -> dict[str, Sheet]:

@@ -97,11 +97,6 @@ def save_one(make: Callable[[], Figure], path: Path) -> Path:
     return path
 
 
-def svg_texts(paths: Iterable[Path]) -> dict[str, str]:
-    """The SVG of saved figures by name."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in paths if path.suffix == ".svg"}
-
-
 def draw(figures: NamedFigures) -> dict[str, str]:
     """The SVG of figures by name, as `save` would write it."""
     with _style():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +11,20 @@ from matplotlib.ticker import MaxNLocator
 
 from resjax.records import Condition, Described, Sweep, TunedNetwork
 from resjax.report.cautions import leak_warning
+from resjax.report.figures.sheet import Sheet, sheet_figure
 from resjax.report.figures.style import COLORS, MARKERS, ON_DARK, ON_LIGHT, frame, save
+from resjax.report.figures.sweep_maps import (
+    AccuracyMap,
+    SensitivityMaps,
+    has_finished,
+    numbered,
+    reported_accuracy,
+    sensitivity_maps,
+)
 from resjax.report.words import SIDES
 
-MOST_PAIRS = 6
-"""Rows of a sensitivity map; the numbers of all are in `sweep.json`."""
-CHOSEN = "Each network at the learning rate and decay that is best for it on validation."
+CHOSEN = "Each network at the learning rate and weight decay that are best for it on validation."
+SEEDS_NOTE = "Small dots: the seeds. Bars: 95 % interval of the mean over seeds."
 
 
 def draw_sweep(record: Sweep, workdir: Path) -> list[Path]:
@@ -27,72 +34,85 @@ def draw_sweep(record: Sweep, workdir: Path) -> list[Path]:
 
 def sweep_figures(record: Sweep) -> Iterator[tuple[str, Figure]]:
     """The figures of a sweep by the names of their files; none where nothing has finished."""
-    if not record.counts.done:
-        return
+    warning, left_out = leak_warning(record.dataset), _left_out(record)
+    for name, sheet in sweep_sheets(record).items():
+        yield name, sheet_figure(sheet, warning=warning, left_out=left_out)
+    for name, maps in sensitivity_maps(record).items():
+        yield name, _sensitivity(record, maps)
+
+
+def sweep_sheets(record: Sweep) -> dict[str, Sheet]:
+    """What a sweep shows in curves: accuracy against depth under each condition, and along the one that differs."""
     conditions = record.conditions
-    for number, condition in enumerate(conditions, start=1):
-        if not any(network.chosen for network in condition.networks.values()):
-            continue
-        suffix = f"_{number}" if len(conditions) > 1 else ""
-        if len({network.depth for network in condition.networks.values()}) > 1:
-            yield f"depth{suffix}", _depth(record, condition)
-        if record.tuned:
-            yield f"sensitivity{suffix}", _sensitivity(record, condition)
-    along = [name for name in conditions[0].condition if len({str(c.condition[name]) for c in conditions}) > 1]
-    if len(along) == 1:
-        yield f"along_{along[0]}", _along(record, along[0])
+    sheets = {
+        numbered("depth", record, place): _depth(record, condition)
+        for place, condition in enumerate(conditions)
+        if has_finished(condition) and len({network.depth for network in condition.networks.values()}) > 1
+    }
+    along = [name for name in conditions[0].condition if len({str(each.condition[name]) for each in conditions}) > 1]
+    if record.counts.done and len(along) == 1:
+        sheets[f"along_{along[0]}"] = _along(record, along[0])
+    return sheets
 
 
-def _depth(record: Sweep, condition: Condition) -> Figure:
+def families(condition: Condition) -> list[str]:
+    """The families of networks of a condition, in the order of their colours and marks in curves over depth."""
+    return list(dict.fromkeys(each.family for each in condition.networks.values() if each.depth is not None))
+
+
+def _depth(record: Sweep, condition: Condition) -> Sheet:
     """Accuracy of each family's networks over their depth, in training and on the images that are reported on."""
-    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
-    families: dict[str, list[tuple[int, TunedNetwork]]] = {}
-    for network in condition.networks.values():
-        if network.depth is not None:
-            families.setdefault(network.family, []).append((network.depth, network))
-    depths = sorted({depth for networks in families.values() for depth, _ in networks})
-    for panel, (key, title) in zip(figure.subplots(1, 2), _measures(record), strict=True):
-        for place, (family, networks) in enumerate(families.items()):
-            _curve(panel, [(depth, _chosen(network, key)) for depth, network in networks], place, family)
-        panel.set_title(title)
-        panel.set_xticks(depths)
-        panel.set_xlabel("layers")
-        panel.set_ylabel("accuracy (%)")
-        if panel.get_legend_handles_labels()[0]:
-            panel.legend(loc="best")
+    networks = [network for network in condition.networks.values() if network.depth is not None]
+
+    def draws(key: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            for place, family in enumerate(families(condition)):
+                of_family = [network for network in networks if network.family == family]
+                _curve(panel, [(network.depth or 0, _chosen(network, key)) for network in of_family], place, family)
+            panel.set_xticks(sorted({network.depth or 0 for network in networks}))
+            panel.set_xlabel("layers")
+            _label_accuracy(panel)
+
+        return draw
+
     title = "Accuracy against depth" + (f": {condition.label}" if condition.label else "")
-    _frame(figure, record, title, f"{CHOSEN} Bars: 95 % interval of the mean over seeds.")
-    return figure
+    panels = {words: draws(key) for key, words in _measures(record)}
+    return Sheet(title, _note(record), panels, 2, (4.3, 3.9))
 
 
-def _along(record: Sweep, name: str) -> Figure:
+def _along(record: Sweep, name: str) -> Sheet:
     """Accuracy of each network over the values of the one condition that differs."""
-    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
     conditions = record.conditions
     values = [condition.condition[name] for condition in conditions]
     numbers = all(isinstance(value, int | float) for value in values)
     places = [float(value) for value in values] if numbers else list(range(len(values)))
-    networks = list(conditions[0].networks)
-    for panel, (key, title) in zip(figure.subplots(1, 2), _measures(record), strict=True):
-        for index, network in enumerate(networks):
-            each = [_chosen(condition.networks[network], key) for condition in conditions]
-            _curve(panel, list(zip(places, each, strict=True)), index, network)
-        panel.set_title(title)
-        if numbers and min(places) > 0 and max(places) / min(places) > 3:
-            panel.set_xscale("log")
-            panel.minorticks_off()
-        panel.set_xticks(places, [str(value) for value in values])
-        panel.set_xlabel(name.replace("_", " "))
-        panel.set_ylabel("accuracy (%)")
-        panel.legend(loc="best")
-    _frame(figure, record, f"Accuracy along {name.replace('_', ' ')}", f"{CHOSEN} Bars: 95 % interval over seeds.")
-    return figure
+    is_logarithmic = numbers and min(places) > 0 and max(places) / min(places) > 3
+
+    def draws(key: str) -> Callable[[Axes], None]:
+        def draw(panel: Axes) -> None:
+            for index, network in enumerate(conditions[0].networks):
+                each = [_chosen(condition.networks[network], key) for condition in conditions]
+                _curve(panel, list(zip(places, each, strict=True)), index, network)
+            if is_logarithmic:
+                panel.set_xscale("log")
+                panel.minorticks_off()
+            panel.set_xticks(places, [str(value) for value in values])
+            panel.set_xlabel(name.replace("_", " ") + ", log scale" * is_logarithmic)
+            _label_accuracy(panel)
+
+        return draw
+
+    panels = {words: draws(key) for key, words in _measures(record)}
+    return Sheet(f"Accuracy along {name.replace('_', ' ')}", _note(record), panels, 2, (4.3, 3.9))
+
+
+def _note(record: Sweep) -> str:
+    return f"{CHOSEN} {SEEDS_NOTE}" if record.tuned else SEEDS_NOTE
 
 
 def _measures(record: Sweep) -> list[tuple[str, str]]:
-    reported = record.reported_on
-    key = "test_accuracy" if reported == "test" else "best_val_accuracy"
-    return [("final_train_accuracy", "Training, last epoch"), (key, f"{SIDES[reported].capitalize()}, best epoch")]
+    last, best = "final_train_accuracy", reported_accuracy(record)
+    return [(last, "Training, last epoch"), (best, f"{SIDES[record.reported_on].capitalize()}, best epoch")]
 
 
 def _chosen(network: TunedNetwork, key: str) -> Described | None:
@@ -115,52 +135,50 @@ def _curve(panel: Axes, points: Sequence[tuple[float, Described | None]], place:
             panel.plot([x, x], [low, high], color=color, linewidth=1.2, alpha=0.8)
 
 
-class _Grid:
-    """Learning rates and weight decays of a sweep as columns and rows of a map."""
+def _label_accuracy(panel: Axes) -> None:
+    panel.set_ylabel("accuracy (%)")
+    panel.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
 
-    def __init__(self, record: Sweep, condition: Condition):
-        self.record, self.points = record, condition.points
-        self.rates, self.decays = self._axis("learning_rate"), self._axis("weight_decay")
 
-    def _axis(self, name: str) -> list[Any]:
-        values = self.record.grid.get(name, [self.record.config.get(name)])
-        return sorted(values, key=lambda value: (value is None, value))
+def _sensitivity(record: Sweep, found: SensitivityMaps) -> Figure:
+    """Accuracy over learning rate and decay: a row a pair of networks, with their difference at equal settings."""
+    columns = max(len(row) for row in found.rows)
+    width, height = max(2.7, 0.75 * len(found.rates) + 1.2), max(1.6, 0.42 * len(found.decays) + 1.1)
+    figure = Figure(figsize=(columns * width + 0.9, len(found.rows) * height + 1.3), layout="constrained")
+    panels = figure.subplots(len(found.rows), columns, squeeze=False)
+    for row, maps in zip(panels, found.rows, strict=True):
+        for panel, each in zip(row, maps, strict=True):
+            _draw_map(panel, found, each, len(record.seeds))
+    networks = min(columns, 2)
+    figure.colorbar(panels[0, 0].images[0], ax=panels[:, :networks], label="accuracy (%)", shrink=0.8)
+    if columns > networks:
+        figure.colorbar(panels[0, 2].images[0], ax=panels[:, 2], label="points", shrink=0.8)
+    frame(figure, found.title, found.note, warning=leak_warning(record.dataset), left_out=_left_out(record))
+    return figure
 
-    def place(self, point: str) -> tuple[int, int]:
-        """Column and row of a point."""
-        choices = self.record.points[point]
-        rate, decay = choices.get("learning_rate", self.rates[0]), choices.get("weight_decay", self.decays[0])
-        return self.rates.index(rate), self.decays.index(decay)
 
-    def map(self, value: Callable[[str], float | None]) -> np.ndarray:
-        """(decay, learning rate) of a fraction at each point, in per cent; NaN where there is none."""
-        grid = np.full((len(self.decays), len(self.rates)), np.nan)
-        for point in self.points:
-            column, row = self.place(point)
-            found = value(point)
-            grid[row, column] = np.nan if found is None else 100 * found
-        return grid
-
-    def draw(
-        self, panel: Axes, values: np.ndarray, seeds: Callable[[str], int], cmap: str, reach: tuple[float, float]
-    ) -> None:
-        """The map in colours, in each cell its number, and of how many seeds it is where these are not all."""
-        image = panel.imshow(values, cmap=cmap, vmin=reach[0], vmax=reach[1], aspect="auto")
-        panel.grid(False)
-        panel.set_facecolor("#D9D9D9")
-        for set_ticks, axis in ((panel.set_xticks, self.rates), (panel.set_yticks, self.decays)):
-            set_ticks(range(len(axis)), ["" if value is None else f"{value:g}" for value in axis])
-        panel.set_xlabel("learning rate")
-        panel.set_ylabel("decay")
-        form = "+.1f" if reach[0] < 0 else ".1f"
-        for point in self.points:
-            column, row = self.place(point)
-            number, count = values[row, column], seeds(point)
-            text = "–" if np.isnan(number) else f"{round(number, 1) + 0.0:{form}}".replace("-", "−")
-            if count != len(self.record.seeds):
-                text += f"\n{count} of {len(self.record.seeds)}"
-            color = ON_LIGHT if np.isnan(number) else _readable_on(np.asarray(image.cmap(image.norm(number))))
+def _draw_map(panel: Axes, found: SensitivityMaps, each: AccuracyMap, seeds: int) -> None:
+    """A map in colours, in each cell its number, and of how many seeds it is where these are not all."""
+    low, high = found.apart if each.baseline else found.reach
+    numbers = np.array([[np.nan if value is None else value for value in row] for row in each.values])
+    image = panel.imshow(numbers, cmap="RdBu" if each.baseline else "viridis", vmin=low, vmax=high, aspect="auto")
+    panel.grid(False)
+    panel.set_facecolor("#D9D9D9")
+    panel.set_title(each.title)
+    panel.set_xticks(range(len(found.rates)), found.rates)
+    panel.set_yticks(range(len(found.decays)), found.decays)
+    panel.set_xlabel("learning rate")
+    panel.set_ylabel("decay")
+    for row, values in enumerate(each.values):
+        for column, value in enumerate(values):
+            text = each.text(value)
+            if each.seeds[row][column] != seeds:
+                text += f"\n{each.seeds[row][column]} of {seeds}"
+            color = ON_LIGHT if value is None else _readable_on(np.asarray(image.cmap(image.norm(np.array(value)))))
             panel.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
+    if each.chosen:
+        x, y = each.chosen
+        panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=COLORS[0], lw=2.5, clip_on=False))
 
 
 def _readable_on(color: np.ndarray) -> str:
@@ -168,77 +186,7 @@ def _readable_on(color: np.ndarray) -> str:
     return ON_LIGHT if np.dot(color[:3], (0.299, 0.587, 0.114)) > 0.5 else ON_DARK
 
 
-def _sensitivity(record: Sweep, condition: Condition) -> Figure:
-    """Accuracy over learning rate and decay: a row a pair of networks, with their difference at equal settings."""
-    grid = _Grid(record, condition)
-    pairs = condition.at_equal_settings[:MOST_PAIRS]
-    rows = [[pair.baseline, pair.candidate] for pair in pairs] or [
-        [name] for name in [*condition.networks][:MOST_PAIRS]
-    ]
-    key = _measures(record)[1][0]
-    maps = {
-        name: grid.map(lambda point, name=name: _mean(condition.networks[name], point, key))
-        for name in dict.fromkeys(name for row in rows for name in row)
-    }
-    accuracies = _reach(list(maps.values()))
-    differences = [grid.map(lambda point, pair=pair: pair.points[point].mean) for pair in pairs]
-    apart = max([1.0, *(float(np.nanmax(np.abs(each))) for each in differences if np.isfinite(each).any())])
-    width, height = max(2.7, 0.75 * len(grid.rates) + 1.2), max(1.6, 0.42 * len(grid.decays) + 1.1)
-    columns = 3 if pairs else 1
-    figure = Figure(figsize=(columns * width + 0.9, len(rows) * height + 1.3), layout="constrained")
-    panels = figure.subplots(len(rows), columns, squeeze=False)
-    for row, names in enumerate(rows):
-        for panel, name in zip(panels[row], names, strict=False):
-            network = condition.networks[name]
-            grid.draw(panel, maps[name], lambda point, network=network: _done(network, point), "viridis", accuracies)
-            if network.chosen:
-                x, y = grid.place(network.chosen)
-                chosen = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=COLORS[0], lw=2.5, clip_on=False)
-                panel.add_patch(chosen)
-            panel.set_title(name)
-    figure.colorbar(panels[0, 0].images[0], ax=panels[:, : 2 if pairs else 1], label="accuracy (%)", shrink=0.8)
-    for row, (pair, difference) in enumerate(zip(pairs, differences, strict=True)):
-        panel = panels[row, 2]
-        grid.draw(panel, difference, lambda point, pair=pair: pair.points[point].seeds, "RdBu", (-apart, apart))
-        panel.set_title(f"{pair.candidate} − {pair.baseline}")
-    if pairs:
-        figure.colorbar(panels[0, 2].images[0], ax=panels[:, 2], label="points", shrink=0.8)
-    note = (
-        f"{SIDES[record.reported_on].capitalize()} accuracy at the best epoch, mean over finished seeds; one "
-        "scale for all. Framed: chosen on validation. Small: how many seeds, where not all. "
-        "Right: at equal settings, over seeds that both have finished."
-    )
-    more = len(condition.at_equal_settings or condition.networks) - len(rows)
-    if more:
-        note += f" {more} more are in sweep.json."
-    title = "Sensitivity to learning rate and weight decay" + (f": {condition.label}" if condition.label else "")
-    _frame(figure, record, title, note)
-    return figure
-
-
-def _reach(maps: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The least and the largest number of maps, at least one apart; 0 and 1 without numbers."""
-    numbers = np.concatenate([each.ravel() for each in maps])
-    if not np.isfinite(numbers).any():
-        return 0.0, 1.0
-    low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-    return low, max(high, low + 1)
-
-
-def _mean(network: TunedNetwork, point: str, key: str) -> float | None:
-    found = getattr(network.settings[point], key)
-    return found.mean if found else None
-
-
-def _done(network: TunedNetwork, point: str) -> int:
-    return sum(status == "done" for status in network.settings[point].status.values())
-
-
-def _frame(figure: Figure, record: Sweep, title: str, note: str) -> None:
-    for panel in figure.axes:
-        if panel.get_ylabel() == "accuracy (%)" and not panel.images:
-            panel.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+def _left_out(record: Sweep) -> str:
     counts = record.counts
     others = {"diverged": counts.diverged, "failed": counts.failed, "pending": counts.pending}
-    left_out = ", ".join(f"{count} {kind}" for kind, count in others.items() if count)
-    frame(figure, title, note, warning=leak_warning(record.dataset), left_out=left_out)
+    return ", ".join(f"{count} {kind}" for kind, count in others.items() if count)

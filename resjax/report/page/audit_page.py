@@ -6,6 +6,7 @@ from typing import Any
 
 from resjax.records import CopyGroup, DatasetRecord, Listed
 from resjax.report.page.html import render
+from resjax.report.words import SIDES, counted
 
 MOST_LISTED = 500
 """Files that are listed by name, of one kind; the rest is counted."""
@@ -27,7 +28,10 @@ def audit_page(record: DatasetRecord, thumbnails: Mapping[str, str], meanings: M
     shown = [group for group in groups if group["pictures"]]
     return render(
         "audit.html",
+        counted=counted,
         record=record,
+        random_split=_random_split(record),
+        given_split=_given_split(record),
         copies=record.images - record.distinct_contents,
         near_copies=record.distinct_contents - record.distinct_pictures,
         groups=shown,
@@ -37,6 +41,30 @@ def audit_page(record: DatasetRecord, thumbnails: Mapping[str, str], meanings: M
         ranges=_ranges(record),
         meanings={**meanings, ONE_COLOUR: "kept; their values hardly differ"},
         most_listed=MOST_LISTED,
+    )
+
+
+def _random_split(record: DatasetRecord) -> str:
+    """What a random split would do with the copies."""
+    leak = record.expected_leak
+    return (
+        f"With {100 * leak.val_fraction:g} % of the images for validation, a random split leaks: on average "
+        f"{100 * leak.exact:.1f} % of the validation images have a byte-identical copy in training, and "
+        f"{100 * leak.pictures:.1f} % an identical copy or a near-copy. The grouped split keeps all copies that were "
+        "found on one side."
+        if leak.pictures
+        else "No copies were found, so a random split cannot put copies on two sides."
+    )
+
+
+def _given_split(record: DatasetRecord) -> str:
+    """How many images leak in the split that came with the data; empty without one."""
+    if not (given := record.given_split):
+        return ""
+    sides = ", ".join(f"{count:,} {SIDES[side]}" for side, count in given.images.items())
+    leaked = counted(len(given.leaked), "image")
+    return (
+        f"In the split that came with the data ({sides}), {leaked} of validation and test have a copy on another side."
     )
 
 

@@ -74,6 +74,8 @@ RARE = (
     ),
     Word("diverged", "diverged|divergence|diverges", "A training diverged if its loss was no longer a finite number."),
     Word("pending", "pending", "Not trained to the end yet; the same command resumes it."),
+    Word("cell", "cells?", "One network, trained with one setting and one seed of a sweep."),
+    Word("failed", "failed", "Training could not start or go on, for example because memory ran out."),
     Word("at chance", "at chance", "Not shown to be better than giving the same answer for every image."),
     Word("collapsed class", "collapsed class", "A class that a network hardly ever recognizes."),
     Word("class gained", "class gained", "A class that the second network recognizes more often than the first."),
@@ -145,12 +147,18 @@ class Glossary:
             self._linked.add(word.name)
             return f'<a class="word" href="#{word.id}" title="{html.escape(word.meaning)}">{found[0]}</a>'
 
-        # A number and its sign of per cent stay on one line.
-        return _WORDS.sub(linked, html.escape(text, quote=False)).replace(" %", "\N{NO-BREAK SPACE}%")
+        markup = _WORDS.sub(linked, html.escape(text, quote=False))
+        pieces = re.split(r"(<[^>]*>)", markup)
+        pieces[::2] = [_UNBROKEN.sub(_lines, piece) for piece in pieces[::2]]
+        return "".join(pieces)
 
     def entries(self) -> list[Word]:
         """The six common words, and the rare ones that were linked so far."""
         return [*COMMON, *(word for word in RARE if word.name in self._linked)]
+
+    def linked(self) -> list[Word]:
+        """The words that were linked so far."""
+        return [word for word in (*COMMON, *RARE) if word.name in self._linked]
 
 
 def _group(word: Word) -> str:
@@ -161,3 +169,14 @@ _WORDS = re.compile(
     r"(?<![\w-])(?:" + "|".join(f"(?P<{_group(word)}>{word.forms})" for word in (*RARE, *COMMON)) + r")(?![\w-])", re.I
 )
 """Any word; the rare ones come first, because some of them contain a common one."""
+_UNBROKEN = re.compile(r"(?<![\w-])--\w[\w-]*|[^\s<>&]{16,}| %")
+"""Where lines may not break, or only at some places: a flag, a long name, a number before its sign of per cent."""
+
+
+def _lines(found: re.Match[str]) -> str:
+    """A flag stays on one line, a long name breaks after its separators, a number stays with its sign of per cent."""
+    if found[0] == " %":
+        return "\N{NO-BREAK SPACE}%"
+    if found[0].startswith("--"):
+        return f'<span class="flag">{found[0]}</span>'
+    return re.sub(r"(?<=[_/=-])(?=\w)|(?<=[.,])(?=[^\W\d])", "<wbr>", found[0])

@@ -36,7 +36,7 @@ def render(template: str, **values: object) -> str:
     def explained(_: "Context", text: str) -> str:
         return environment.filters["safe"](glossary.link(text))
 
-    environment.filters |= {"explained": explained, "parts": parts}
+    environment.filters |= {"explained": explained, "flags": flags_of, "parts": parts}
     return environment.get_template(template).render(marks=MARKS, glossary=glossary, **values)
 
 
@@ -47,6 +47,15 @@ def parts(name: str) -> list[str]:
     ['gado_', 'gado/', '0001.', 'png']
     """
     return [part for part in re.split(r"(?<=[_/.,=-])", name) if part]
+
+
+def flags_of(command: str) -> list[str]:
+    """A command in parts of which each but the first is a flag, as a shell would have it.
+
+    >>> flags_of("python -m experiments.sweep '--grid=width=4|8' --seeds=3")
+    ['python -m experiments.sweep', "'--grid=width=4|8'", '--seeds=3']
+    """
+    return re.split(r" (?='?--)", command)
 
 
 def command_line(experiment: str, config: Mapping[str, object], *flags: str) -> str:

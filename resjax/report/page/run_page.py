@@ -1,7 +1,7 @@
 """The report of a run as one HTML page, made from its records alone: nothing is loaded, every name is escaped."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from resjax.records.run_records import RunRecords
 from resjax.report import words
 from resjax.report.cautions import limits, optimism, unfinished, warnings_of
 from resjax.report.figures.drawn_run import DrawnRun, drawn_run
-from resjax.report.figures.probe_figures import TITLES, Sheet, probe_charts, probe_sheets
+from resjax.report.figures.probe_figures import TITLES, probe_sheets
 from resjax.report.figures.report_charts import (
     class_difference_chart,
     difference_chart,
@@ -21,6 +21,7 @@ from resjax.report.figures.report_charts import (
     recall_chart,
     reliability_chart,
 )
+from resjax.report.figures.sheet import charts_of_page
 from resjax.report.figures.style import COLORS, draw, inline
 from resjax.report.majority import majority_line
 from resjax.report.page.gallery import galleries
@@ -63,9 +64,6 @@ def report_page(records: RunRecords) -> str:
 
     The summary's parts `diagnosis`, `class_differences` and `calibration` are shown where it has them. What a run does
     not have (replicas that are pending, predictions, thumbnails, a test) is named or left out, never guessed.
-
-    Args:
-      drawn: the SVG of figures of this run that are drawn already, by name; the others are drawn.
     """
     summary, run = records.summary, drawn_run(records)
     sheets = probe_sheets(records.probes) if records.probes else {}
@@ -113,7 +111,7 @@ def report_page(records: RunRecords) -> str:
         probes=records.probes,
         probe_titles=TITLES,
         sheets=sheets,
-        probe_charts=_probe_charts(sheets),
+        probe_charts={name: charts_of_page(f"probe_{name}", sheet) for name, sheet in sheets.items()},
         heat=heat_maps(records),
         audit=records.dataset,
         split=records.split,
@@ -171,15 +169,6 @@ def _reliability(summary: Summary, run: DrawnRun) -> list[tuple[str, Any, str]]:
     return [(network.name, found, chart) for (network, found), (_, chart) in zip(there, charts, strict=True)]
 
 
-def _probe_charts(sheets: Mapping[str, Sheet]) -> dict[str, list[tuple[str, str]]]:
-    """The charts of each probe as elements of the page, with their titles."""
-    charts = {name: inline(svg, name) for name, svg in draw(probe_charts(sheets)).items()}
-    return {
-        name: [(title, charts[f"probe_{name}{place}"]) for place, title in enumerate(sheet.panels)]
-        for name, sheet in sheets.items()
-    }
-
-
 def _matrices(run: DrawnRun) -> list[dict[str, Any]]:
     """Each network's matrix in shares of the true class, then the differences of the others from the first."""
     counts = {network.name: network.confusion() for network in run.networks}
@@ -207,5 +196,5 @@ def _part(part: Summary | Origin) -> dict[str, Any]:
 
 
 def _shortened(value: object) -> object:
-    """A revision of git by its first digits, as git itself shortens it; other values as they are."""
-    return value[:12] if isinstance(value, str) and re.fullmatch("[0-9a-f]{40}", value) else value
+    """A revision of git by its first digits, with its mark of changes; other values as they are."""
+    return re.sub(r"^([0-9a-f]{12})[0-9a-f]{28}(?=\+?$)", r"\1", value) if isinstance(value, str) else value
