@@ -128,14 +128,14 @@ def _described(flag: flags.Flag, columns: int, required: str | None) -> Iterator
 
 
 def _wrapped_paragraphs(text: str, columns: int) -> list[str]:
-    """The text with each paragraph wrapped; lines that are indented, such as commands, stay as they are."""
+    """The text with each paragraph wrapped; lines that are indented are commands, which a shell reads as one line."""
     lines: list[str] = []
     paragraph: list[str] = []
     for line in [*text.splitlines(), ""]:
         if line.strip() and not line.startswith(" "):
             paragraph.append(line)
             continue
-        lines += [*_wrapped(" ".join(paragraph), columns), line]
+        lines += [*_wrapped(" ".join(paragraph), columns), *_wrapped_command(line, columns)]
         paragraph = []
     return lines
 
@@ -145,3 +145,22 @@ def _wrapped(text: str, columns: int, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text, columns, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def _wrapped_command(line: str, columns: int) -> Iterator[str]:
+    r"""A command in lines that end with a backslash, where one line is too short for it.
+
+    >>> print("\n".join(_wrapped_command("  python -m experiments.report --workdir=runs/mine", 40)))
+      python -m experiments.report \
+          --workdir=runs/mine
+    """
+    *most, last = textwrap.wrap(
+        " ".join(line.split()),
+        columns if len(line) <= columns else columns - 2,
+        initial_indent="  ",
+        subsequent_indent=" " * 6,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+    yield from (f"{part} \\" for part in most)
+    yield last

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from resjax.errors import BadInput
 from resjax.evaluation.comparison.looks import Shown
 from resjax.records import Sweep, read_record, write_record
+from resjax.run.workdir.lock import make_workdir
 from resjax.run.workdir.looks import add_looks, looks_in
 from resjax.sweep.declaration import differences
 from resjax.sweep.record import looks_of_sweep, sweep_record
@@ -40,7 +41,7 @@ def merge_sweeps(workdirs: Sequence[Path], target: Path) -> Sweep:
     written = target / RECORD
     if any(target.glob("*")) and not (written.exists() and read_record(written, Sweep).merged is not UNSET):
         raise BadInput(f"--workdir={target} is not empty and holds no merged sweep; expected a new folder")
-    target.mkdir(parents=True, exist_ok=True)
+    make_workdir(target)
     shown = [looks_in(workdir) for workdir in (*workdirs, target)]
     merged = replace(sweep_record(first, workdirs, Shown(shown)), merged=[str(workdir) for workdir in workdirs])
     write_record(written, merged)

@@ -11,7 +11,7 @@ from resjax.report.sweep_text import sweep_text
 from resjax.run.setup.dataset import load_dataset, require_outside_images, whole_splits
 from resjax.run.setup.device import describe_environment, usable_dtype
 from resjax.run.workdir.environments import require_same_environment
-from resjax.run.workdir.lock import require_writable
+from resjax.run.workdir.lock import make_workdir, require_writable
 from resjax.run.workdir.looks import add_looks
 from resjax.run.workdir.ownership import require_own
 from resjax.sweep.cells import program_key
@@ -50,7 +50,7 @@ def sweep(asked: SweepSettings) -> tuple[Sweep, int]:
         now = describe_environment(usable_dtype(base.dtype, jax.devices()[0])[0])
         folders = base.workdir.glob("cells/*/runs/*/seed*")
         require_same_environment(folders, now, mixed=base.allow_mixed_environment)
-    base.workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(base.workdir)
     add_looks(base.workdir, ())
     print(announcement(asked, share), flush=True)
     written = time.monotonic()

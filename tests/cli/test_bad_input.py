@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resjax.cli.audit import COMMAND as AUDIT
 from resjax.cli.compare import COMMAND
+from resjax.cli.plan import COMMAND as PLAN
+from resjax.cli.sweep import COMMAND as SWEEP
 from tests.commands import require_bad_input, run_in_process
 
 TINY = [
@@ -62,6 +65,8 @@ def trouble(tmp_path, monkeypatch) -> Path:
         (["--dataset=csv:nowhere.csv"], "nowhere.csv"),
         (["--dataset=folder:nowhere"], "nowhere"),
         (["--dataset=csv:wrong.csv"], "filename"),
+        (["--dataset=csv:lonely"], "--dataset=folder:lonely"),
+        (["--dataset=synthetic:60", "--workdir="], "--workdir="),
         (["--dataset=folder:empty"], "empty"),
         (["--dataset=folder:lonely"], "lonely"),
         (["--dataset=folder:lonely", "--workdir=lonely/out"], "--workdir=lonely/out"),
@@ -116,6 +121,27 @@ def trouble(tmp_path, monkeypatch) -> Path:
 def test_bad_input_ends_with_one_line_and_status_2_and_leaves_nothing(flags, named, trouble):
     require_bad_input(COMMAND, "--workdir=out", *TINY, *flags, says=(named,))
     assert not (trouble / "out").exists()
+
+
+@pytest.mark.parametrize("command", [AUDIT, PLAN, SWEEP], ids=lambda command: command.name)
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--datset=synthetic"], "--dataset"),
+        (["--dataset=folder:lonley"], "did you mean lonely"),
+        (["--dataset=lonely"], "folder:lonely"),
+        (["lonely"], "--dataset=folder:lonely"),
+        (["--workdir="], "--workdir="),
+        (["--workdir=/proc/none"], "--workdir=/proc/none"),
+        (["--cache_dir=/proc/none"], "cache_dir"),
+        (["--flagfile=quickstrat"], "quickstart"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_the_same_mistakes_have_the_same_answers_in_other_commands(command, flags, named, trouble):
+    own = ["--grid=epochs=1,2", "--image_size=16", "--stem=cifar", "--width=2"] if command is SWEEP else []
+    require_bad_input(command, "--dataset=synthetic:60", *own, *flags, says=(named,))
+    assert not (trouble / "runs").exists() and not (trouble / "dataset.json").exists()
 
 
 def test_a_path_that_is_not_there_is_said_with_the_folder_in_which_it_was_looked_for(trouble, monkeypatch):

@@ -1,10 +1,12 @@
 """`--help` is grouped and fits the terminal; the common flags have examples that work, and `--helpfull` has all."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from absl import flags
 
+from experiments.benchmarks.program import COMMAND as BENCHMARK
 from experiments.reproductions.program import COMMAND as REPRODUCE
 from resjax.cli.audit import COMMAND as AUDIT
 from resjax.cli.compare import COMMAND as COMPARE
@@ -34,10 +36,13 @@ def flags_in(shown: str) -> list[str]:
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_help_fits_the_terminal(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
-    lines = shown_by(COMPARE, "--helpfull").splitlines()
-    # Commands in the introduction stay whole.
-    texts = [line for line in lines if not line.startswith("  python -m")]
-    assert max(map(len, texts)) <= columns and max(map(len, texts)) > min(columns, 100) - 15
+    for command in (*COMMANDS.values(), REPRODUCE, BENCHMARK):
+        lines = shown_by(command, "--helpfull").splitlines()
+        # A long path is not divided.
+        texts = [line for line in lines if len(line.rstrip(" \\").split()) > 1]
+        assert min(columns, 100) - 15 < max(map(len, texts)) <= columns, command.name
+        # A command that was wrapped is one line for a shell.
+        assert all(after.startswith("      ") for line, after in pairwise(lines) if line.endswith("\\"))
 
 
 def test_help_is_in_groups_with_the_common_flags_and_helpfull_has_every_one():

@@ -24,8 +24,15 @@ class PathParser(flags.ArgumentParser[str]):
         self._separator, self._prefixed = separator, prefixed
 
     def parse(self, argument: str) -> str:
-        """The value with full paths; raises ValueError, which absl prints with the flag, for an unknown user."""
+        """The value with full paths.
+
+        Raises:
+          ValueError: for an unknown user, or nothing where one path is expected; absl prints it with the flag.
+        """
         if self._separator is None:
+            if not argument and not self._prefixed:
+                # It would be the folder in which the command runs.
+                raise ValueError("expected a path")
             return self._expanded(argument)
         return self._separator.join(self._expanded(part) for part in argument.split(self._separator))
 

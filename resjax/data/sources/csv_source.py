@@ -46,6 +46,8 @@ def open_csv(spec: str, path: Path, image_dir: Path | None) -> Catalogue:
       BadInput: if the file, a column or the folder is missing or unreadable, if a row does not fit the header, if the
         sides of a split are incomplete, or if there are fewer than two classes.
     """
+    if path.is_dir():
+        raise BadInput(f"dataset {spec!r}: a folder; expected a csv file, or --dataset=folder:{path}")
     if not path.is_file():
         raise BadInput(f"dataset {spec!r}: {absent(path, 'file')}; expected a csv with the columns filename,label")
     folder = path.with_suffix("") if image_dir is None else image_dir

@@ -60,7 +60,7 @@ from resjax.run.setup.initial_weights import read_initial_weights
 from resjax.run.setup.networks import own_source, require_trainable
 from resjax.run.timing import phase
 from resjax.run.workdir.environments import require_same_environment
-from resjax.run.workdir.lock import one_at_a_time
+from resjax.run.workdir.lock import make_workdir, one_at_a_time
 from resjax.run.workdir.looks import add_looks, looks_in
 from resjax.run.workdir.ownership import require_own
 from resjax.run.workdir.recipe_check import changes, data_changes, recipe_before
@@ -219,12 +219,7 @@ class ComparisonWorkdir:
     @phase("writing")
     def write_preamble(self) -> None:
         """Writes what is known before training: data, split, flags, recipe, and the summary of what is finished."""
-        try:
-            self.workdir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInput(
-                f"--workdir={self.workdir}: {error.strerror}, expected a folder that can be written"
-            ) from error
+        make_workdir(self.workdir)
         record = dataset_record(self.dataset, val_fraction=self.settings.split.val_fraction)
         write_record(self.workdir / "dataset.json", record)
         write_record(self.workdir / "looks.json", self.shown)

@@ -266,3 +266,15 @@ def require_writable(workdir: Path, flag: str = "--workdir") -> None:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise BadInput(f"{flag}={workdir}: {existing} is not a folder that can be written; name another")
+
+
+def make_workdir(workdir: Path) -> None:
+    """Makes the folder if it is missing.
+
+    Raises:
+      BadInput: if it cannot be made.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--workdir={workdir}: {error.strerror}, expected a folder that can be written") from error
