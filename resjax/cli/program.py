@@ -21,7 +21,7 @@ from resjax.cli.help import HELP, HELPFULL, help_text
 from resjax.cli.jax_settings import import_jax, use_own_jax_settings
 from resjax.cli.machine import allow_open_files, keep_compiled_programs, use_gpu_flags
 from resjax.data.cache import default_cache_dir
-from resjax.errors import BadInput, RecordError
+from resjax.errors import BadInput, RecordError, closest
 from resjax.run.stopping import Stopped, end_even_if_stuck, leave, listening, resume_line, say
 from resjax.terminal import status_line
 from resjax.training.memory import begin_with_huge_pages, hold_memory
@@ -168,7 +168,9 @@ def _flagfile(name: str) -> str:
             path = folder / f"{name.removesuffix('.flags')}.flags"
             if os.path.exists(path):
                 return str(path)
-    raise BadInput(f"--flagfile={name}: no such file; expected a path, or one of {', '.join(flagfile_names())}")
+    near = closest(Path(name).stem, flagfile_names())
+    hint = f" (did you mean --flagfile={near[0]}?)" if near else ""
+    raise BadInput(f"--flagfile={name}: no such file{hint}; expected a path, or one of {', '.join(flagfile_names())}")
 
 
 def disk_fault(error: OSError) -> str | None:

@@ -155,7 +155,10 @@ def limits(summary: Summary) -> list[str]:
 
 def _optimism(networks: dict[str, NetworkSummary]) -> str:
     known_means = {name: mean_of(network.best_optimism) for name, network in networks.items()}
-    return ", ".join(f"{100 * mean:.1f} points ({name})" for name, mean in known_means.items() if mean is not None)
+    # An estimate below 0 is chance: choosing the best epoch makes no accuracy too low.
+    return ", ".join(
+        f"{max(0.0, 100 * mean):.1f} points ({name})" for name, mean in known_means.items() if mean is not None
+    )
 
 
 def _choice_of_images(dataset: SummaryDataset, side: Side) -> str:

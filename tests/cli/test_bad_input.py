@@ -86,6 +86,7 @@ def trouble(tmp_path, monkeypatch) -> Path:
         (["--batch_size=5000", "--dataset=synthetic:60"], "--batch_size"),
         (["--workdir=wrong.csv/out", "--dataset=synthetic:60"], "--workdir"),
         (["--flagfile=nowhere.flags"], "nowhere.flags"),
+        (["--flagfile=experiments/flags/quickstart.flags"], "did you mean --flagfile=quickstart?"),
         (["--split_file=nowhere.json", "--dataset=synthetic:60"], "nowhere.json"),
         (["--split_file=torn.json", "--dataset=synthetic:60"], "torn.json"),
         (["--split=stratified"], "grouped, random, overlapping, given"),

@@ -91,3 +91,12 @@ def test_twins_by_depth_have_their_intervals_and_slopes():
     assert re.search(r"^resnet32 minus plain32 +\+2\.00 \(-2\.97 to \+6\.97\) +\+0\.02 ", text, re.M)
     assert re.search(r"^per ten layers +\+1\.00 +\+0\.01 ", text, re.M)
     assert depth_lines(msgspec.structs.replace(family, seeds=[])) == []
+
+
+def test_an_estimate_of_optimism_below_zero_is_no_pessimism(tmp_path):
+    summary = read_run_records(make_run(tmp_path / "run", {"plain18": 0.5}, seeds=(0, 1))).summary
+    network = summary.architectures["plain18"]
+    for mean, said in ((-0.003, "0.0 points"), (0.012, "1.2 points")):
+        changed = msgspec.structs.replace(network, best_optimism=described(mean, 2))
+        text = comparison_text(msgspec.structs.replace(summary, architectures={"plain18": changed}))
+        assert f"{said} (plain18)" in text and "-0.0" not in text
