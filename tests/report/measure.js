@@ -59,6 +59,9 @@
     if (parseFloat(style.fontSize) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width < 8) small.push(text.textContent);
   }
   const scrolled = [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth + 1);
+  // What stays in sight of a table that is scrolled leaves room for the rest.
+  const covered = scrolled.filter(each => [...each.querySelectorAll("th")].some(
+    cell => getComputedStyle(cell).position === "sticky" && cell.offsetWidth > 0.6 * each.clientWidth));
   const closed = [...document.querySelectorAll("details > :not(summary)")].filter(
     each => !each.checkVisibility({contentVisibilityAuto: true}));
   return {
@@ -68,6 +71,7 @@
     outside: outside.map(each => each.words),
     cut: cut.map(text => text.textContent),
     spilled: spilled.map(each => each.words),
+    covered: covered.map(each => each.getAttribute("aria-label")),
     faint,
     small,
     scrolled: scrolled.map(each => each.getAttribute("aria-label")),

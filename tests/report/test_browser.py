@@ -37,7 +37,7 @@ def measured(browser: Browser, page: Path, width: int, *, dark: bool = False, me
     return browser.run(MEASURE)
 
 
-FAULTS = ("overlaps", "outside", "cut", "spilled", "faint", "small")
+FAULTS = ("overlaps", "outside", "cut", "spilled", "covered", "faint", "small")
 FAULTY = """<!doctype html><meta charset="utf-8"><style>
 * { margin: 0 } body { font: 16px/20px sans-serif; background: #fff }</style>
 <p>under</p><p style="margin-top: -15px">over</p>

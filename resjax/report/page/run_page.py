@@ -104,7 +104,7 @@ def report_page(records: RunRecords) -> str:
         matrices=_matrices(run) if len(summary.dataset.classes) <= MOST_IN_MATRIX else [],
         most_in_matrix=MOST_IN_MATRIX,
         upright=max(len(part) for name in summary.dataset.classes for part in parts(name)) > LONGEST_ACROSS,
-        costs=COSTS,
+        costs=[cost for cost in COSTS if any(getattr(each, cost[1]) is not None for each in networks.values())],
         galleries=galleries(records),
         thumbnails=records.thumbnails,
         reliability=_reliability(summary, run),
