@@ -16,10 +16,15 @@ from resjax.records.run_records import RunRecords
 
 
 def explained(records: RunRecords) -> RunRecords:
-    """The records with `diagnosis`, `class_differences` and `calibration` in their summary, made anew."""
+    """The records with `diagnosis`, `class_differences` and `calibration` in their summary, made anew.
+
+    Where no predictions were kept, as in committed records, the summary keeps what was found with them.
+    """
     found = {name: _predicted(records, name, results) for name, results in records.results().items()}
     networks = {name: {seed: replica for seed, (replica, _) in of.items()} for name, of in found.items()}
     ids = [each for of in found.values() for _, each in of.values() if each is not None]
+    if not ids and records.summary.diagnosis:
+        return records
     dataset = records.summary.dataset
     diagnosis = diagnose(networks, dataset.classes, dataset, _groups(records, ids), records.summary.config)
     return replace(records, summary=msgspec.structs.replace(records.summary, **diagnosis._asdict()))

@@ -12,7 +12,9 @@ from experiments.studies.near_duplicate_kinds import KindsStudy
 from experiments.studies.near_duplicates import Study
 from experiments.studies.references import References
 from experiments.studies.self_comparison import SelfComparison
+from resjax.evaluation.run_evaluation import explained
 from resjax.records import read_lines, read_record, write_lines, write_record
+from resjax.records.run_records import read_run_records
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 
@@ -57,3 +59,8 @@ def test_no_committed_record_is_left_out():
     folders = {name.partition("/")[0] for name in COPIES}
     found = {path for folder in folders for path in (RESULTS / folder).glob("*.json*")}
     assert {str(path.relative_to(RESULTS)) for path in found} == set(COPIES)
+
+
+def test_a_run_without_predictions_keeps_what_was_found_with_them():
+    records = read_run_records(RESULTS / "quickstart")
+    assert records.summary.diagnosis and explained(records).summary == records.summary
