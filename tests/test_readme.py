@@ -26,10 +26,11 @@ from resjax.cli.console import COMMANDS
 from resjax.evaluation.comparison.statistics.planning import smallest_detectable
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
-from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, read_lines, read_record, read_result
+from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, Sweep, read_lines, read_record, read_result
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.page.glossary import COMMON, RARE
 from resjax.report.reproduction_text import sentences, tables
+from resjax.report.sweep_text import choice_table
 from resjax.report.tables import markdown
 from resjax.run.planning import ground_of_images
 from resjax.run.setup.networks import require_trainable
@@ -314,6 +315,13 @@ def test_the_effect_of_leaks_is_what_the_committed_records_say(name):
     for split in record.splits:
         read_record(RESULTS / name / split / "summary.json", Summary)
     assert splits_markdown(record) in page_of(name)
+
+
+def test_the_sweep_is_what_the_committed_record_says():
+    record = read_record(RESULTS / "sweep_demo" / "sweep.json", Sweep)
+    for condition in record.conditions:
+        assert markdown(choice_table(record, condition)) in page_of("sweep_demo")
+        assert all(f"> {each.sentence}\n" in page_of("sweep_demo") for each in condition.comparisons)
 
 
 @pytest.mark.parametrize("name", ["reproduce_cifar10_quick", "reproduce_first_exercise_quick"])

@@ -114,6 +114,7 @@ COMMITTED = (
         "Does the shortcut help more with depth, each network at its own best learning rate?",
         ("sweep --flagfile=sweep_demo",),
         kept=("sweep.json",),
+        pictures=("sensitivity.png",),
     ),
     CommittedResult(
         "reproduce_cifar10_quick",
