@@ -161,7 +161,7 @@ def _flagfile(name: str) -> str:
       BadInput: where there is neither.
     """
     expanded = os.path.expanduser(name)
-    if "\0" not in name and os.path.exists(expanded):
+    if "\0" not in name and os.path.exists(expanded) and not os.path.isdir(expanded):
         return expanded
     if os.sep not in name:
         for folder in FLAGFILES:

@@ -46,6 +46,13 @@ def test_a_flagfile_that_ships_is_named_without_a_path(tmp_path, monkeypatch):
         shipped_flagfiles(["--flagfile=quickstrat"])
 
 
+def test_a_folder_of_a_flagfiles_name_is_no_flagfile(tmp_path, monkeypatch):
+    given = shipped_flagfiles(["--flagfile=quickstart"])
+    (tmp_path / "quickstart").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert shipped_flagfiles(["--flagfile=quickstart"]) == given
+
+
 def test_every_command_defines_its_flags_and_its_introduction():
     for module, _ in console.COMMANDS.values():
         if module.startswith("resjax.cli"):
