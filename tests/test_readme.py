@@ -26,7 +26,17 @@ from resjax.cli.console import COMMANDS
 from resjax.evaluation.comparison.statistics.planning import smallest_detectable
 from resjax.evaluation.diagnosis.explanations import explain
 from resjax.functional import Functional
-from resjax.records import Done, Probes, ReproductionRecord, Splits, Summary, Sweep, read_lines, read_record, read_result
+from resjax.records import (
+    Done,
+    Probes,
+    ReproductionRecord,
+    Splits,
+    Summary,
+    Sweep,
+    read_lines,
+    read_record,
+    read_result,
+)
 from resjax.report.comparison_text import comparison_markdown, splits_markdown
 from resjax.report.page.glossary import COMMON, RARE
 from resjax.report.reproduction_text import sentences, tables
@@ -70,8 +80,6 @@ SMALL = {
 
 TO_BE_TAKEN_AGAIN = {
     "indonesian_food": {"experiments/README.md", "experiments/README.id.md"},
-    "leak_demo": {"experiments/README.md"},
-    "leak_demo_indonesian_food": {"experiments/README.md", "experiments/README.id.md"},
     "probes_indonesian_food": {"experiments/README.md"},
     "reproduce_cifar10_quick": {REPRODUCTIONS},
     "reproduce_first_exercise_quick": {REPRODUCTIONS},

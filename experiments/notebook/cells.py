@@ -127,15 +127,19 @@ def stream(command: Iterable[str]) -> None:
         list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options
     ) as process:
         assert process.stdout is not None
-        stopped = False
-        while True:
-            try:
-                for line in process.stdout:
-                    print(line, end="", flush=True)
-                break
-            except KeyboardInterrupt:
-                process.send_signal(signal.SIGINT)
-                stopped = True
+        stopped = []
+
+        def forward(number: int, _: object) -> None:
+            stopped.append(number)
+            process.send_signal(number)
+
+        # Not by an exception, which could lose a line that was read and not printed yet.
+        before = signal.signal(signal.SIGINT, forward)
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+        finally:
+            signal.signal(signal.SIGINT, before)
     status = process.returncode
     if stopped:
         raise KeyboardInterrupt

@@ -152,14 +152,14 @@ def short_table(found: Calibration) -> str:
         Table(
             ["in %", *_heads(JUDGED)],
             [
-                ["false verdicts: mean, and highest of all cases", *(_mean_and_most(same, seeds) for seeds in JUDGED)],
+                ["false verdicts: mean of the cases, and highest", *(_mean_and_most(same, seeds) for seeds in JUDGED)],
                 [
                     "true difference within the 95 % interval",
                     *(_lowest_and_highest(finished, seeds) for seeds in JUDGED),
                 ],
                 [
-                    f"{difference} points found on 230 images with copies",
-                    *(_power(ten_points, ten_points.by_seeds[seeds]) for seeds in JUDGED),
+                    f"true difference of {difference} points found, on 230 images with copies",
+                    *(_power(ten_points, ten_points.by_seeds[seeds], in_words=True) for seeds in JUDGED),
                 ],
             ],
         )
@@ -219,8 +219,10 @@ def _coverage(cell: Cell, each: Counts) -> str:
     return _percent(each.covered / each.intervals) if each.intervals else "–"
 
 
-def _power(cell: Cell, each: Counts) -> str:
-    took = f" ({each.mean_seeds:.1f})" if each.mean_seeds is not None else ""
+def _power(cell: Cell, each: Counts, in_words: bool = False) -> str:
+    took = ""
+    if each.mean_seeds is not None:
+        took = f", after {each.mean_seeds:.1f} seeds on average" if in_words else f" ({each.mean_seeds:.1f})"
     return _percent((each.verdicts - each.wrong) / cell.comparisons, 0) + took
 
 

@@ -1,5 +1,6 @@
 """What `--help` and `--helpfull` show: flags in groups, wrapped to the terminal, the common ones with an example."""
 
+import re
 import shlex
 import shutil
 import textwrap
@@ -131,7 +132,8 @@ def _wrapped_paragraphs(text: str, columns: int) -> list[str]:
     """The text with each paragraph wrapped; lines that are indented are commands, which a shell reads as one line."""
     lines: list[str] = []
     paragraph: list[str] = []
-    for line in [*text.splitlines(), ""]:
+    # A backslash in the text joins two lines, as in a shell.
+    for line in [*re.sub(r" *\\\n *", " ", text).splitlines(), ""]:
         if line.strip() and not line.startswith(" "):
             paragraph.append(line)
             continue

@@ -10,6 +10,7 @@ from resjax.records import (
     ReproductionRecord,
     Splits,
     Summary,
+    Sweep,
     read_lines,
     read_record,
     read_result,
@@ -23,6 +24,7 @@ KINDS = {
     "splits.json": Splits,
     "probes.json": Probes,
     "reproduction.json": ReproductionRecord,
+    "sweep.json": Sweep,
 }
 STUDIES = ("benchmark", "calibration", "checks", "near_copies")
 """Folders of measurements with shapes of their own."""

@@ -158,7 +158,7 @@ def test_the_page_loads_nothing_and_counts_the_groups_that_it_does_not_show():
     page = audit_page(nasty_record(), {"0000": "data:image/jpeg;base64,AAAA"}, KINDS)
     assert "default-src 'none'; img-src data:" in page
     assert not re.search(r"https?:|//|url\(|@import|<link|<script", page.split("</style>")[1])
-    assert "1 groups are not shown here" in page and len(re.findall("<figure>", page)) == 1
+    assert "1 group is not shown here" in page and len(re.findall("<figure>", page)) == 1
 
 
 def audit(*flags: str, cwd: Path) -> CompletedProcess[str]:

@@ -29,6 +29,7 @@ from resjax.run.replica import run_replicas
 from resjax.training.checkpoint import CheckpointError, Checkpoints
 from resjax.training.loop import Trainer
 from tests.commands import run_program
+from tests.markup import text_of
 from tests.run.test_several_splits import settings
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def test_a_network_that_does_not_fit_the_device_is_recorded_and_the_others_are_f
     plain, residual = (summary.architectures[name] for name in ("plain", "residual"))
     assert plain.status == {0: "pending", 1: "pending"} and residual.status == {0: "done", 1: "done"}
     assert "--batch_size=8" in plain.problem and residual.problem is UNSET
-    assert "--batch_size=8" in (tmp_path / "out" / "report.html").read_text()
+    assert "--batch_size=8" in text_of((tmp_path / "out" / "report.html").read_text())
     assert capsys.readouterr().out.count("the other networks go on") == 1
     # Where the memory does, the same command finishes the network, and nothing is left of the problem.
     monkeypatch.setattr(comparison, "run_replicas", run_replicas)
