@@ -136,11 +136,10 @@ def run(
         log = os.open(folder / f"{workdir}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.argv[1:] = [*FLAGS, *flags, f"--workdir={workdir}", "--cache_dir=cache"]
         saving.SAVE_SECONDS = save_seconds
         if kill is not None:
             _kill_this_process(*kill)
-        run_command(COMMAND)
+        run_command(COMMAND, [*FLAGS, *flags, f"--workdir={workdir}", "--cache_dir=cache"])
         os._exit(0)
     except SystemExit as ended:
         os._exit(ended.code if isinstance(ended.code, int) else 1)

@@ -39,10 +39,12 @@ MOST_MAPPED = 65536
 def begin_with_huge_pages() -> None:
     """Starts this process again, with the same number, if glibc would not ask for huge pages and could.
 
-    Call it first of all, and only in a process of one's own: nothing that was done before is kept.
+    Call it first of all, and only in a process of one's own: nothing that was done before is kept. It does nothing
+    where the program was given other arguments than the process.
     """
-    environment = with_huge_pages(os.environ)
-    if environment == os.environ or not sys.executable:
+    environment, given = with_huge_pages(os.environ), sys.argv[1:]
+    is_own = sys.orig_argv[len(sys.orig_argv) - len(given) :] == given
+    if environment == os.environ or not sys.executable or not is_own:
         return
     # Where it cannot be started again, it goes on as it is.
     with suppress(OSError):
