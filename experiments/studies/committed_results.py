@@ -107,7 +107,7 @@ COMMITTED = (
         (f"compare {SMALL_PHOTOGRAPHS} --seeds=3", "probe --probes=all"),
         images=PHOTOGRAPHS,
         kept=("probes.json",),
-        beside=" and 14 min of training",
+        beside=" and 2 min of training",
     ),
     CommittedResult(
         "sweep_demo",
