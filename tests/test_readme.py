@@ -78,15 +78,6 @@ SMALL = {
 }
 
 
-TO_BE_TAKEN_AGAIN = {
-    "reproduce_cifar10_quick": {REPRODUCTIONS},
-}
-"""Committed records of older numerics than the code's, and the guides that show their numbers. It must become empty:
-take them again (`python -m experiments.studies.committed_results`), and add none when `NUMERICS_VERSION` goes up."""
-OLDER = "#records-of-older-numerics)"
-"""How a link ends that says that numbers are of older numerics."""
-
-
 def blocks(text: str, language: str) -> list[str]:
     """The blocks of a language, those inside of a list too."""
     found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.M | re.S)
@@ -242,16 +233,9 @@ def test_every_flag_that_a_page_names_is_one_of_an_experiment(page):
     assert {flag for line in given for flag in re.findall(r"(?<![\w-])--(\w+)", line)} <= known_flags()
 
 
-def test_committed_records_are_of_todays_numerics_but_for_those_to_be_taken_again():
-    assert older_folders() == set(TO_BE_TAKEN_AGAIN)
-
-
-def test_pages_say_where_numbers_are_of_older_numerics_and_nowhere_else():
-    own = {f"experiments/results/{name}/README.md" for name in TO_BE_TAKEN_AGAIN}
-    guides = set().union(*TO_BE_TAKEN_AGAIN.values())
-    assert {page for page in PAGES if OLDER in TEXTS[page]} == own | guides
-    _, _, section = page_of("").partition("## Records of older numerics\n")
-    assert {each.name for each in COMMITTED if re.search(rf"\b{each.name}\b", section)} == set(TO_BE_TAKEN_AGAIN)
+def test_committed_records_are_of_todays_numerics():
+    # Take them again: python -m experiments.studies.committed_results
+    assert older_folders() == set()
 
 
 def test_the_table_of_committed_records_is_the_one_that_the_command_takes_them_again_by():
