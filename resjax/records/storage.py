@@ -30,7 +30,14 @@ TEMPORARY = re.compile(r"\..+\.resjax-[0-9a-f]{16}\.tmp")
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which gets its name when it is whole and on the disk."""
+    """A file to write to, which gets its name when it is whole and on the disk.
+
+    A device or a pipe, such as /dev/null, is written to as it is: giving its name to a file would remove it.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        with open(path, "wb") as file:
+            yield file
+        return
     temporary = temporary_path(path)
     try:
         with open(temporary, "wb") as file:

@@ -1,6 +1,9 @@
 """Records are whole or absent, hold no NaN, and are refused by name where they are damaged or of another kind."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +220,15 @@ def test_a_result_is_read_by_its_status(tmp_path):
     write_record(tmp_path / "result.json", {"schema_version": 1, "status": "finished"})
     with pytest.raises(RecordError, match=r"result\.json: not a Done"):
         read_record(tmp_path / "result.json", Done)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_or_a_device_stays_what_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        write_text(pipe, "a page")
+        assert read.result(timeout=30) == b"a page" and pipe.is_fifo()
+    write_text(Path(os.devnull), "a page")
+    assert Path(os.devnull).is_char_device() and [*tmp_path.iterdir()] == [pipe]
