@@ -185,7 +185,7 @@ def _score(
     talk: TextIO,
 ) -> None:
     from resjax.predict.scoring import score
-    from resjax.report.figures.confusion_figure import draw_scores
+    from resjax.report.figures.class_figures import draw_scores
     from resjax.report.scores_text import scores_text
 
     try:

@@ -15,10 +15,19 @@ Samples = dict[str, list[float]]
 """The samples of each side: `ours`, and the modes of PyTorch."""
 
 
-class CaseRow(Part, frozen=True, kw_only=True):
-    """What was measured, of one network, size, batch and precision."""
+class MeasuredRow(Part, frozen=True, kw_only=True):
+    """What every row says."""
 
     measure: str
+    device: str
+    versions: dict[str, str]
+    other_programs_cores: float | None | UnsetType = UNSET
+    """The mean number of cores that other programs used; null if the system does not say."""
+
+
+class CaseRow(MeasuredRow, frozen=True, kw_only=True):
+    """What was measured, of one network, size, batch and precision."""
+
     architecture: str
     image_size: int
     batch_size: int
@@ -27,10 +36,9 @@ class CaseRow(Part, frozen=True, kw_only=True):
     dtype: str
 
 
-class TrainStepRow(CaseRow, frozen=True, kw_only=True):
-    """`--measure=train_step`. The samples are images per second."""
+class ContestRow(CaseRow, frozen=True, kw_only=True):
+    """Ours next to PyTorch. The samples are images per second."""
 
-    device: str
     ours_images_per_second: float | None
     """The median; null if our side failed."""
     torch_images_per_second: float | None
@@ -38,8 +46,17 @@ class TrainStepRow(CaseRow, frozen=True, kw_only=True):
     torch_mode: str | None
     ratio: float | None
     """Ours over PyTorch's, above 1 if ours is faster; null if a side is missing."""
+    samples: Samples
+    peak_bytes: dict[str, int]
+    failed: dict[str, str]
+    """The reason why a side has no samples."""
+
+
+class TrainStepRow(ContestRow, frozen=True, kw_only=True):
+    """`--measure=train_step`."""
+
     ceiling_flops_per_second: float | UnsetType = UNSET
-    """This and the fields up to `versions` are absent if the ceilings of the device were not measured."""
+    """This and the fields up to `roofline_share` are absent if the ceilings of the device were not measured."""
     ceiling_bytes_per_second: float | UnsetType = UNSET
     model_flops_per_second: float | UnsetType = UNSET
     flops_share: float | UnsetType = UNSET
@@ -47,70 +64,45 @@ class TrainStepRow(CaseRow, frozen=True, kw_only=True):
     """Null if XLA does not say how many bytes a step moves."""
     bytes_share: float | UnsetType = UNSET
     roofline_share: float | UnsetType = UNSET
-    versions: dict[str, str]
-    samples: Samples
     launch: str | None
     """How our steps were launched, one of `train_step.LAUNCHES`."""
-    peak_bytes: dict[str, int]
-    failed: dict[str, str]
-    """The reason why a side has no samples."""
-    other_programs_cores: float | None | UnsetType = UNSET
-    """The mean number of cores that other programs used; null if the system does not say."""
 
 
-class EpochRow(CaseRow, frozen=True, kw_only=True):
+class EpochRow(ContestRow, frozen=True, kw_only=True):
     """`--measure=epoch`. The samples are training images per second."""
 
     images: int
     augment: str
-    device: str
-    ours_images_per_second: float | None
-    torch_images_per_second: float | None
-    torch_mode: str | None
-    ratio: float | None
-    versions: dict[str, str]
-    samples: Samples
-    peak_bytes: dict[str, int]
-    failed: dict[str, str]
-    other_programs_cores: float | None | UnsetType = UNSET
 
 
 class CompileRow(CaseRow, frozen=True, kw_only=True):
     """`--measure=compile`: seconds of our train step."""
 
-    device: str
     trace_seconds: float
     compile_seconds: float
     warm_compile_seconds: float
     """From a warm cache."""
-    versions: dict[str, str]
-    other_programs_cores: float | None | UnsetType = UNSET
 
 
-class ReplicasRow(CaseRow, frozen=True, kw_only=True):
-    """`--measure=replicas`. The samples are seconds of an epoch, of `one` seed and of all seeds in each way."""
+class ReplicasRow(ContestRow, frozen=True, kw_only=True):
+    """`--measure=replicas`. The samples are seconds of an epoch, of `one` seed and of all seeds in each way.
 
+    Our images per second are those of all seeds together, in the cheapest way; PyTorch is not asked.
+    """
+
+    torch_images_per_second: None = None
+    torch_mode: None = None
+    ratio: None = None
     images: int
     seeds: int
-    device: str
-    ours_images_per_second: float | None
-    """Of all seeds together, in the cheapest way."""
-    torch_images_per_second: None = None
-    ratio: None = None
     cheapest: str | None
     cost: dict[str, float]
     """An epoch of all seeds in each way, in epochs of one seed."""
-    versions: dict[str, str]
-    samples: Samples
-    peak_bytes: dict[str, int]
-    failed: dict[str, str]
-    other_programs_cores: float | None | UnsetType = UNSET
 
 
-class PipelineRow(Part, frozen=True, kw_only=True):
+class PipelineRow(MeasuredRow, frozen=True, kw_only=True):
     """`--measure=pipeline`. The samples are images per second."""
 
-    measure: str
     images: int
     image_size: int
     batch_size: int
@@ -119,15 +111,11 @@ class PipelineRow(Part, frozen=True, kw_only=True):
     peak_resident_bytes: int
     reading_seconds: float
     samples: list[float]
-    device: str
-    versions: dict[str, str]
-    other_programs_cores: float | None | UnsetType = UNSET
 
 
-class EndToEndRow(Part, frozen=True, kw_only=True):
+class EndToEndRow(MeasuredRow, frozen=True, kw_only=True):
     """`--measure=end_to_end`. The samples are images per second, of all epochs of all networks."""
 
-    measure: str
     architecture: str
     image_size: int
     batch_size: int
@@ -140,39 +128,32 @@ class EndToEndRow(Part, frozen=True, kw_only=True):
     train_images: dict[str, int]
     cache: str
     """Of our side: `cold` or `warm`."""
-    device: str
     ours_images_per_second: float | None
     torch_images_per_second: float | None
     torch_mode: str | None
     ratio: float | None
-    versions: dict[str, str]
     samples: Samples
     seconds: Samples
     shares: dict[str, dict[str, float]]
     """The fraction of each side's time that each part of the work took."""
     failed: dict[str, str]
-    other_programs_cores: float | None | UnsetType = UNSET
 
 
-class ConvolutionRow(Part, frozen=True, kw_only=True):
+class ConvolutionRow(MeasuredRow, frozen=True, kw_only=True):
     """`--measure=convolution`: milliseconds of a layer's forward pass and both gradients together."""
 
-    measure: str
     layer: str
     images: tuple[int, ...]
     """(batch, *spatial, in)."""
     kernel: tuple[int, ...]
     """(*taps, in / groups, out)."""
     dtype: str
-    device: str
     milliseconds: dict[str, float]
     """Medians: `ours`, `xla` (JAX without resjax) and the modes of PyTorch."""
     torch_over_ours: float | None
     """PyTorch's better mode over ours, above 1 if ours is faster; null if a side is missing."""
-    versions: dict[str, str]
     samples: Samples
     failed: dict[str, str]
-    other_programs_cores: float | None | UnsetType = UNSET
 
 
 Row = TrainStepRow | EpochRow | CompileRow | ReplicasRow | PipelineRow | EndToEndRow | ConvolutionRow
@@ -217,7 +198,7 @@ def describe_case(row: CaseRow) -> str:
     )
 
 
-def describe_samples(row: TrainStepRow | EpochRow) -> str:
+def describe_samples(row: ContestRow) -> str:
     """The images per second of each side, the ratio, and which side failed."""
     samples = dict(row.samples)
     parts = [f"ours {spread(samples.pop('ours'))} images/s"] if "ours" in samples else []
@@ -229,7 +210,7 @@ def describe_samples(row: TrainStepRow | EpochRow) -> str:
     return "; ".join(parts)
 
 
-def describe_memory(row: TrainStepRow | EpochRow) -> str:
+def describe_memory(row: ContestRow) -> str:
     """The peak memory of each side."""
     peaks = ", ".join(f"{name} {peak / 2**30:.1f}" for name, peak in row.peak_bytes.items())
     return f"; peak memory in GiB: {peaks}" if peaks else ""

@@ -11,12 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from resjax.records import Comparison, Summary
 from resjax.records.run_records import read_run_records
-from resjax.report.figures.confusion_figure import confusion_figure
+from resjax.report.figures.class_figures import confusion_figure, recall_figure
 from resjax.report.figures.curves import AXIS_LABELS, draw_mean_and_band, draw_seeds, label_epochs
 from resjax.report.figures.depth_figure import depth_figure
 from resjax.report.figures.drawn_run import DrawnNetwork, DrawnRun, conclusion, drawn_run
 from resjax.report.figures.probe_figures import probe_figures
-from resjax.report.figures.recall_figure import recall_figure
 from resjax.report.figures.split_figures import leaks_figure
 from resjax.report.figures.style import QUIET, STRIPE, frame, save
 from resjax.report.words import SIDES, change, change_interval, known, metric_heading, points, unit_of, with_width
