@@ -1,7 +1,6 @@
 """The frame of every command: its flags, `--help`, errors in one line, and the exit status."""
 
 import errno
-import logging as standard_logging
 import os
 import shlex
 import signal
@@ -10,11 +9,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from absl import flags, logging
+from absl import flags
 
 from resjax.cli.flags.names import unknown_flag, unreadable_value
 from resjax.cli.help import HELP, HELPFULL, help_text
@@ -112,7 +110,6 @@ def _run(command: Command, arguments: Sequence[str]) -> None:
     sys.argv = [sys.argv[0], *prepared]
     words = _parse(sys.argv, command.takes_words)
     allow_open_files()
-    _silence_repeated_errors()
     threading.excepthook = _thread_hook(threading.excepthook)
     hold_memory()
     use_own_jax_settings()
@@ -238,22 +235,3 @@ def _thread_hook(before: ThreadHook) -> ThreadHook:
         before(ended)
 
     return hook
-
-
-@cache
-def _silence_repeated_errors() -> None:
-    """Keeps orbax's threads from printing tracebacks of an error that reaches the program and is printed there.
-
-    Once is enough for a process.
-    """
-    asyncio = standard_logging.getLogger("asyncio")
-    asyncio.addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
-    # Its writers report to an event loop that is already closed, at any later time, and say nothing new.
-    unraisablehook, excepthook = sys.unraisablehook, sys.excepthook
-    sys.unraisablehook = lambda raised: None if _is_late_orbax_error(raised.exc_value) else unraisablehook(raised)
-    sys.excepthook = lambda kind, error, trace: None if _is_late_orbax_error(error) else excepthook(kind, error, trace)
-    logging.get_absl_logger().addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
-
-
-def _is_late_orbax_error(error: BaseException | None) -> bool:
-    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"

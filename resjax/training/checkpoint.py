@@ -1,4 +1,4 @@
-"""The checkpoints of one replica on the disk: orbax's files, with checksums of them, whole or absent.
+"""The checkpoints of one replica on the disk: safetensors files, with their checksums, whole or absent.
 
 A checkpoint that is not what was written is quarantined (renamed to `*.damaged`), and the one before is used. One that
 cannot be read for another reason ends the run and stays as it is.
@@ -16,21 +16,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from jaxtyping import PyTree
-from msgspec import Struct, field
+from msgspec import Struct
+from safetensors.numpy import load, save_file
 
 from resjax.errors import DamagedRecord, RecordError
 from resjax.records.files import from_plain, write_record
-from resjax.records.storage import DAMAGED, set_aside, sync_folder, unsealed
+from resjax.records.storage import DAMAGED, set_aside, sync, sync_folder, unsealed
 from resjax.training.state import TrainState
 from resjax.types import Variables
 
 KEPT = 2
 """Checkpoints of each kind: the newest, and one to fall back to."""
 BEST, LAST, UNFINISHED = "best", "last", "unfinished"
-ARRAYS, SEAL = "arrays", "record/metadata"
-"""The parts of a checkpoint: a folder of orbax, and a record of ours with what it holds."""
+ARRAYS, SEAL = "arrays.safetensors", "record.json"
+"""The files of a checkpoint: its arrays by their place in the tree, and a record of ours with what it holds."""
+EARLIER = "arrays"
+"""The folder that held the arrays of earlier versions' checkpoints."""
 UNUSED = ".unused"
 """Ends the name of a sound checkpoint that was set aside, because training resumes from an earlier one."""
 
@@ -53,13 +55,11 @@ class Seal(Struct, frozen=True, kw_only=True):
     """What a checkpoint says of itself."""
 
     arrays_crc32: int
-    """Of all arrays, as they were in memory."""
+    """The CRC-32 of the file of arrays."""
     record: str
     """Plain values in JSON, for the caller."""
-    layout: dict[str, str] = field(default_factory=dict)
-    """Type and shape of each array, by its place in the tree; empty in checkpoints of earlier versions."""
-    files: dict[str, int] = field(default_factory=dict)
-    """The CRC-32 of each file; empty in checkpoints of earlier versions."""
+    layout: dict[str, str]
+    """Type and shape of each array, by its place in the tree."""
 
 
 class Checkpoints:
@@ -72,11 +72,6 @@ class Checkpoints:
 
     def __init__(self, folder: Path):
         self._folder = folder.absolute()
-        # With several processes only the first writes and reads, arrays that it has in full.
-        processes = ocp.options.MultiprocessingOptions(active_processes={0} if jax.process_count() > 1 else None)
-        self._orbax = ocp.Checkpointer(
-            ocp.StandardCheckpointHandler(multiprocessing_options=processes), multiprocessing_options=processes
-        )
 
     def save_best(self, epoch: int, variables: Variables) -> None:
         """Writes the best variables.
@@ -216,16 +211,15 @@ class Checkpoints:
             if temporary.exists():
                 shutil.rmtree(temporary)
             temporary.mkdir(parents=True)
-            arrays = jax.tree.map(on_host, tree)
-            self._orbax.save(temporary / ARRAYS, args=ocp.args.StandardSave(arrays))
-            written = sorted(path for path in temporary.rglob("*") if path.is_file())
+            arrays = {place: np.asarray(on_host(leaf), order="C") for place, leaf in _by_place(tree).items()}
+            save_file({place: _as_stored(array) for place, array in arrays.items()}, temporary / ARRAYS)
+            with open(temporary / ARRAYS, "rb") as file:
+                sync(file)
             seal = Seal(
-                arrays_crc32=_checksum(arrays),
+                arrays_crc32=zlib.crc32((temporary / ARRAYS).read_bytes()),
                 record=json.dumps(record),
-                layout=_layout(arrays),
-                files={str(path.relative_to(temporary)): zlib.crc32(path.read_bytes()) for path in written},
+                layout={place: _described(array) for place, array in arrays.items()},
             )
-            (temporary / SEAL).parent.mkdir()
             write_record(temporary / SEAL, seal)
             sync_folder(temporary)
             os.replace(temporary, folder / str(step))
@@ -258,26 +252,23 @@ class Checkpoints:
           RecordError: if it has arrays of other shapes.
         """
         path = self._kind(kind) / str(step)
-        seal = self._sound(path)
-        _require_same_layout(path, seal.layout, like)
-        with _clear_errors(path, "restored"):
-            arrays = self._orbax.restore(path / ARRAYS, args=ocp.args.StandardRestore(like))
-        if _checksum(arrays) != seal.arrays_crc32:
-            raise DamagedRecord(f"{path}: damaged, the checksum of its arrays is wrong")
-        return jax.tree.map(_typed_key, arrays, like), json.loads(seal.record)
-
-    def _sound(self, path: Path) -> Seal:
-        """The seal of a checkpoint, after each of its files was compared with it."""
+        if (path / EARLIER).exists():
+            raise RecordError(
+                f"{path}: it was saved by an earlier version of resjax: use that version, or choose a new --workdir"
+            )
         with _clear_errors(path, "read"):
             try:
-                values = unsealed((path / SEAL).read_bytes(), f"{path}: damaged record")
-                seal = from_plain(values, Seal, str(path))
-                for name, crc32 in seal.files.items():
-                    if zlib.crc32((path / name).read_bytes()) != crc32:
-                        raise DamagedRecord(f"{path}: damaged, the checksum of {name} is wrong")
+                seal = from_plain(unsealed((path / SEAL).read_bytes(), f"{path}: damaged record"), Seal, str(path))
+                stored = (path / ARRAYS).read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
                 raise DamagedRecord(f"{path}: damaged, {Path(error.filename).name} is missing") from None
-        return seal
+        if zlib.crc32(stored) != seal.arrays_crc32:
+            raise DamagedRecord(f"{path}: damaged, the checksum of {ARRAYS} is wrong")
+        _require_same_layout(path, seal.layout, like)
+        with _clear_errors(path, "restored"):
+            arrays = load(stored)
+            restored = [_placed(arrays[place], leaf) for place, leaf in _by_place(like).items()]
+        return jax.tree.unflatten(jax.tree.structure(like), restored), json.loads(seal.record)
 
     def _set_aside(self, kind: str, step: int, mark: str) -> Path:
         # Not inside the folder of its kind, where a reader would look for checkpoints.
@@ -292,30 +283,43 @@ def on_host(leaf: jax.Array | np.ndarray) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
 
 
-def _typed_key(array: jax.Array, like: Any) -> jax.Array:
-    if not jnp.issubdtype(like.dtype, jax.dtypes.prng_key) or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        return array
-    # Also of a shape, which has no public way to its implementation.
-    found = []
-    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), like)
-    return jax.random.wrap_key_data(array, impl=found[0])
-
-
-def _layout(tree: PyTree) -> dict[str, str]:
-    """Type and shape of each array of a tree, or of what a key consists of, by its place in the tree."""
-
-    def described(leaf: Any) -> str:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.eval_shape(jax.random.key_data, leaf)
-        return f"{leaf.dtype}{list(leaf.shape)}"
-
+def _by_place(tree: PyTree) -> dict[str, Any]:
+    """The leaves of a tree by their place in it, such as `.variables.parameters['head']['bias']`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(place): described(leaf) for place, leaf in leaves}
+    return {jax.tree_util.keystr(place): leaf for place, leaf in leaves}
+
+
+def _as_stored(array: np.ndarray) -> np.ndarray:
+    """The array, or its bytes as integers if numpy itself does not know its type: bfloat16, 8-bit floats."""
+    return array if array.dtype.isbuiltin == 1 else array.view(f"u{array.dtype.itemsize}")
+
+
+def _placed(stored: np.ndarray, like: Any) -> jax.Array:
+    """The array that was stored, with the type of `like` and on its devices."""
+    sharding = getattr(like, "sharding", None)
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+        return jax.device_put(jax.random.wrap_key_data(jnp.asarray(stored), impl=_implementation(like)), sharding)
+    # A copy, because train steps overwrite their arguments.
+    return jax.device_put(stored.view(like.dtype), sharding, may_alias=False)
+
+
+def _implementation(key: Any) -> Any:
+    """Of the numbers drawn from a key, of which only the shape may be known."""
+    found = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), key)
+    return found[0]
+
+
+def _described(leaf: Any) -> str:
+    """Type and shape of an array, or of what a key consists of."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.eval_shape(jax.random.key_data, leaf)
+    return f"{leaf.dtype}{list(leaf.shape)}"
 
 
 def _require_same_layout(path: Path, saved: dict[str, str], like: PyTree) -> None:
-    expected = _layout(like)
-    if not saved or saved == expected:
+    expected = {place: _described(leaf) for place, leaf in _by_place(like).items()}
+    if saved == expected:
         return
     place = next(place for place in (saved | expected) if saved.get(place) != expected.get(place))
     raise RecordError(
@@ -327,20 +331,11 @@ def _require_same_layout(path: Path, saved: dict[str, str], like: PyTree) -> Non
 
 @contextmanager
 def _clear_errors(path: Path, action: str) -> Iterator[None]:
-    """Turns any error of the disk or of orbax into a CheckpointError. Memory errors and those of records pass."""
+    """Turns any error of the disk or of safetensors into a CheckpointError. Those of memory and of records pass."""
     try:
         yield
     except (CheckpointError, RecordError, MemoryError, jax.errors.JaxRuntimeError):
         raise
-    except Exception as error:  # Orbax and tensorstore raise anything.
+    except Exception as error:  # safetensors has errors of its own, and numpy's.
         text = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{path}: a checkpoint cannot be {action} ({text[:300]})") from error
-
-
-def _checksum(tree: PyTree) -> int:
-    """The CRC-32 of all arrays of a tree, in order, with their types and shapes."""
-    total = 0
-    for array in map(on_host, jax.tree.leaves(tree)):
-        array = np.ascontiguousarray(array)
-        total = zlib.crc32(array.view(np.uint8).data, zlib.crc32(f"{array.dtype}{array.shape}".encode(), total))
-    return total

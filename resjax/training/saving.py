@@ -2,9 +2,7 @@
 
 The newest and the best state are held as copies, because steps donate the original, and a thread writes them every
 five seconds: `best` first, so that no `last` lies there without its best. Copies are numpy arrays on a CPU and device
-arrays elsewhere. Replicas that are trained together are saved after the same epoch. Orbax's CheckpointManager was
-left: its checksums would need a thread of ours anyway, and it deletes temporary folders when a reader opens it.
-`recipe.json` keeps what `summary.json` says of the recipe.
+arrays elsewhere. Replicas that are trained together are saved after the same epoch.
 """
 
 import time

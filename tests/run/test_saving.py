@@ -231,7 +231,7 @@ def test_an_error_of_the_thread_ends_training_at_the_next_epoch(monkeypatch, tmp
     def full(*arguments, **more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("orbax.checkpoint.Checkpointer.save", full)
+    monkeypatch.setattr("resjax.training.checkpoint.save_file", full)
     monkeypatch.setattr(ReplicaFolder, "is_saving", settled)
     seen = []
     with pytest.raises(CheckpointError, match="No space left"):
@@ -318,7 +318,7 @@ def test_arrays_on_a_drive_that_fails_are_not_set_aside(monkeypatch, tmp_path):
 def test_nothing_is_deleted_where_every_last_checkpoint_is_damaged(whole, interrupted):
     metrics = (interrupted / "metrics.jsonl").read_bytes()
     best = files_below(interrupted / "checkpoints" / "best" / "4")
-    for path in (interrupted / "checkpoints" / "last").glob("*/record/metadata"):
+    for path in (interrupted / "checkpoints" / "last").glob("*/record.json"):
         path.write_bytes(b"{")
     run(interrupted)
     assert (interrupted / "metrics.jsonl.unused").read_bytes() == metrics

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import pytest
+from safetensors.numpy import load_file
 
 from resjax.errors import DamagedRecord, RecordError
 from resjax.training.checkpoint import CheckpointError, Checkpoints
@@ -72,8 +72,7 @@ def test_a_state_with_frozen_parameters_comes_back(checkpoints):
     np.testing.assert_array_equal(restored.variables.parameters["layer1"], parameters["layer1"])
 
 
-def flip_a_bit_in_the_largest_file(folder):
-    file = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+def flip_a_bit(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 8
     file.write_bytes(data)
@@ -82,9 +81,8 @@ def flip_a_bit_in_the_largest_file(folder):
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_counts(checkpoints, tmp_path, capsys):
     for epoch in (1, 2):
         checkpoints.save_last(epoch, state(float(epoch)), {"lines": [epoch]})
-    # The arrays of a checkpoint lie in many small files: whichever is hit, no wrong number comes back.
-    for file in (tmp_path / "checkpoints" / "last" / "2" / "arrays" / "d").iterdir():
-        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    file = tmp_path / "checkpoints" / "last" / "2" / "arrays.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
     stand = next(checkpoints.resume_points(state(0.0)))
     assert stand.epoch == 1 and stand.record == {"lines": [1]}
     assert np.array_equal(stand.state.variables.parameters["layer0"], np.full((64, 64), 1.0))
@@ -93,10 +91,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_counts(checkpoints
     assert checkpoints.last_epoch == 2
 
 
-@pytest.mark.parametrize("part", ["arrays", "record"])
+@pytest.mark.parametrize("part", ["arrays.safetensors", "record.json"])
 def test_a_flipped_bit_never_gives_another_state(checkpoints, tmp_path, part):
     checkpoints.save_last(1, state(1.0), {"lines": [1]})
-    flip_a_bit_in_the_largest_file(tmp_path / "checkpoints" / "last" / "1" / part)
+    flip_a_bit(tmp_path / "checkpoints" / "last" / "1" / part)
     for stand in checkpoints.resume_points(state(0.0)):
         assert stand.record == {"lines": [1]}
         for saved, found in zip(
@@ -145,8 +143,8 @@ def test_a_state_inside_an_epoch_is_gone_on_from_until_that_epoch_ends(checkpoin
 def test_a_damaged_state_inside_an_epoch_leaves_the_one_after_the_epoch_before(checkpoints, tmp_path):
     checkpoints.save_last(1, at_step(3, 1.0), "after one")
     checkpoints.save_unfinished(1, at_step(5, 5.0), "at 5")
-    for file in (tmp_path / "checkpoints" / "unfinished" / "5" / "arrays" / "d").iterdir():
-        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    file = tmp_path / "checkpoints" / "unfinished" / "5" / "arrays.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
     assert [each.record for each in checkpoints.resume_points(state(0.0))] == ["after one"]
     assert (tmp_path / "checkpoints" / "unfinished-5.damaged").is_dir()
 
@@ -210,13 +208,13 @@ def test_a_checkpoint_that_cannot_be_read_for_another_reason_than_damage_is_not_
         reached.append(arguments)
         raise error
 
-    # The drive fails us, then orbax.
+    # The drive fails us, then safetensors.
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", failing)
         with pytest.raises(ENDS):
             restored(saved, kind, state(0.0))
     with monkeypatch.context() as patch:
-        patch.setattr(saved._orbax, "restore", refusing)
+        patch.setattr("resjax.training.checkpoint.load", refusing)
         with pytest.raises(ENDS):
             restored(saved, kind, state(0.0))
     assert len(reached) == 2 and files_below(tmp_path) == before
@@ -247,7 +245,7 @@ def test_another_tree_than_was_saved_is_refused_by_its_name_and_nothing_is_touch
     assert files_below(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["arrays/_METADATA", "arrays/manifest.ocdbt", "record/metadata"])
+@pytest.mark.parametrize("name", ["arrays.safetensors", "record.json"])
 @pytest.mark.parametrize("damage", ["gone", "short", "flipped"])
 def test_every_file_that_is_not_what_was_written_quarantines_its_checkpoint_alone(saved, name, damage, tmp_path):
     file = tmp_path / "checkpoints" / "last" / "2" / name
@@ -266,7 +264,7 @@ def test_every_file_that_is_not_what_was_written_quarantines_its_checkpoint_alon
 
 def test_sound_checkpoints_are_kept_where_others_were_damaged(saved, tmp_path):
     for epoch in (1, 2):
-        (tmp_path / "checkpoints" / "last" / str(epoch) / "record" / "metadata").unlink()
+        (tmp_path / "checkpoints" / "last" / str(epoch) / "record.json").unlink()
     best = {name: crc for name, crc in files_below(tmp_path / "checkpoints" / "best").items()}
     assert list(saved.resume_points(state(0.0))) == []
     saved.discard_after(0, unfinished=True)
@@ -291,6 +289,31 @@ def test_what_a_kill_left_of_a_save_is_no_checkpoint_and_is_removed(saved, monke
     assert sorted(path.name for path in (tmp_path / "checkpoints" / "last").iterdir()) == ["1", "2"]
 
 
-def test_orbax_alone_reads_the_arrays(saved, tmp_path):
-    arrays = ocp.StandardCheckpointer().restore(tmp_path / "checkpoints" / "best" / "2" / "arrays")
-    np.testing.assert_array_equal(arrays["parameters"]["layer0"], np.full((64, 64), 2.0))
+def test_safetensors_alone_reads_the_arrays_by_their_place(saved, tmp_path):
+    arrays = load_file(tmp_path / "checkpoints" / "best" / "2" / "arrays.safetensors")
+    np.testing.assert_array_equal(arrays[".parameters['layer0']"], np.full((64, 64), 2.0))
+
+
+def test_types_that_numpy_does_not_know_come_back(checkpoints):
+    parameters = {"half": jnp.arange(3, dtype=jnp.bfloat16), "flag": jnp.array(True), "none": jnp.zeros((0, 2))}
+    checkpoints.save_best(1, Variables(parameters, {}))
+    found = checkpoints.restore_best(jax.tree.map(jnp.zeros_like, Variables(parameters, {}))).parameters
+    for name, array in parameters.items():
+        assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+
+
+def test_what_is_restored_may_be_donated(checkpoints):
+    checkpoints.save_last(1, state(1.0))
+    double = jax.jit(lambda tree: jax.tree.map(lambda leaf: 2 * leaf, tree), donate_argnums=0)
+    variables = next(checkpoints.resume_points(state(0.0))).state.variables
+    assert float(double(variables).statistics["mean"][0]) == 2.0
+    assert float(checkpoints.restore_last(state(0.0)).variables.statistics["mean"][0]) == 1.0
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_and_not_touched(saved, tmp_path):
+    folder = tmp_path / "checkpoints" / "last" / "2"
+    (folder / "arrays").mkdir()
+    before = files_below(tmp_path)
+    with pytest.raises(RecordError, match="earlier version of resjax") as refused:
+        next(saved.resume_points(state(0.0)))
+    assert not isinstance(refused.value, DamagedRecord) and files_below(tmp_path) == before

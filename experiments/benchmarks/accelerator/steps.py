@@ -79,7 +79,7 @@ def device_cases(settings: SuiteSettings) -> list[SuiteCase]:
 
 
 def _machine(settings: SuiteSettings, seconds: float) -> Measured:
-    found = versions("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    found = versions("jax", "jaxlib", "flax", "optax", "safetensors", "numpy")
     missing = [name for name in OPTIONAL if not _can_import(name)]
     devices = jax.devices()
     memory = (devices[0].memory_stats() or {}).get("bytes_limit")
