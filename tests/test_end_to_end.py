@@ -106,7 +106,7 @@ def test_the_tree_of_files_is_there(finished):
             ):
                 assert (folder / name).exists()
     pictures = {path.name for path in (workdir / "figures").iterdir()}
-    for stem in ("answer", "history", "confusion", "recall", "history_plain8", "confusion_resnet8"):
+    for stem in ("answer", "history", "confusion", "recall", "history_plain8"):
         assert {f"{stem}.png", f"{stem}.svg"} <= pictures
 
 

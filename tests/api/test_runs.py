@@ -23,7 +23,7 @@ def run(tmp_path_factory) -> resjax.Run:
     workdir = make_run(tmp_path_factory.mktemp("runs") / "run", NETWORKS, seeds=range(6), config={"margin": 40.0})
     write_record(workdir / "looks.json", Looks(complete=True, looks=[]))
     (workdir / "figures").mkdir()
-    for name in ("answer.png", "answer.svg", "seeds.png"):
+    for name in ("answer.png", "answer.svg", "history.png"):
         (workdir / "figures" / name).touch()
     return resjax.load_run(workdir)
 
@@ -41,7 +41,7 @@ def test_records_and_metrics_are_those_of_the_files(run):
     assert run.results["resnet34"][3] == read_result(folder / "result.json")
     assert run.metrics("resnet34", 3) == read_lines(folder / "metrics.jsonl", MetricsLine)
     assert run.networks == ("plain34", "resnet34") and run.seeds == (0, 1, 2, 3, 4, 5) and run.pending == []
-    assert run.figures == {name: run.workdir / "figures" / f"{name}.png" for name in ("answer", "seeds")}
+    assert run.figures == {name: run.workdir / "figures" / f"{name}.png" for name in ("answer", "history")}
 
 
 def test_arrays_are_those_of_the_replica(run):

@@ -18,7 +18,7 @@ from resjax.report.figures.run_figures import draw_figures
 from tests.made_run import make_run, metrics_line
 
 CLASSES = ["gado_gado", "$x_1$ & <b>", "a dish whose name is much longer than any axis", "中華そば"]
-SIDE_BY_SIDE = {"answer", "history", "confusion", "recall", "seeds"}
+SIDE_BY_SIDE = {"answer", "history", "confusion", "recall"}
 
 
 def write_run(workdir, accuracies, classes=CLASSES, epochs=3, unfinished=None, evaluated_on="val", leaked=0):
@@ -94,7 +94,7 @@ def assert_nothing_is_cut_off(path):
 
 def test_every_figure_is_there_as_png_and_svg(twins):
     workdir, paths = twins
-    names = SIDE_BY_SIDE | {f"{kind}_{network}" for kind in ("history", "confusion") for network in TWINS}
+    names = SIDE_BY_SIDE | {f"history_{network}" for network in TWINS}
     assert {path.name for path in paths} == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     assert sorted(paths) == sorted((workdir / "figures").iterdir())
 
@@ -110,12 +110,11 @@ def test_pngs_are_fit_for_print_and_whole(twins):
 @pytest.mark.parametrize(
     ("name", "labels"),
     [
-        ("answer", {"epoch", "validation accuracy (%)", "plain34, 3 seeds", "resnet34, 3 seeds"}),
+        ("answer", {"epoch", "validation accuracy (%)", "plain34, 3 seeds", "resnet34, 3 seeds", "50.0", "60.0"}),
         ("history", {"epoch", "accuracy (%)", "loss (nats per image), log scale"}),
         ("history_plain34", {"epoch", "accuracy (%)", "loss (nats per image), log scale", "training", "validation"}),
         ("confusion", {"true class", "predicted class", "share of the true class (%)", "plain34, 3 seeds together"}),
         ("recall", {"recall (% of the class's validation images)", "class (images)", "gado_gado (12)"}),
-        ("seeds", {"validation accuracy (%)", "plain34", "resnet34", "50.0", "60.0"}),
     ],
 )
 def test_axes_are_labelled_with_their_units(twins, name, labels):
@@ -143,9 +142,25 @@ def test_class_names_are_text_and_not_formulas(twins):
 
 
 def test_counts_of_all_seeds_and_their_row_shares_stand_in_the_cells(twins):
-    cells = words(twins[0] / "figures" / "confusion_plain34.svg")
+    cells = words(twins[0] / "figures" / "confusion.svg")
     # Row 3 of a seed is 3 3 3 6.
     assert {"9", "18", "20 %", "40 %"} <= cells
+
+
+def test_of_many_networks_each_has_a_confusion_matrix_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "DPI", 50)
+    workdir = write_run(tmp_path / "run", {f"net{index}": [0.5] for index in range(5)}, CLASSES[:2])
+    names = {path.stem for path in draw_figures(workdir) if path.stem.startswith("confusion")}
+    assert names == {f"confusion_net{index}" for index in range(5)}
+
+
+def test_without_the_epochs_the_seeds_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "DPI", 50)
+    workdir = write_run(tmp_path / "run", TWINS, CLASSES[:2])
+    for path in workdir.glob("runs/*/*/metrics.jsonl"):
+        path.unlink()
+    assert {path.stem for path in draw_figures(workdir)} == {"seeds", "confusion", "recall"}
+    assert {"validation accuracy (%)", "plain34", "resnet34", "50.0", "60.0"} <= words(workdir / "figures/seeds.svg")
 
 
 def test_same_records_give_the_same_bytes(twins, tmp_path):

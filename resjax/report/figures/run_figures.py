@@ -23,6 +23,8 @@ from resjax.report.words import SIDES, change, change_interval, known, metric_he
 PAIRS_NOTE = "each mark is a seed at its best epoch on validation; a line joins the marks of one seed; bars are means."
 DIFFERENCES_NOTE = "each mark is the difference of one seed; the bar is their mean with its interval."
 MOST_IN_PANEL_LEGEND = 3
+MOST_MATRICES = 4
+"""Confusion matrices side by side; of more networks each has its own figure."""
 MOST_PAIRS = 10
 """Comparisons whose differences are drawn; a report has them all."""
 
@@ -45,21 +47,25 @@ def draw_figures(workdir: Path | str) -> list[Path]:
 
 
 def _figures(run: DrawnRun, summary: Summary) -> Iterator[tuple[str, Figure]]:
+    """Each panel is in one of them alone."""
     trained = [network for network in run.networks if network.curves("val", "loss").size]
     if trained:
         yield "answer", _answer(run, trained, [pair for pair in summary.comparisons if pair.differences])
         yield "history", _histories(run, trained)
-    yield "confusion", _confusion(run, run.networks, run.left_out)
+    else:
+        yield "seeds", _seeds(run)
+    if len(run.networks) <= MOST_MATRICES:
+        yield "confusion", _confusion(run, run.networks, run.left_out)
+    else:
+        for network in run.networks:
+            yield f"confusion_{network.name}", _confusion(run, [network], network.left_out)
     yield "recall", recall_figure(run)
-    yield "seeds", _seeds(run)
     if any(network.accuracies_on("leaked") for network in run.networks):
         yield "leaks", leaks_figure(run)
     for index, family in enumerate(family for family in summary.depth or [] if family.seeds):
         yield f"depth{index or ''}", depth_figure(family, run.warning)
     for network in trained:
         yield f"history_{network.name}", _history(run, network)
-    for network in run.networks:
-        yield f"confusion_{network.name}", _confusion(run, [network], network.left_out)
 
 
 def _answer(run: DrawnRun, trained: Sequence[DrawnNetwork], compared: Sequence[Comparison]) -> Figure:
