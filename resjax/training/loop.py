@@ -33,11 +33,12 @@ from resjax.training.step import (
 )
 from resjax.types import Batch, Variables
 
-LEAST_QUEUED, MOST_QUEUED = 2, 16
+LEAST_QUEUED, MOST_QUEUED = 1, 16
 """Steps that are begun before the first of them is finished. On two cores a narrow network's step takes 32 ms with 3
 steps in the queue, and 27 with many: the thread that begins the next one disturbs those that compute."""
-QUEUED_SECONDS = 0.5
-"""A stop request waits for all steps that are begun, and on a CPU each may hold its temporary memory."""
+QUEUED_SECONDS = 0.3
+"""A stop request waits for all steps that are begun, and on a CPU each may hold its temporary memory: steps of more than
+half of this are begun one by one, and use the same memory again and again."""
 ImageNumbers = Int32[Array | np.ndarray, "..."]
 
 
@@ -73,7 +74,7 @@ class EpochResult(NamedTuple):
 
 
 class StepQueue:
-    """Bounds the steps that are begun and not finished: about half a second of them, 2 to 16."""
+    """Bounds the steps that are begun and not finished: about a third of a second of them, 1 to 16."""
 
     def __init__(self) -> None:
         self._most, self._finished = LEAST_QUEUED, 0.0

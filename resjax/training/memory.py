@@ -3,7 +3,7 @@
 XLA:CPU asks for a step's memory anew at every step, one block of up to a gigabyte. By default glibc returns such a
 block to the system, which then hands out every page again, zeroed: up to a quarter of a step's time. So:
 
-* Freed memory stays with the process. Two or three blocks are in use by turns, because steps are queued.
+* Freed memory stays with the process. Of short steps, which are queued, two or three blocks are in use by turns.
 * It has huge pages (2 MiB), where the system gives them to who asks: they are found faster.
 * Blocks of programs with very large ones go back to the system all the same. Then there is one at a time, and with huge
   pages handing it out takes a few hundredths of such a step.
@@ -26,7 +26,7 @@ one. The settings are read when a process starts:
 https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html"""
 LEAST_GLIBC = (2, 35)
 """The first version with the setting."""
-LARGE_PROGRAM = 256 * 2**20
+LARGE_PROGRAM = 512 * 2**20
 """Bytes of temporary memory of a program whose blocks go back to the system."""
 LARGE_BLOCK = 32 * 2**20
 """Bytes of a block that goes back then; glibc allows no larger limit."""
