@@ -44,6 +44,18 @@ def test_turns_take_about_a_second_after_an_untimed_step_there_and_back():
     assert turns[-8:] == slow + fast + fast + slow
 
 
+def test_rounds_of_warming_up_are_not_counted():
+    turns = []
+
+    class Slow(Pretender):
+        def take(self, steps):
+            # The first two rounds, and what precedes them.
+            return super().take(steps) * (10 if len(turns) < 6 else 1)
+
+    rates, _ = take_turns({"one": Slow("one", 0.125, turns)}, samples=2, warm_up=2)
+    assert rates == {"one": [8.0, 8.0]} and len(turns) == 2 + 2 * (2 + 2)
+
+
 @pytest.mark.parametrize("fails_at", [0, 1, 3, 4])
 def test_one_that_fails_is_named_and_the_others_go_on(fails_at):
     contenders = {"big": Pretender("big", 0.5, [], fails_at), "small": Pretender("small", 0.5, [])}

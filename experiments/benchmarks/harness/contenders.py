@@ -155,13 +155,13 @@ def _once(function: Callable[..., Any], arguments: tuple) -> Program:
 
 
 def take_turns(
-    contenders: dict[str, Contender], samples: int, min_seconds: float = 1.0
+    contenders: dict[str, Contender], samples: int, min_seconds: float = 1.0, warm_up: int = 0
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Steps per second of each contender in each sample, and the reasons of those that failed.
 
-    A sample is as many steps as take about `min_seconds`, after one step that is not timed. Two steps precede all
-    samples. Every round gives each contender a turn, in one order and then in reverse, so that none always follows the
-    same one.
+    A sample is as many steps as take about `min_seconds`, after one step that is not timed. Every round gives each
+    contender a turn, in one order and then in reverse, so that none always follows the same one. `warm_up` rounds
+    precede the samples and are not counted.
     """
     failures: dict[str, str] = {}
     steps = {}
@@ -177,10 +177,10 @@ def take_turns(
         if attempt(name, 2) is not None and (seconds := attempt(name, 1)) is not None:
             steps[name] = max(1, math.ceil(min_seconds / max(seconds, 1e-9))) if min_seconds else 1
     rates: dict[str, list[float]] = {name: [] for name in steps}
-    for sample in range(samples):
+    for sample in range(-warm_up, samples):
         for name in _there_and_back(steps, sample):
             if name not in failures and attempt(name, 1) is not None:
-                if (seconds := attempt(name, steps[name])) is not None:
+                if (seconds := attempt(name, steps[name])) is not None and sample >= 0:
                     rates[name].append(steps[name] / seconds)
     return {name: values for name, values in rates.items() if name not in failures}, failures
 
@@ -194,6 +194,7 @@ def contest(
     samples: int,
     min_seconds: float = 1.0,
     open_contender: Callable[..., Contender] = Worker,
+    warm_up: int = 0,
 ) -> tuple[dict[str, list[float]], dict[str, str], dict[str, dict]]:
     """`take_turns` of programs given as (build, argument, ...), and the description of each at the end."""
     failures, contenders = {}, {}
@@ -203,7 +204,7 @@ def contest(
                 contenders[name] = open_contender(*program)
             except Failure as failure:
                 failures[name] = str(failure)
-        rates, late = take_turns(contenders, samples, min_seconds)
+        rates, late = take_turns(contenders, samples, min_seconds, warm_up)
         failures |= late
     finally:
         descriptions = {name: contender.close() for name, contender in contenders.items()}
