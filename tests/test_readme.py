@@ -252,6 +252,15 @@ def test_the_results_are_those_of_the_committed_records(name, guide):
         assert f"> {summary.comparisons[0].sentence}\n" in TEXTS[page]
 
 
+def test_the_page_of_the_larger_photographs_has_every_verdict_of_its_record():
+    name = "indonesian_food_96px"
+    summary = read_record(RESULTS / name / "summary.json", Summary)
+    assert comparison_markdown(summary).strip() in page_of(name)
+    assert all(f"> {each.sentence}\n" in page_of(name) for each in summary.comparisons)
+    verdict = summary.comparisons[0].sentence
+    assert f"> {verdict}\n" in page_of("indonesian_food") and f"> {verdict}\n" in TEXTS["experiments/README.md"]
+
+
 def test_the_inconclusive_answer_of_the_guides_is_that_of_a_committed_record():
     summary = read_record(RESULTS / "leak_demo_indonesian_food" / "grouped" / "summary.json", Summary)
     for page in ("experiments/README.md", "experiments/README.id.md"):
@@ -304,6 +313,20 @@ def test_the_explanations_of_the_guide_are_those_that_the_committed_record_suppo
     assert len(listed) == sum(each.verdict == "supported" for each in record.explanations)
 
 
+def test_what_the_leaks_of_the_first_exercise_add_is_what_the_committed_record_says():
+    folder = RESULTS / "reproduce_first_exercise_quick" / "comparison"
+    pairs = {
+        split: read_record(folder / split / "summary.json", Summary).comparisons[0]
+        for split in ("overlapping", "grouped")
+    }
+    leaky, clean = (f"{100 * (pairs[split].mean or 0):.1f}" for split in ("overlapping", "grouped"))
+    for page in (page_of(folder.parent.name), TEXTS[REPRODUCTIONS]):
+        text = " ".join(page.split())
+        assert f"ResNet-34 is {leaky} points" in text and f" {clean} " in text
+    assert f"{leaky} points apart" in " ".join(TEXTS["experiments/README.md"].split())
+    assert f"berselisih {leaky} poin".replace(".", ",") in " ".join(TEXTS["experiments/README.id.md"].split())
+
+
 @pytest.mark.parametrize("name", ["leak_demo", "leak_demo_indonesian_food"])
 def test_the_effect_of_leaks_is_what_the_committed_records_say(name):
     record = read_record(RESULTS / name / "splits.json", Splits)
@@ -312,11 +335,12 @@ def test_the_effect_of_leaks_is_what_the_committed_records_say(name):
     assert splits_markdown(record) in page_of(name)
 
 
-def test_the_sweep_is_what_the_committed_record_says():
-    record = read_record(RESULTS / "sweep_demo" / "sweep.json", Sweep)
+@pytest.mark.parametrize("name", ["sweep_demo", "indonesian_food_rates"])
+def test_the_sweeps_are_what_the_committed_records_say(name):
+    record = read_record(RESULTS / name / "sweep.json", Sweep)
     for condition in record.conditions:
-        assert markdown(choice_table(record, condition)) in page_of("sweep_demo")
-        assert all(f"> {each.sentence}\n" in page_of("sweep_demo") for each in condition.comparisons)
+        assert markdown(choice_table(record, condition)) in page_of(name)
+        assert all(f"> {each.sentence}\n" in page_of(name) for each in condition.comparisons)
 
 
 @pytest.mark.parametrize("name", ["reproduce_cifar10_quick", "reproduce_first_exercise_quick"])

@@ -92,6 +92,30 @@ COMMITTED = (
         pictures=("answer.png",),
     ),
     CommittedResult(
+        "indonesian_food_96px",
+        "Four networks on the same photographs, larger, with a test set, until there is a verdict",
+        (
+            f"compare --flagfile=indonesian_food --dataset=csv:{PHOTOGRAPHS} --image_size=96 --width=32 "
+            "--architectures=plain34,resnet34,preact_resnet34,se_resnet34 --seeds=auto --max_seeds=12 "
+            "--test_fraction=0.2",
+        ),
+        images=PHOTOGRAPHS,
+        pictures=("answer.png",),
+    ),
+    CommittedResult(
+        "indonesian_food_rates",
+        "The same photographs, each network at its own best learning rate",
+        (
+            f"sweep --dataset=csv:{PHOTOGRAPHS} --architectures=plain34,resnet34 --image_size=64 --stem=imagenet "
+            "--width=16 --epochs=10 --batch_size=24 --optimizer=adam --weight_decay=5e-4 --schedule=constant "
+            "--augment=flip,rotate:15,color:0.2,0.2,0.2,0.1 --grid=learning_rate=1.25e-4,2.5e-4,5e-4,1e-3,2e-3 "
+            "--seeds=3 --test_fraction=0.2",
+        ),
+        images=PHOTOGRAPHS,
+        kept=("sweep.json",),
+        pictures=("sensitivity.png",),
+    ),
+    CommittedResult(
         "leak_demo_indonesian_food",
         "How much accuracy do leaks add, on the photographs?",
         (
@@ -119,13 +143,19 @@ COMMITTED = (
     CommittedResult(
         "reproduce_cifar10_quick",
         "Does the shortcut lower the training loss of deep networks, as in He et al. 2015?",
-        ("reproduce --flagfile=reproduce_cifar10 --quick --dataset=tfds:cifar10_jpeg@train[:10%] --data_dir=tfds",),
+        (
+            "reproduce --flagfile=reproduce_cifar10 --quick --dataset=tfds:cifar10_jpeg@train[:20%] --data_dir=tfds "
+            "--image_size=32 --width=16 --epochs=5 --augment=crop:4,flip",
+        ),
         images=CIFAR10_JPEG,
     ),
     CommittedResult(
         "reproduce_first_exercise_quick",
         "The first exercise with four networks, next to its published numbers",
-        (f"reproduce --flagfile=reproduce_first_exercise --quick --dataset=csv:{PHOTOGRAPHS}",),
+        (
+            f"reproduce --flagfile=reproduce_first_exercise --quick --dataset=csv:{PHOTOGRAPHS} --image_size=64 "
+            "--width=16 --epochs=10",
+        ),
         images=PHOTOGRAPHS,
     ),
 )
