@@ -209,9 +209,9 @@ def untimed(value):
 
 
 def weights(kind: Path) -> tuple[str, int]:
-    """The epoch of a kind of checkpoint, and the checksum of its arrays, which restoring has compared."""
+    """The epoch of a kind of checkpoint, and the checksum of its file of arrays, which restoring has compared."""
     (epoch,) = (path for path in kind.iterdir() if path.name.isdecimal())
-    return epoch.name, json.loads((epoch / "record" / "metadata").read_text())["arrays_crc32"]
+    return epoch.name, json.loads((epoch / "record.json").read_text())["arrays_crc32"]
 
 
 if __name__ == "__main__":
