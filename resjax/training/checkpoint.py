@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ BEST, LAST, UNFINISHED = "best", "last", "unfinished"
 ARRAYS, SEAL = "arrays.safetensors", "record.json"
 """The files of a checkpoint: its arrays by their place in the tree, and a record of ours with what it holds."""
 EARLIER = "arrays"
-"""The folder that held the arrays of earlier versions' checkpoints."""
+"""The folder of arrays in checkpoints of earlier versions, which orbax wrote."""
 UNUSED = ".unused"
 """Ends the name of a sound checkpoint that was set aside, because training resumes from an earlier one."""
 
@@ -215,8 +215,9 @@ class Checkpoints:
             save_file({place: _as_stored(array) for place, array in arrays.items()}, temporary / ARRAYS)
             with open(temporary / ARRAYS, "rb") as file:
                 sync(file)
+                checksum = _checksum(file)
             seal = Seal(
-                arrays_crc32=zlib.crc32((temporary / ARRAYS).read_bytes()),
+                arrays_crc32=checksum,
                 record=json.dumps(record),
                 layout={place: _described(array) for place, array in arrays.items()},
             )
@@ -281,6 +282,14 @@ def on_host(leaf: jax.Array | np.ndarray) -> np.ndarray:
         # Several processes have it, each in full.
         leaf = leaf.addressable_data(0)
     return np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+
+
+def _checksum(file: BinaryIO) -> int:
+    """The CRC-32 of a file, which is not held in memory: it may be as large as a state."""
+    total = 0
+    while block := file.read(2**20):
+        total = zlib.crc32(block, total)
+    return total
 
 
 def _by_place(tree: PyTree) -> dict[str, Any]:
