@@ -137,7 +137,7 @@ def convolution_row(
         raise BadInput(f"--torch_modes={','.join(compiled)} with --measure=convolution: expected eager, channels_last")
     programs: dict[str, tuple[Any, ...]] = {side: (our_layer, layer, dtype, by) for side, by in SIDES.items()}
     programs |= {mode: (torch_layer, layer, dtype, mode, random_arrays(layer)) for mode in torch_modes}
-    rates, failures, _ = contest(programs, samples, min_seconds, open_contender)
+    rates, failures, _ = contest(programs, samples, min_seconds, open_contender, device.warm_up)
     milliseconds = {side: [1000 / rate for rate in values] for side, values in rates.items()}
     medians = {side: statistics.median(values) for side, values in milliseconds.items()}
     torch = min((medians[mode] for mode in torch_modes if mode in medians), default=None)

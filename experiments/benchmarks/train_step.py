@@ -34,8 +34,6 @@ CAVEAT = (
     "These are steps on one batch on the device, without augmentation, reading or evaluation. They do not tell how "
     "long a run takes, how soon a network learns, or the speed of another machine, size or batch."
 )
-WARM_UP = 3
-"""Rounds on a CPU that are not counted: a process gets faster for some seconds, while the system finds huge pages."""
 LAUNCHES = ("step", "loop")
 """How our steps are launched: one by one from Python, or all in one compiled call, as an epoch on an accelerator."""
 
@@ -105,8 +103,7 @@ def train_step_row(
     programs = {"ours": (our_train_steps, case)} | {
         mode: (pytorch.train_steps, case, mode, device.platform) for mode in torch_modes
     }
-    warm_up = WARM_UP if device.platform == "cpu" and min_seconds else 0
-    rates, failures, descriptions = contest(programs, samples, min_seconds, open_contender, warm_up)
+    rates, failures, descriptions = contest(programs, samples, min_seconds, open_contender, device.warm_up)
     images = {name: [case.batch_size * rate for rate in values] for name, values in rates.items()}
     medians, ours = medians_of(images), descriptions.get("ours", {})
     shares: dict[str, Any] = {}

@@ -3,9 +3,9 @@
 XLA:CPU asks for a step's memory anew at every step, one block of up to a gigabyte. By default glibc returns such a
 block to the system, which then hands out every page again, zeroed: up to a quarter of a step's time. So:
 
-* Freed memory stays with the process. Of short steps, which are queued, two or three blocks are in use by turns.
+* Freed memory stays with the process. Short steps are queued, so two or three blocks of it are in use in turn.
 * It has huge pages (2 MiB), where the system gives them to who asks: they are found faster.
-* Blocks of programs with very large ones go back to the system all the same. Then there is one at a time, and with huge
+* A program with a very large block gives it back to the system all the same. Then there is one at a time, and with huge
   pages handing it out takes a few hundredths of such a step.
 """
 

@@ -27,6 +27,12 @@ class Device:
     compute_capability: float | None = None
     """Of an NVIDIA card."""
 
+    @property
+    def warm_up(self) -> int:
+        """Rounds of steps before those that count. On a CPU a process gets faster for some seconds, while the system
+        finds huge pages for it."""
+        return 3 if self.platform == "cpu" else 0
+
 
 def find_device() -> Device:
     """The device of this process: an accelerator by its name, a processor by its name and number of cores.

@@ -47,7 +47,7 @@ def draw_figures(workdir: Path | str) -> list[Path]:
 
 
 def _figures(run: DrawnRun, summary: Summary) -> Iterator[tuple[str, Figure]]:
-    """Each panel is in one of them alone."""
+    """The figures by name. No panel is in two of them."""
     trained = [network for network in run.networks if network.curves("val", "loss").size]
     if trained:
         yield "answer", _answer(run, trained, [pair for pair in summary.comparisons if pair.differences])
