@@ -38,7 +38,7 @@ from resjax.run.comparison import ComparisonRun
 from resjax.run.reporting import write_run_report
 from resjax.run.settings import PROBES, ProbeSettings, Settings
 from resjax.run.setup.dataset import load_dataset, load_splits
-from resjax.run.setup.device import describe_environment, estimate_seconds
+from resjax.run.setup.device import describe_environment
 from resjax.run.workdir.lock import only_writer, remove_unfinished
 from resjax.run.workdir.sound_records import finished_result
 from resjax.terminal import duration, track
@@ -56,6 +56,8 @@ STATES: dict[str, tuple[Time, ...]] = {
     "curvature": ("init", "best"),
 }
 """The states of a replica that a probe looks at. The other probes ask what was learned, and look at `best` alone."""
+COMPILE_SECONDS = 3.0
+"""Compilation of a probe for one network."""
 SEED = 0
 """Of everything that the probes draw: images, directions, blocks. The same for every network and seed of a run."""
 
@@ -173,9 +175,11 @@ class Prober:
             )
 
     def _seconds(self, name: str) -> float:
-        """An estimate, from the passes of an image through the network and back."""
+        """An estimate, from the passes of an image through the network and back, and the time of those in training."""
         total = 0.0
         for network, seeds in self.replicas.items():
+            if not seeds:
+                continue
             functional = self.run.functionals[network]
             images = self.settings.images
             scored = min(self.settings.scored, len(self.run.split.sides["val"]))
@@ -193,8 +197,10 @@ class Prober:
                 "linear": 2 * scored,
                 "connectivity": 20 * scored / 3,
             }[name]
-            flops = self.run.ledgers[network].forward_flops
-            total += estimate_seconds([flops], int(each * states), [len(seeds)])
+            result = finished_result(self.run.folder(network, seeds[0]))
+            assert isinstance(result, Done)
+            trained = result.last.epoch * len(self.run.split.sides["train"])
+            total += COMPILE_SECONDS + each * states * len(seeds) * result.timing.training_seconds / trained
         return total
 
     def measure(self) -> Probes:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.harness.rows import ConvolutionRow, EndToEndRow, PipelineRow, TrainStepRow
+from experiments.benchmarks.harness.rows import ConvolutionRow, EndToEndRow, PipelineRow, ReplicasRow, TrainStepRow
 from experiments.benchmarks.harness.tables import convolution_markdown, train_step_markdown
 from experiments.studies.calibration_tables import read_calibration, write_calibration
 from experiments.studies.near_duplicate_kinds import KindsStudy
@@ -31,6 +31,7 @@ COPIES: dict[str, Callable[[Path, Path], None]] = {
     "benchmark/cpu_train_step.jsonl": lines_of(TrainStepRow),
     "benchmark/cpu_convolutions.jsonl": lines_of(ConvolutionRow),
     "benchmark/cpu_pipeline.jsonl": lines_of(PipelineRow),
+    "benchmark/cpu_replicas.jsonl": lines_of(ReplicasRow),
     "benchmark/cpu_end_to_end.jsonl": lines_of(EndToEndRow),
     "calibration/cells.jsonl": lambda path, again: write_calibration(again, read_calibration(path)),
     "calibration/references.json": record_of(References),
