@@ -9,6 +9,19 @@ from resjax.sweep.declaration import with_fingerprint
 from resjax.sweep.record import sweep_record
 from tests.made_run import environment, make_run
 
+BEST, WORST = "learning_rate0.001_weight_decay0.0", "learning_rate0.01_weight_decay0.0001"
+"""The points of `make_uneven_sweep` at which plain networks are best and worst."""
+
+
+def make_uneven_sweep(workdir: Path) -> Sweep:
+    """A sweep at two depths in which cells diverged, failed and are pending."""
+    return make_sweep(
+        workdir,
+        diverged=[(WORST, "plain20", 1), (WORST, "plain20", 4)],
+        failed=[(WORST, "resnet8", 2)],
+        pending=[(BEST, "resnet8", 5)],
+    )
+
 
 def make_sweep(
     workdir: Path,

@@ -2,6 +2,22 @@
 
 import html
 import re
+from html.parser import HTMLParser
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes, and the text between them."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def text_of(markup: str) -> str:

@@ -28,7 +28,8 @@ from resjax.cli.flags.paths import define_path
 from resjax.cli.flags.settings import define_compile_cache_flag
 from resjax.cli.program import Command
 from resjax.errors import BadInput
-from resjax.predict.answering import AUTO, CSV, FOLDER, NONE, TOP, PredictSettings, csv_path
+from resjax.predict.answering import TOP, PredictSettings
+from resjax.predict.labels import AUTO, CSV, FOLDER, NONE, csv_path
 from resjax.run.workdir.lock import require_writable
 from resjax.training.recipe import require_choice, require_range
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from resjax.errors import BadInput
+from resjax.predict.labels import AUTO, labels_of
 from resjax.records import write_lines, write_record, write_text
 from resjax.terminal import duration, track
 from resjax.training.recipe import require_range
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 
 TOP = 3
 """How many classes of an image are shown by default."""
-AUTO, FOLDER, NONE, CSV = "auto", "folder", "none", "csv:"
-"""The values of --labels; a path stands behind the last one."""
-
-
-def csv_path(labels: str) -> Path | None:
-    """The csv of `csv:FILE`; None for another value of --labels."""
-    return Path(labels.removeprefix(CSV)).expanduser() if labels.startswith(CSV) else None
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,6 @@ def _labelled(
     settings: PredictSettings, network: "TrainedNetwork", images: "list[NamedImage]", talk: TextIO
 ) -> "LabelledAnswers | None":
     """Where answers on labelled images are collected; None if the images have no labels, which is said."""
-    from resjax.predict.labels import labels_of
     from resjax.predict.scoring import LabelledAnswers
 
     labels = labels_of(settings.labels, settings.words, images, network.classes)

@@ -4,16 +4,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resjax.data.sources.csv_source import place_files
 from resjax.data.sources.csv_table import read_table
 from resjax.data.sources.file_matching import FileMatcher
 from resjax.data.sources.files import FoundFiles, composed, find_files
 from resjax.errors import BadInput, closest
-from resjax.predict.answering import AUTO, CSV, FOLDER, NONE, csv_path
-from resjax.predict.predicting import NamedImage
 from resjax.records import Listed
 
+if TYPE_CHECKING:
+    # It imports jax, which --help does not need.
+    from resjax.predict.predicting import NamedImage
+
+AUTO, FOLDER, NONE, CSV = "auto", "folder", "none", "csv:"
+"""The values of --labels; a path stands behind the last one."""
 NO_CLASS, NO_FOLDER = "label that is no class of the comparison", "file outside a class folder"
 
 
@@ -29,7 +34,12 @@ class Labels:
     """Lines for the user: how a csv was understood."""
 
 
-def labels_of(asked: str, words: Sequence[str], images: Sequence[NamedImage], classes: Sequence[str]) -> Labels | str:
+def csv_path(asked: str) -> Path | None:
+    """The csv of `csv:FILE`; None for another value of --labels."""
+    return Path(asked.removeprefix(CSV)).expanduser() if asked.startswith(CSV) else None
+
+
+def labels_of(asked: str, words: Sequence[str], images: "Sequence[NamedImage]", classes: Sequence[str]) -> Labels | str:
     """The labels of the images that a command names, or a line for the user where there are none (may be empty).
 
     Args:
@@ -70,7 +80,7 @@ def labels_of(asked: str, words: Sequence[str], images: Sequence[NamedImage], cl
     return Labels(found, left_out)
 
 
-def _from_csv(path: Path, words: Sequence[str], images: Sequence[NamedImage], classes: Sequence[str]) -> Labels:
+def _from_csv(path: Path, words: Sequence[str], images: "Sequence[NamedImage]", classes: Sequence[str]) -> Labels:
     flag = f"--labels={CSV}{path}"
     folder = Path(os.path.expanduser(words[0]))
     if len(words) > 1 or not folder.is_dir():

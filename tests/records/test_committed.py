@@ -4,28 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from resjax.records import (
-    MetricsLine,
-    Probes,
-    ReproductionRecord,
-    Splits,
-    Summary,
-    Sweep,
-    read_lines,
-    read_record,
-    read_result,
-    write_lines,
-    write_record,
-)
+from experiments.studies.committed_results import KINDS
+from resjax.records import MetricsLine, read_lines, read_record, read_result, write_lines, write_record
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
-KINDS = {
-    "summary.json": Summary,
-    "splits.json": Splits,
-    "probes.json": Probes,
-    "reproduction.json": ReproductionRecord,
-    "sweep.json": Sweep,
-}
 STUDIES = ("benchmark", "calibration", "checks", "near_copies")
 """Folders of measurements with shapes of their own."""
 FILES = sorted(

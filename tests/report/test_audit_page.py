@@ -1,27 +1,14 @@
 """The page of an audit: groups of copies with their pictures, and names that stay text."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from resjax.records import CopyGroup, DatasetRecord, ExpectedLeak, Listed
 from resjax.report.page.audit_page import audit_page
+from tests.markup import Tags
 
 NASTY = '<img src=x onerror="alert(1)">&.png'
-
-
-class Tags(HTMLParser):
-    def __init__(self, page: str):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture

@@ -12,23 +12,14 @@ from resjax.report.figures.sweep_figures import sweep_figures
 from resjax.report.figures.sweep_maps import sensitivity_maps
 from resjax.report.page.sweep_page import sweep_page
 from resjax.report.sweep_text import sweep_text
-from tests.made_sweep import make_sweep
+from tests.made_sweep import BEST, WORST, make_sweep, make_uneven_sweep
 from tests.markup import text_of
-
-BEST, WORST = "learning_rate0.001_weight_decay0.0", "learning_rate0.01_weight_decay0.0001"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> tuple[Path, Sweep]:
-    """A sweep at two depths in which cells diverged, failed and are pending."""
     workdir = tmp_path_factory.mktemp("made") / "sweep"
-    record = make_sweep(
-        workdir,
-        diverged=[(WORST, "plain20", 1), (WORST, "plain20", 4)],
-        failed=[(WORST, "resnet8", 2)],
-        pending=[(BEST, "resnet8", 5)],
-    )
-    return workdir, record
+    return workdir, make_uneven_sweep(workdir)
 
 
 def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):

@@ -4,7 +4,6 @@ import itertools
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -25,6 +24,7 @@ from resjax.records import DatasetRecord, GivenSplit, read_record
 from resjax.report.page.audit_page import audit_page
 from resjax.run.setup.dataset import dataset_record
 from tests.commands import require_bad_input, run_in_process, run_program
+from tests.markup import Tags
 
 ROOT = Path(__file__).parents[2]
 FIVE_DISHES = ROOT.parent / "shared" / "data" / "indonesian_food" / "train.csv"
@@ -118,19 +118,6 @@ def test_leaks_of_a_split_that_the_data_came_with_are_named():
     dataset = replace(made_dataset([0, 0, 1, 2, 2, 3], [0, 0, 0, 1, 1, 1]), sides=("train", "val", *["test"] * 4))
     given = dataset_record(dataset, val_fraction=0.5).given_split
     assert given == GivenSplit(images={"train": 1, "val": 1, "test": 4}, leaked=["0001"])
-
-
-class Tags(HTMLParser):
-    def __init__(self, page: str):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def nasty_record() -> dict:
