@@ -53,7 +53,8 @@ GUIDES = ("README.md", "experiments/README.md", "experiments/README.id.md", "res
 """Pages whose commands and Python are run."""
 RESULT_PAGES = tuple(sorted(str(path.relative_to(ROOT)) for path in RESULTS.rglob("README.md")))
 CLUSTERS, REPRODUCTIONS = "experiments/CLUSTERS.md", "experiments/REPRODUCTIONS.md"
-PAGES = (*GUIDES, CLUSTERS, REPRODUCTIONS, "BUILD_NOTES.md", "experiments/examples/README.md", *RESULT_PAGES)
+OTHERS = ("BUILD_NOTES.md", "tests/README.md", "experiments/examples/README.md")
+PAGES = (*GUIDES, CLUSTERS, REPRODUCTIONS, *OTHERS, *RESULT_PAGES)
 TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 README = TEXTS["README.md"]
 EXPERIMENT = re.compile(r"(?:python -m experiments\.|resjax )(\w+)")

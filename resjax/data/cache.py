@@ -4,6 +4,11 @@ Arrays lie in packs: `NAME.npy` holds some arrays end to end, and `NAME.json` is
 checksum of each array. A pack is never changed, and its index is written last, so that only complete packs count.
 Several runs at the same time write packs of their own; an array in two packs does no harm. A run opens every pack that
 it reads from, so that the pack stays readable if another run removes it.
+
+Arrays are read with `pread` and not through a memory map, because pages of a map count as resident memory. A checksum
+is tested when an array is looked up, where damage is repaired by making it again, and at every read, where it ends the
+run with a line. On POSIX systems a removed pack stays readable while it is open, so the limit (`--cache_gb`) needs no
+locks.
 """
 
 import contextlib

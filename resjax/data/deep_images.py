@@ -3,6 +3,9 @@
 Pillow would clip such values or keep their high byte, whatever range they use. Here one range counts for all deep
 images of a set, so that equal values stay equal: the smallest usual one that holds all values. Integers and
 floating-point numbers have a range each.
+
+So a set is measured first and decoded second. The range is part of the cache's key, of the data's fingerprint and of
+the records.
 """
 
 import sys

@@ -1,4 +1,8 @@
-"""The optimism of the best epoch's accuracy, which is the highest of several on the same images."""
+"""The optimism of the best epoch's accuracy, which is the highest of several on the same images.
+
+It is the out-of-bag gain over resampled groups, divided by the root of two: Efron's optimism would be too small by that
+factor where all epochs are equally good.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Int

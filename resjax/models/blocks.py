@@ -2,6 +2,9 @@
 
 A block computes relu(F(x) + S(x)) of a branch F and a shortcut S; pre-activated, F(x) + S(x). With `shortcut="none"` it
 is a plain block: the same without the addition.
+
+Pre-activated, an identity shortcut leaves from the raw features, any other from the activated ones; projections have no
+norm; the stem's norm and relu are the first block's, and a last norm and relu come before the head (2016, appendix).
 """
 
 import jax.numpy as jnp

@@ -1,4 +1,7 @@
-"""What the name of an architecture says, as `se_resnext50_32x4d_gn` says: read from a name and written as one."""
+"""What the name of an architecture says, as `se_resnext50_32x4d_gn` says: read from a name and written as one.
+
+A redundant shortcut (`resnet56_pad`) is refused with the name that it has, so that a network has one name.
+"""
 
 import re
 from dataclasses import dataclass, replace

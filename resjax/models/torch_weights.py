@@ -4,6 +4,10 @@ torchvision and timm share the names of 18 to 152, ResNeXt and Wide ResNet: `con
 `layer1.0.downsample.0`, `fc`; timm's squeeze-and-excitation is `layer1.0.se.fc1` and `se.fc2`. What neither has is
 named in their manner: `bn` is the norm that ends a pre-activated network, `layer1.0.scale` is SkipInit's scalar,
 `layer1.0.conv1.shift` is Fixup's.
+
+A plain or padded network takes the file of its projecting twin minus `downsample`, and says so; the other way round is
+refused. timm's `resnet50_gn`, `legacy_seresnet` and Caffe-style files are not read. The hash of a file's bytes belongs
+to the recipe, its path does not.
 """
 
 import importlib.util

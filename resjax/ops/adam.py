@@ -1,4 +1,10 @@
-"""One step of Adam for all parameters of a network, on a CPU in one pass over them."""
+"""One step of Adam for all parameters of a network, on a CPU in one pass over them.
+
+XLA:CPU makes three loops for each array; this is one call of C. It rounds as IEEE 754 says, without fused
+multiplications, so it gives the same bits on every processor. Elsewhere the formula is in optax's order, and gives
+optax's bits. The state is that of optax's chain. XLA has nothing to copy as long as a step's state has the same order
+before and after: donated arrays are paired with results by shape, in order.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

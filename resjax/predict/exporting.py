@@ -1,4 +1,7 @@
-"""The export of a network: weights by torch's names, a program for every platform, and a model card."""
+"""The export of a network: weights by torch's names, a program for every platform, and a model card.
+
+The program is exported once for cpu, cuda and tpu with an open batch, so its convolutions are XLA's own.
+"""
 
 import hashlib
 import importlib.util

@@ -1,4 +1,7 @@
-"""Scores the networks of a comparison on labelled images from outside of it, and compares them by the run's rule."""
+"""Scores the networks of a comparison on labelled images from outside of it, and compares them by the run's rule.
+
+Images with a copy in train or val are scored apart, because the epoch was chosen on val; those of test count.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,8 @@
-"""What a comparison leaves for papers: every epoch as csv, and the networks with their differences as a table."""
+"""What a comparison leaves for papers: every epoch as csv, and the networks with their differences as a table.
+
+They are files of the workdir and not a flag: they are there when somebody needs them, and cost a moment. The caption
+has the warnings of the split, so a table cannot lose them.
+"""
 
 import csv
 import io

@@ -7,6 +7,9 @@ block to the system, which then hands out every page again, zeroed: up to a quar
 * It has huge pages (2 MiB), where the system gives them to who asks: they are found faster.
 * A program with a very large block gives it back to the system all the same. Then there is one at a time, and with huge
   pages handing it out takes a few hundredths of such a step.
+
+glibc reads its settings only when a process starts, so a command that trains starts itself again (`os.execve`) where
+the system has huge pages.
 """
 
 import ctypes

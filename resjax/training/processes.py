@@ -3,6 +3,8 @@
 All processes run the same command. Process 0 leads: it alone reads and writes the workdir, and decides what is trained
 next. The others receive its decisions, compute their part and write nothing. They need no shared file system
 (https://docs.jax.dev/en/latest/multi_process.html).
+
+Decisions go by JAX's key-value store. Rows of a mesh without a seed repeat the first. Out of memory ends the run.
 """
 
 import itertools

@@ -1,4 +1,8 @@
-"""The kinds of random changes, each a frozen dataclass that is called with a key and a batch."""
+"""The kinds of random changes, each a frozen dataclass that is called with a key and a batch.
+
+The order of the colour jitter is drawn once a batch (torchvision: once an image): `lax.switch` on a scalar runs one
+branch, on a batch it would compute all four.
+"""
 
 import math
 from collections.abc import Callable

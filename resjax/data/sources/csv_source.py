@@ -1,4 +1,7 @@
-"""Images that a csv lists by file name and label, in one folder."""
+"""Images that a csv lists by file name and label, in one folder.
+
+A csv may come from anyone, so `..` and absolute paths that lead out of the image folder are refused.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Reads a csv as spreadsheets and other tools write it: which column holds what, and the cells of each row."""
+"""Reads a csv as spreadsheets and other tools write it: which column holds what, and the cells of each row.
+
+The delimiter is the one that makes the header known: `csv.Sniffer` finds one even where there is none.
+"""
 
 import csv
 import io

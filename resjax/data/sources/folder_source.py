@@ -1,4 +1,9 @@
-"""Images in one folder per class, or in `train/`, `val/` and `test/` with such folders."""
+"""Images in one folder per class, or in `train/`, `val/` and `test/` with such folders.
+
+Folders are sides if all folders with images have such names, in any case. `train` beside other names is a class if
+images lie directly in it, and refused if folders do: a guess there would train on the wrong classes. A class folder
+without images is refused, because a person made it.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""Images of a data set that TensorFlow Datasets (TFDS) has prepared, read without TensorFlow."""
+"""Images of a data set that TensorFlow Datasets (TFDS) has prepared, read without TensorFlow.
+
+The id of an image is its split and its position in the whole split. Records are read raw and parsed as
+`tf.train.Example`: TFDS's `SkipDecoding` for the image would still decode every other feature, some of which need
+TensorFlow.
+"""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

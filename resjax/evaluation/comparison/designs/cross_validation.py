@@ -1,4 +1,8 @@
-"""What the folds of a data set say together: every image counts once, in the fold that did not train on it."""
+"""What the folds of a data set say together: every image counts once, in the fold that did not train on it.
+
+There is an interval and no verdict: folds share training images, and no unbiased estimate of the variance over data
+sets exists (Bengio and Grandvalet 2004).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
