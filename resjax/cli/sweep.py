@@ -5,7 +5,8 @@
       --seeds=6 --test_fraction=0.2 --shard=3/16 --workdir=runs/by_depth
 
 A cell is a point of the grid, a network and a seed. Its files are in cells/POINT/runs/NETWORK/seedK of --workdir, and
-cells/POINT is the workdir of a comparison, which probe and report accept. The same command resumes.
+cells/POINT is the workdir of a comparison, which probe and report accept; only the sweep trains there. The same command
+resumes.
 
 --shard=3/16 trains the third of sixteen shares, for job arrays. Shards may share a --workdir, even at the same time, or
 have one each, which --merge=DIR,DIR brings together in --workdir. Cells that differ only in seed, learning rate and

@@ -37,7 +37,7 @@ from resjax.run.stopping import Stopped
 from resjax.run.timing import phase, timed
 from resjax.run.workdir.contents import write_flags
 from resjax.run.workdir.lock import only_writer, remove_unfinished, require_writable
-from resjax.run.workdir.ownership import COMPARISON_RECORDS, require_own
+from resjax.run.workdir.ownership import COMPARISON_RECORDS, require_no_point, require_own
 from resjax.run.workdir.sound_records import read_or_quarantine
 from resjax.terminal import activity, duration, status_line
 from resjax.training.processes import announcing_end
@@ -104,8 +104,11 @@ def _compare(
     (split,) = splits.values()
     run = ComparisonRun(settings, dataset, split)
     run.require_same_recipe()
+    pending, seconds = run.work_left()
+    if pending:
+        require_no_point(settings.workdir)
     if before_training:
-        before_training(run.work_left()[1])
+        before_training(seconds)
     remove_unfinished(settings.workdir)
     run.write_preamble()
     return complete(run, probes), "summary.json, report.html, results.csv and figures"

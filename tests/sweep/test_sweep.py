@@ -1,5 +1,6 @@
 """Sweeps: what their cells leave, whoever trains them, what their record says, and how shards are merged."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +190,15 @@ def test_a_workdir_of_something_else_is_refused_and_a_grid_may_grow(whole, cache
     (root / "summary.json").unlink()
     record, _ = sweep(asked_for(root, cache, rates=(1e-2, 1e-3), seeds=(0,)))
     assert counts_of(record) == (4, 0, 0, 0)
+
+
+def test_a_point_is_trained_by_its_sweep_alone(whole):
+    asked, _ = whole
+    settings = asked.points[1].settings
+    before = {path: path.read_bytes() for path in settings.workdir.rglob("*") if path.is_file()}
+    with pytest.raises(BadInput, match=re.escape(str(asked.base.workdir))):
+        compare(replace(settings, seeds=(0, 1, 2)))
+    assert {path: path.read_bytes() for path in settings.workdir.rglob("*") if path.is_file()} == before
 
 
 def test_cells_of_another_environment_are_not_joined_unasked(whole, cache, tmp_path):

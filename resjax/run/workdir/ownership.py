@@ -41,6 +41,20 @@ def require_own(
         )
 
 
+def require_no_point(workdir: Path) -> None:
+    """Refuses to train in the folder of a sweep's point, whose replicas the sweep locks one by one.
+
+    Raises:
+      BadInput: names the sweep.
+    """
+    cells = workdir.resolve().parent
+    if cells.name == "cells" and (cells.parent / "sweep.json").is_file():
+        raise BadInput(
+            f"--workdir={workdir} is a point of the sweep in {cells.parent}, which trains there; expected a new folder "
+            "or the sweep's command"
+        )
+
+
 def _is_own(path: Path) -> bool:
     try:
         values = read_values(path)
