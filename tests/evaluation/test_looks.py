@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from resjax.evaluation.comparison.comparing import Question, compare_networks
 from resjax.evaluation.comparison.looks import Shown, looks_of, remembered
@@ -38,6 +39,19 @@ class Folder:
             [] if each.earlier_looks is UNSET else [(e.seeds, e.metric, e.margin) for e in each.earlier_looks]
             for each in self.judged
         ]
+
+
+def test_a_planned_look_is_told_and_said_where_its_verdict_was_another():
+    same, other = Folder(), Folder()
+    for folder in (same, other):
+        assert folder.look(8, planned=(8, 12)) == [[]]
+    (first,) = other.looks.looks
+    other.looks = replace(other.looks, looks=[replace(first, verdict="inconclusive")])
+    for folder, verdict in ((same, "candidate better"), (other, "inconclusive")):
+        assert folder.look(12, planned=(8, 12)) == [[]]
+        (pair,) = folder.judged
+        assert [(each.seeds, each.verdict) for each in pair.planned_looks] == [(8, verdict)]
+        assert ("8 seeds" in pair.sentence) == (verdict != pair.verdict)
 
 
 def test_seeds_that_were_added_after_a_verdict_give_one_that_is_not_confirmatory():

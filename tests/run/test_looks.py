@@ -56,6 +56,7 @@ def test_auto_counts_fixed_seeds_before_it_and_not_its_own_looks(look, trained, 
     trained[1]["residual"] = 0.0
     assert look(12, auto=True) == 0 and [len(each.seeds) for each in looks(tmp_path).looks] == [8, 12]
     assert look(12, auto=True) == 0 and len(looks(tmp_path).looks) == 2
+    assert [(each.seeds, each.verdict) for each in look.pair.planned_looks] == [(8, "inconclusive")]
     assert look(12) == 2
 
 

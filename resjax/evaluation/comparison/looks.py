@@ -33,14 +33,17 @@ class Shown:
 def with_earlier_looks(
     comparisons: Sequence[Comparison], shown: Shown, conditions: Sequence[str] | None = None
 ) -> list[Comparison]:
-    """The comparisons, which are judged together, with the verdicts before that their level is not planned for.
+    """The comparisons, which are judged together, with the verdicts that were shown before.
 
-    These are the verdicts on the same pair with other seeds, by another metric, margin or level, or at other settings
-    of a sweep, and those on pairs that are not judged now, because Holm's correction does not know them. Not among them
-    are
+    `planned_looks` are the looks of one plan (--seeds=auto), whose level is for all of them. `earlier_looks` are the
+    verdicts that their level is not planned for.
+
+    The latter are the verdicts on the same pair with other seeds, by another metric, margin or level, or at other
+    settings of a sweep, and those on pairs that are not judged now, because Holm's correction does not know them. Not
+    among them are
 
     - the same verdict, and whatever came after it: the same command on the same seeds shows nothing new;
-    - the looks of one plan (--seeds=auto), whose level is for all of them;
+    - the planned looks;
     - the same pair on the same seeds beside fewer others: a network that is added makes the level of all pairs
       stricter, and the same p against a stricter level is no further chance;
     - looks after which no verdict was possible, as with fewer than six seeds: they spend nothing of the level.
@@ -57,13 +60,24 @@ def with_earlier_looks(
     found = []
     for record, this in zip(comparisons, now, strict=True):
         earlier: dict[str, EarlierLook] = {}
+        planned: dict[str, EarlierLook] = {}
         for folder in shown.folders:
             for look in _before(folder.looks, this):
-                counts = _counts(look, this) if _pair(look) == _pair(this) else _pair(look) not in pairs
+                same = _pair(look) == _pair(this)
+                counts = _counts(look, this) if same else _pair(look) not in pairs
+                if same and not counts and look.seeds != this.seeds:
+                    planned.setdefault(repr(_question(look)), _earlier(look, this))
                 if counts and _could_decide(look):
                     # A look that several folders remember is one look.
                     earlier.setdefault(repr(_question(look)), _earlier(look, this))
-        found.append(replace(record, earlier_looks=list(earlier.values()) or UNSET, looks_are_lost=lost or UNSET))
+        found.append(
+            replace(
+                record,
+                earlier_looks=list(earlier.values()) or UNSET,
+                planned_looks=list(planned.values()) or UNSET,
+                looks_are_lost=lost or UNSET,
+            )
+        )
     return found
 
 

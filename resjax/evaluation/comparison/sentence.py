@@ -93,6 +93,11 @@ def _qualifications(record: Comparison) -> Iterator[str]:
         names = " and ".join(record.not_above_chance)
         are = "are" if len(record.not_above_chance) > 1 else "is"
         yield f"{names} {are} not shown to be better than chance, so this says little about what was learned."
+    for look in record.planned_looks or ():
+        if look.verdict != record.verdict:
+            better = record.candidate if look.verdict == "candidate better" else record.baseline
+            said = f"{better} was better" if look.verdict.endswith("better") else f"the answer was {look.verdict}"
+            yield f"At the planned look after {_counted(look.seeds)} {said}."
     if record.earlier_looks:
         shown = len(record.earlier_looks)
         yield (

@@ -175,6 +175,8 @@ class Comparison(PairedDifference, frozen=True, kw_only=True):
     """Absent where no replica diverged."""
     earlier_looks: list[EarlierLook] | UnsetType = UNSET
     """Verdicts that were shown before and that the level was not planned for; absent where there is none."""
+    planned_looks: list[EarlierLook] | UnsetType = UNSET
+    """The looks before this one that the level is planned for (--seeds=auto); absent where there is none."""
     looks_are_lost: bool | UnsetType = UNSET
     """True where the record of earlier verdicts was missing or damaged; otherwise absent."""
     not_above_chance: list[str] | UnsetType = UNSET

@@ -86,9 +86,13 @@ def _divergence(pair: Comparison) -> list[tuple[str, object, str]]:
 
 
 def _looks(pair: Comparison) -> list[tuple[str, object, str]]:
-    looks = known(pair.earlier_looks) or []
-    shown = "; ".join(f"{counted(look.seeds, 'seed')}: {look.verdict}" for look in looks)
-    return [("verdicts shown before", bool(looks), shown)]
+    return [
+        (name, bool(known(looks)), "; ".join(f"{counted(look.seeds, 'seed')}: {look.verdict}" for look in looks or ()))
+        for name, looks in (
+            ("verdicts at planned looks before", pair.planned_looks),
+            ("verdicts shown before", pair.earlier_looks),
+        )
+    ]
 
 
 def no_verdict(summary: Summary) -> str:
