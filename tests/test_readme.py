@@ -221,6 +221,8 @@ def test_what_a_page_names_exists(page):
         target = folder / link if link else ROOT / page
         assert target.exists(), link
         assert not anchor or anchor in headings(target.read_text()), f"{link}#{anchor}"
+    for path in re.findall(r"`((?:resjax|experiments|tests)/[\w./]+\.(?:py|c|md))`", text):
+        assert (ROOT / path).exists(), path
     for module in re.findall(r"python -m (experiments\.[a-z][\w.]*\w)", text):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
     assert set(re.findall(r"^ *resjax (\w+)", "\n".join(blocks(text, "sh")), re.M)) <= set(COMMANDS)
