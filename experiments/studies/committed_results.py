@@ -144,10 +144,11 @@ COMMITTED = (
         "reproduce_cifar10_quick",
         "Does the shortcut lower the training loss of deep networks, as in He et al. 2015?",
         (
-            "reproduce --flagfile=reproduce_cifar10 --quick --dataset=tfds:cifar10_jpeg@train[:20%] --data_dir=tfds "
+            "reproduce --flagfile=reproduce_cifar10 --quick --dataset=tfds:cifar10_jpeg@train[:40%] --data_dir=tfds "
             "--image_size=32 --width=16 --epochs=5 --augment=crop:4,flip",
         ),
         images=CIFAR10_JPEG,
+        pictures=("depth.png",),
     ),
     CommittedResult(
         "reproduce_first_exercise_quick",
