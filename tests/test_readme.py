@@ -316,6 +316,19 @@ def test_the_explanations_of_the_guide_are_those_that_the_committed_record_suppo
     assert len(listed) == sum(each.verdict == "supported" for each in record.explanations)
 
 
+def test_what_the_probes_of_the_larger_photographs_measured_is_what_their_record_says():
+    record = read_record(RESULTS / "indonesian_food_96px" / "probes.json", Probes)
+    assert explain(record) == record
+    said = [probe.sentence for probe in record.probes.values()]
+    _, section = page_of("indonesian_food_96px").split("\n## Why\n")
+    (_, *networks), _, *rows = (
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*", section, re.M)
+    )
+    for _, *cells in rows:
+        row = [f"{cell} in {network}" for cell, network in zip(cells, networks, strict=True)]
+        assert any(all(each in sentence for each in row) for sentence in said), row
+
+
 def test_what_the_leaks_of_the_first_exercise_add_is_what_the_committed_record_says():
     folder = RESULTS / "reproduce_first_exercise_quick" / "comparison"
     pairs = {

@@ -98,6 +98,7 @@ COMMITTED = (
             f"compare --flagfile=indonesian_food --dataset=csv:{PHOTOGRAPHS} --image_size=96 --width=32 "
             "--architectures=plain34,resnet34,preact_resnet34,se_resnet34 --seeds=auto --max_seeds=12 "
             "--test_fraction=0.2",
+            "probe --probes=gradients,signals,shattering,lesions,dose,landscape,curvature,linear,connectivity",
         ),
         images=PHOTOGRAPHS,
         pictures=("answer.png",),
