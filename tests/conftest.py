@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 # Tests hold numbers to the last bits, on the same platform everywhere; a child process inherits it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -35,8 +36,10 @@ import pytest
 
 from resjax.functional import Functional
 from resjax.models.architecture import Architecture
+from resjax.records import Sweep
 from resjax.report.figures import style
 from resjax.types import Images, Variables
+from tests.made_sweep import make_uneven_sweep
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Strict dtype promotion would be next, but optax's Adam and flax's batch norm in bfloat16 rely on the standard one.
@@ -76,3 +79,10 @@ def tiny_variables(tiny) -> Variables:
 @pytest.fixture(scope="session")
 def tiny_images() -> Images:
     return jax.random.normal(jax.random.key(1), (5, 9, 8, 3), jnp.float32)
+
+
+@pytest.fixture(scope="session")
+def uneven_sweep(tmp_path_factory) -> tuple[Path, Sweep]:
+    """The workdir and record of a sweep in which cells diverged, failed and are pending. Nothing is written there."""
+    workdir = tmp_path_factory.mktemp("uneven") / "sweep"
+    return workdir, make_uneven_sweep(workdir)

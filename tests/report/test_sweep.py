@@ -1,29 +1,21 @@
 """The text, page and figures of a sweep, from cells made by hand."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from resjax.records import Sweep
 from resjax.report.figures.sweep_figures import sweep_figures
 from resjax.report.figures.sweep_maps import sensitivity_maps
 from resjax.report.page.sweep_page import sweep_page
 from resjax.report.sweep_text import sweep_text
-from tests.made_sweep import BEST, WORST, make_sweep, make_uneven_sweep
+from tests.made_sweep import BEST, WORST, make_sweep
 from tests.markup import text_of
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[Path, Sweep]:
-    workdir = tmp_path_factory.mktemp("made") / "sweep"
-    return workdir, make_uneven_sweep(workdir)
-
-
-def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):
-    _, record = made
+def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(uneven_sweep):
+    _, record = uneven_sweep
     page, text = sweep_page(record), sweep_text(record)
     for words in (
         "124 of 128 cells done, 2 diverged, 1 failed, 1 pending",
@@ -38,8 +30,8 @@ def test_page_and_text_name_what_is_not_in_the_means_and_the_choice(made):
     assert not re.search(r"(src|href)=.?(http|//|file)", page) and "<script" not in page
 
 
-def test_the_maps_of_the_page_have_the_numbers_and_the_choices(made):
-    _, record = made
+def test_the_maps_of_the_page_have_the_numbers_and_the_choices(uneven_sweep):
+    _, record = uneven_sweep
     (found,) = sensitivity_maps(record).values()
     cells = re.findall(
         r'<td class="network\d( chosen)?" style="--share: ([\d.]+)">(.*?)</td>', sweep_page(record), re.S
@@ -58,8 +50,8 @@ def test_the_maps_of_the_page_have_the_numbers_and_the_choices(made):
     assert "<small>6 of 8</small>" in sweep_page(record)
 
 
-def test_the_figures_show_the_numbers_on_one_scale_and_mark_the_choice(made):
-    _, record = made
+def test_the_figures_show_the_numbers_on_one_scale_and_mark_the_choice(uneven_sweep):
+    _, record = uneven_sweep
     figures = dict(sweep_figures(record))
     assert list(figures) == ["depth", "sensitivity"]
     train, val = figures["depth"].axes

@@ -1,7 +1,5 @@
 """What a sweep's record says, from cells made by hand."""
 
-from pathlib import Path
-
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -13,18 +11,12 @@ from resjax.report.page.sweep_page import sweep_page
 from resjax.report.sweep_text import sweep_text
 from resjax.sweep.record import looks_of_sweep, sweep_record
 from tests.made_run import environment
-from tests.made_sweep import BEST, WORST, make_sweep, make_uneven_sweep
+from tests.made_sweep import BEST, WORST, make_sweep
 from tests.markup import text_of
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[Path, Sweep]:
-    workdir = tmp_path_factory.mktemp("made") / "sweep"
-    return workdir, make_uneven_sweep(workdir)
-
-
-def test_the_record_has_its_shape_and_counts_every_cell(made):
-    workdir, record = made
+def test_the_record_has_its_shape_and_counts_every_cell(uneven_sweep):
+    workdir, record = uneven_sweep
     assert read_record(workdir / "sweep.json", Sweep) == record
     assert record.counts == CellCounts(done=124, diverged=2, failed=1, pending=1)
     reasons = {(cell.architecture, cell.status): cell.reason for cell in record.cells}
@@ -32,8 +24,8 @@ def test_the_record_has_its_shape_and_counts_every_cell(made):
     assert reasons["resnet8", "failed"] == "out of memory: too small"
 
 
-def test_each_network_is_at_its_own_best_and_twins_are_compared_depth_by_depth(made):
-    _, record = made
+def test_each_network_is_at_its_own_best_and_twins_are_compared_depth_by_depth(uneven_sweep):
+    _, record = uneven_sweep
     (condition,) = record.conditions
     networks = condition.networks
     assert (networks["plain8"].chosen, networks["plain20"].chosen, networks["resnet20"].chosen) == (BEST, BEST, WORST)
